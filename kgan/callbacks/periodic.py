@@ -1,0 +1,54 @@
+"""The schedule that callbacks of kgan share: every N epochs, or every N images."""
+
+import keras
+
+
+class Periodic(keras.callbacks.Callback):
+    """Calls `act` every N epochs, or each time the model has seen another N images.
+
+    Images are counted over the model's whole life, also across resumed runs, and without asking
+    the device at every step.
+
+    Args:
+        every_epochs: int, or None.
+        every_images: int, or None. One of the two must be given.
+
+    Raises:
+        ValueError: if both or neither are given, or not positive.
+    """
+
+    def __init__(self, every_epochs: int | None = None, every_images: int | None = None):
+        super().__init__()
+        if (every_epochs is None) == (every_images is None) or (every_epochs or every_images) < 1:
+            raise ValueError(
+                "Expected every_epochs >= 1 or every_images >= 1, not both. Received: "
+                f"every_epochs={every_epochs!r}, every_images={every_images!r}"
+            )
+        self.every_epochs = every_epochs
+        self.every_images = every_images
+
+    def act(self, images_seen: int) -> None:
+        """What is to be done; `images_seen` is the model's count."""
+        raise NotImplementedError(f"{type(self).__name__} does not define act()")
+
+    def on_train_begin(self, logs=None):
+        self._seen = self._counted = int(self.model.images_seen.numpy())
+        self._per_batch = None
+        self._batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.every_images is None:
+            return
+        self._batches += 1
+        if self._per_batch is None:
+            self._per_batch = (int(self.model.images_seen.numpy()) - self._counted) or 1
+        due = (self._seen // self.every_images + 1) * self.every_images
+        if self._counted + self._batches * self._per_batch >= due:
+            self._counted, self._batches = int(self.model.images_seen.numpy()), 0
+            if self._counted >= due:
+                self._seen = self._counted
+                self.act(self._seen)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0:
+            self.act(int(self.model.images_seen.numpy()))

@@ -1,0 +1,32 @@
+"""`kgan list`."""
+
+import click
+
+from kgan import presets
+
+
+@click.command("list")
+def command() -> None:
+    """List the pretrained models.
+
+    \b
+    Example:
+      kgan list
+    """
+    rows = [("NAME", "MODEL", "SHAPE", "SIZE", "DATA", "LICENCE")]
+    for name in presets.names():
+        info = presets.info(name)
+        rows.append(
+            (
+                name,
+                info["model"],
+                "x".join(map(str, info["image_shape"])),
+                f"{info['size_bytes'] / 1e6:.1f} MB",
+                info["dataset"] or "",
+                info["licence"] or "",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

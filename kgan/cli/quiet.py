@@ -1,0 +1,35 @@
+"""TensorFlow without its noise."""
+
+import os
+import sys
+import tempfile
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow in silence; if that fails, what it had to say is shown.
+
+    Its C++ side writes to the file descriptor before any log level is read, so the descriptor
+    itself is set aside until TensorFlow has been imported and has opened its devices.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        failed = True
+        try:
+            from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+            import tensorflow as tf
+
+            tf.config.list_logical_devices()
+            tf.get_logger().setLevel("ERROR")
+            failed = False
+        except ImportError as error:
+            failed = error.name is not None  # kgan's own refusal has no module's name
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            if failed:
+                said.seek(0)
+                sys.stderr.write(said.read().decode(errors="replace"))

@@ -1,0 +1,118 @@
+"""`kgan train`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from kgan import presets
+from kgan import recipe as recipes
+from kgan.cli.quiet import import_tensorflow
+from kgan.errors import KganError
+from kgan.recipe import Data, Recipe
+
+# Model classes by the names used on the command line.
+CLASSES = {"gan": "GAN", "dcgan": "DCGAN"}
+DEFAULT_IMAGES = 1_000_000
+
+
+@click.command()
+@click.argument("source", metavar="WHAT")
+@click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
+)
+@click.option("--size", type=click.IntRange(1), help="Side of the images in pixels.")
+@click.option("--channels", type=click.Choice(["1", "3"]), help="1 for gray, 3 for color.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
+@click.option("--images", type=click.IntRange(1), help="Images to see in all.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images a step.")
+@click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
+@click.option("--augment/--no-augment", default=None, help="DiffAugment, for small data sets.")
+@click.option("--seed", type=click.IntRange(0, 2**31), help="Of weights and all randomness.")
+@click.option("--checkpoint-images", type=click.IntRange(1), help="Images between checkpoints.")
+@click.option("--grid-images", type=click.IntRange(1), help="Images between sample grids.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/<name>]"
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+def command(
+    source: str,
+    data: str | None,
+    data_dir: str | None,
+    size: int | None,
+    channels: str | None,
+    epochs: int | None,
+    images: int | None,
+    batch_size: int | None,
+    flip: bool | None,
+    augment: bool | None,
+    seed: int | None,
+    checkpoint_images: int | None,
+    grid_images: int | None,
+    out: Path | None,
+    resume: bool,
+) -> None:
+    """Train WHAT: a name from `kgan list`, a recipe.toml, or a model: gan, dcgan.
+
+    The run directory gets the recipe, log.csv, sample grids, checkpoints, a snapshot of the model
+    beside every grid, and at the end a preset that `kgan sample` and `kgan.zoo.load` take.
+
+    \b
+    Examples:
+      kgan train dcgan --data ./photos --size 64 --flip --epochs 50
+      kgan train dcgan-mnist --out runs/digits
+      kgan train dcgan-mnist --out runs/digits --resume
+    """
+    if epochs is not None and images is not None:
+        raise click.UsageError("Expected --epochs or --images, not both.")
+    recipe = _recipe(source)
+    if data is not None:
+        recipe.data = Data(source=data, flip=recipe.data.flip)
+    if not recipe.data.source:
+        raise click.UsageError(
+            f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
+        )
+    height, _, depth = recipe.arguments.get("image_shape", (64, 64, 3))
+    recipe.arguments["image_shape"] = [size or height, size or height, int(channels or depth)]
+    if augment is not None:
+        recipe.arguments["augment"] = "DiffAugment"
+        if not augment:
+            del recipe.arguments["augment"]
+    if flip is not None:
+        recipe.data.flip = flip
+    for name, value in (
+        ("images", images),
+        ("batch_size", batch_size),
+        ("seed", seed),
+        ("checkpoint_images", checkpoint_images),
+        ("grid_images", grid_images),
+    ):
+        if value is not None:
+            setattr(recipe, name, value)
+    out = out or Path("runs") / recipe.name
+
+    import_tensorflow()
+    from kgan import training
+
+    try:
+        preset = training.train(recipe, out, resume, data_dir, epochs)
+    except training.Interrupted:
+        again = " ".join(arg for arg in sys.argv[1:] if arg != "--resume")
+        click.echo(f"Saved. Go on with: kgan {again} --resume", err=True)
+        raise
+    click.echo(preset)
+
+
+def _recipe(source: str) -> Recipe:
+    """The recipe of a file, of a preset, or of a model class with its defaults."""
+    if source.lower() in CLASSES:
+        return Recipe(name=source.lower(), model=CLASSES[source.lower()], images=DEFAULT_IMAGES)
+    if source.endswith(".toml"):
+        return recipes.read(Path(source))
+    try:
+        return presets.read_recipe(presets.resolve(source)[0])
+    except KganError as error:
+        raise KganError(f"{error}; or a recipe.toml, or one of {', '.join(CLASSES)}") from None

@@ -1,0 +1,295 @@
+"""A set of images in memory, and the streams of batches made from it."""
+
+import os
+from dataclasses import dataclass as plain_dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from kgan.data.fit import fit_image
+from kgan.data.folder import allocate, load_folder
+from kgan.errors import KganError
+
+_FLIP, _SHUFFLE = 1, 0
+
+
+@plain_dataclass
+class ImageSet:
+    """Images of one shape, with labels if they have them.
+
+    Attributes:
+        images: uint8 array (images, height, width, channels).
+        labels: int64 array (images,), or None.
+        class_names: list of str, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    class_names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def dataset(
+        self, batch_size: int = 64, shuffle: bool = True, flip: bool = False, seed: int = 0
+    ) -> tf.data.Dataset:
+        """One epoch a pass, each in an order of its own, the same in every process.
+
+        Args:
+            batch_size: int. When shuffled, a last partial batch is left out.
+            shuffle: whether to change the order at each pass.
+            flip: whether to mirror images left to right, each with probability 1/2.
+            seed: int, of order and flips.
+
+        Returns:
+            `tf.data.Dataset` of uint8 images (batch, height, width, channels), or of
+            (images, labels).
+        """
+        self._check_batch(batch_size if shuffle else 1)
+        steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
+        epochs = iter(range(2**62))
+
+        def next_epoch():
+            return np.int64(next(epochs))
+
+        def one_epoch(epoch):
+            return self._batches(
+                tf.data.Dataset.range(steps).map(lambda step: epoch * steps + step),
+                _Order(self, steps, batch_size, shuffle, flip, seed),
+            )
+
+        passes = tf.data.Dataset.from_tensors(0).map(
+            lambda _: tf.ensure_shape(tf.numpy_function(next_epoch, [], tf.int64), ())
+        )
+        return (
+            passes.flat_map(one_epoch)
+            .apply(tf.data.experimental.assert_cardinality(steps))
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    def stream(
+        self, batch_size: int = 64, flip: bool = False, seed: int = 0, start_step: int = 0
+    ) -> tf.data.Dataset:
+        """An endless shuffled stream whose batch s is a pure function of (seed, s).
+
+        Args:
+            batch_size, flip, seed: as for `dataset`.
+            start_step: int, the step to begin at.
+
+        Returns:
+            `tf.data.Dataset` as from `dataset`.
+        """
+        self._check_batch(batch_size)
+        steps = len(self) // batch_size
+        order = _Order(self, steps, batch_size, True, flip, seed)
+        return self._batches(tf.data.Dataset.range(start_step, 2**62), order).prefetch(
+            tf.data.AUTOTUNE
+        )
+
+    def _batches(self, steps, order):
+        images = tf.TensorSpec((None, *self.images.shape[1:]), tf.uint8)
+
+        def fetch(step):
+            if self.labels is None:
+                batch = tf.numpy_function(order.images, [step], tf.uint8)
+                return tf.ensure_shape(batch, images.shape)
+            batch, labels = tf.numpy_function(order.images_labels, [step], (tf.uint8, tf.int64))
+            return tf.ensure_shape(batch, images.shape), tf.ensure_shape(labels, (None,))
+
+        return steps.map(fetch)
+
+    def _check_batch(self, batch_size):
+        if batch_size < 1:
+            raise KganError(f"Expected batch_size >= 1. Received: {batch_size}")
+        if len(self) < batch_size:
+            raise KganError(
+                f"Expected at least one batch of {batch_size} images. Received: {len(self)} "
+                "images; choose a smaller batch size"
+            )
+
+
+class _Order:
+    """Which images a step sees."""
+
+    def __init__(self, data, steps_per_epoch, batch_size, shuffle, flip, seed):
+        self.data = data
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.flip = flip
+        self.seed = seed
+        self._epoch = None
+
+    def _indices(self, step):
+        epoch, step = divmod(int(step), self.steps_per_epoch)
+        if epoch != self._epoch:
+            n = len(self.data)
+            self._permutation = np.arange(n)
+            if self.shuffle:
+                self._permutation = self._random(epoch, _SHUFFLE).permutation(n)
+            if self.flip:
+                self._flips = self._random(epoch, _FLIP).random(n) < 0.5
+            self._epoch = epoch
+        here = slice(step * self.batch_size, (step + 1) * self.batch_size)
+        return self._permutation[here], self._flips[here] if self.flip else None
+
+    def _random(self, epoch, what):
+        key = np.array([self.seed, 2 * epoch + what], np.uint64)
+        return np.random.Generator(np.random.Philox(key=key))
+
+    def _gather(self, indices, flips):
+        batch = self.data.images[indices]  # (batch, height, width, channels)
+        if flips is not None:
+            batch[flips] = batch[flips, :, ::-1]
+        return batch
+
+    def images(self, step):
+        return self._gather(*self._indices(step))
+
+    def images_labels(self, step):
+        indices, flips = self._indices(step)
+        return self._gather(indices, flips), self.data.labels[indices]
+
+
+def load(
+    source,
+    image_shape: tuple[int, int, int],
+    split: str = "train",
+    data_dir: str | os.PathLike | None = None,
+) -> ImageSet:
+    """Reads images of any size into memory, cropped and resized to one shape.
+
+    Args:
+        source: `"tfds:<name>"`, a folder of images (searched recursively), an array of uint8
+            images (images, height, width[, channels]), or a tuple of such an array and labels.
+            A folder that does not exist here is looked for in the data directory.
+        image_shape: (height, width, channels), 1 or 3 channels. Images of another size are
+            cropped at the center to these proportions and resized with antialiasing.
+        split: TFDS split, such as `"train"`, `"test"` or `"train[:50000]"`.
+        data_dir: the data directory. By default `KGAN_DATA_DIR`; for TFDS, `TFDS_DATA_DIR` or
+            TFDS's own default. TFDS downloads what is not there.
+
+    Raises:
+        ValueError: if there are no images, or what is there is something else.
+    """
+    if isinstance(source, tuple) and len(source) == 2:
+        data = _from_array(source[0], image_shape)
+        data.labels = np.asarray(source[1]).astype(np.int64).reshape(-1)
+        if len(data.labels) != len(data):
+            raise KganError(
+                f"Expected a label for each image. Received: {len(data.labels)} labels and "
+                f"{len(data)} images"
+            )
+        return data
+    if isinstance(source, np.ndarray):
+        return _from_array(source, image_shape)
+    if not isinstance(source, (str, os.PathLike)):
+        raise KganError(
+            "Expected 'tfds:<name>', a folder of images or a uint8 array. Received: "
+            f"{type(source).__name__}"
+        )
+    if str(source).startswith("tfds:"):
+        return _from_tfds(str(source)[len("tfds:") :], image_shape, split, data_dir)
+    return ImageSet(load_folder(find_folder(source, data_dir), image_shape))
+
+
+def dataset(
+    source,
+    image_shape: tuple[int, int, int],
+    batch_size: int = 64,
+    split: str = "train",
+    data_dir: str | os.PathLike | None = None,
+    shuffle: bool = True,
+    flip: bool = False,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Batches for `fit` from anything `load` reads.
+
+    Args:
+        source, image_shape, split, data_dir: see `kgan.data.load`. A `tf.data.Dataset` is
+            returned as it is, once its batches are seen to have this shape.
+        batch_size, shuffle, flip, seed: see `kgan.data.ImageSet.dataset`.
+
+    Returns:
+        `tf.data.Dataset` of uint8 images (batch, height, width, channels), with labels if the
+        source has them.
+
+    Example:
+
+    ```python
+    dataset = kgan.data.dataset("photos", image_shape=(64, 64, 3), flip=True)
+    model.fit(dataset, epochs=20)
+    ```
+    """
+    if isinstance(source, tf.data.Dataset):
+        from kgan.models.inputs import check_data
+
+        return check_data(source, tuple(image_shape))
+    data = load(source, image_shape, split, data_dir)
+    return data.dataset(batch_size, shuffle, flip, seed)
+
+
+def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> Path:
+    """`source` itself, or if that does not exist, its place in the data directory."""
+    path = Path(source)
+    root = data_dir or os.environ.get("KGAN_DATA_DIR")
+    if path.exists() or path.is_absolute() or root is None:
+        return path
+    return Path(root) / path
+
+
+def _from_array(array, image_shape):
+    array = np.asarray(array)
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
+        raise KganError(
+            "Expected a uint8 array of shape (images, height, width, channels) with 1 or 3 "
+            f"channels. Received: {array.dtype} of shape {array.shape}"
+        )
+    if array.shape[1:] == tuple(image_shape):
+        return ImageSet(array)
+    images = allocate((len(array), *image_shape))
+    for i, image in enumerate(array):
+        images[i] = fit_image(_picture(image), image_shape)
+    return ImageSet(images)
+
+
+def _picture(image):
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def _from_tfds(name, image_shape, split, data_dir):
+    import tensorflow_datasets as tfds
+
+    tfds.display_progress_bar(True)
+    root = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if root is not None and (Path(root) / "tensorflow_datasets").is_dir():
+        root = Path(root) / "tensorflow_datasets"
+    try:
+        builder = tfds.builder(name, data_dir=root)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise KganError(f"Expected a TFDS dataset. Received: tfds:{name}: {reason}") from None
+    features = dict(builder.info.features)
+    if "image" not in features:
+        raise KganError(
+            "Expected a TFDS dataset with a feature 'image'. Received: "
+            f"tfds:{name} with {sorted(features)}"
+        )
+    builder.download_and_prepare()
+    read = tfds.ReadConfig(try_autocache=False)
+    examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
+    images = allocate((len(examples), *image_shape))
+    labels = np.empty(len(examples), np.int64)
+    for i, example in enumerate(examples.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()):
+        image = example["image"]
+        if image.shape != tuple(image_shape):
+            image = fit_image(_picture(image), image_shape)
+        images[i] = image
+        labels[i] = example.get("label", 0)
+    if "label" not in features:
+        return ImageSet(images)
+    return ImageSet(images, labels, getattr(features["label"], "names", None))

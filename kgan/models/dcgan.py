@@ -1,0 +1,133 @@
+"""DCGAN: deep convolutional GAN.
+
+Source: Radford, Metz & Chintala 2015, "Unsupervised Representation Learning with Deep
+Convolutional Generative Adversarial Networks", arXiv:1511.06434.
+"""
+
+import itertools
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from kgan.models import inputs
+from kgan.models.gan import GAN, output_dtype
+
+SIDES = (16, 28, 32, 56, 64, 112, 128)
+
+
+def _stages(side: int) -> tuple[int, int]:
+    """The side at the bottom and the number of doublings from there: 64 -> (4, 4), 28 -> (7, 2)."""
+    base = 7 if side % 7 == 0 else 4
+    return base, (side // base).bit_length() - 1
+
+
+def _batch_normalization():
+    # Statistics of the global batch. On a single replica Keras computes the same more cheaply.
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)
+
+
+def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
+    """Project the latent, then double the side with strided transposed convolutions."""
+    seeds = itertools.count(seed)
+
+    def init():
+        return keras.initializers.RandomNormal(stddev=0.02, seed=next(seeds))
+
+    side, _, channels = image_shape
+    base, stages = _stages(side)
+    filters = width * 2 ** (stages - 1)
+    latents = keras.Input((latent_dim,), name="latents")
+    x = layers.Dense(base * base * filters, use_bias=False, kernel_initializer=init())(latents)
+    x = layers.Reshape((base, base, filters))(x)
+    x = layers.ReLU()(_batch_normalization()(x))
+    for stage in range(1, stages):  # (batch, base * 2**stage, base * 2**stage, filters)
+        filters = width * 2 ** (stages - 1 - stage)
+        x = layers.Conv2DTranspose(
+            filters, 4, 2, padding="same", use_bias=False, kernel_initializer=init()
+        )(x)
+        x = layers.ReLU()(_batch_normalization()(x))
+    images = layers.Conv2DTranspose(
+        channels,
+        4,
+        2,
+        padding="same",
+        activation="tanh",
+        kernel_initializer=init(),
+        dtype=output_dtype(),
+    )(x)
+    return keras.Model(latents, images, name="generator")
+
+
+def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
+    """Halve the side with strided convolutions down to the bottom, then one linear output."""
+    seeds = itertools.count(seed)
+
+    def init():
+        return keras.initializers.RandomNormal(stddev=0.02, seed=next(seeds))
+
+    _, stages = _stages(image_shape[0])
+    images = x = keras.Input(image_shape, name="images")
+    for stage in range(stages):  # (batch, side / 2**stage, side / 2**stage, filters)
+        # No normalisation of the input layer (section 3 of the paper).
+        x = layers.Conv2D(
+            width * 2**stage,
+            4,
+            2,
+            padding="same",
+            use_bias=stage == 0,
+            kernel_initializer=init(),
+        )(x)
+        x = _batch_normalization()(x) if stage else x
+        x = layers.LeakyReLU(negative_slope=0.2)(x)
+    x = layers.Flatten()(x)
+    logits = layers.Dense(1, kernel_initializer=init(), dtype=output_dtype(), name="logits")(x)
+    return keras.Model(images, logits, name="discriminator")
+
+
+@keras.saving.register_keras_serializable("kgan")
+class DCGAN(GAN):
+    """Deep convolutional GAN (Radford et al. 2015): the original game between two conv nets.
+
+    Strided convolutions instead of pooling, batch normalisation in both networks (not at G's
+    output or D's input), ReLU in G, LeakyReLU of slope 0.2 in D, weights from N(0, 0.02). Kernels
+    are 4 x 4, a multiple of the stride, which spares the 5 x 5 kernels' checkerboards.
+
+    Args:
+        image_shape: tuple (side, side, channels), side among 16, 28, 32, 56, 64, 112 and 128.
+        latent_dim: int, dimensions of the latent.
+        width: int, channels next to the image; they double with every halving of the side.
+        **kwargs: `loss`, `ema_half_life`, `augment` and `seed` of `kgan.models.GAN`.
+
+    Raises:
+        ValueError: for another side or number of channels.
+
+    Example:
+
+    ```python
+    model = kgan.models.DCGAN(image_shape=(64, 64, 3), latent_dim=128, width=64)
+    model.compile()
+    model.fit(kgan.data.dataset("photos", image_shape=(64, 64, 3)), epochs=20)
+    ```
+    """
+
+    def __init__(self, image_shape=(64, 64, 3), latent_dim: int = 128, width: int = 64, **kwargs):
+        image_shape = inputs.check_image_shape(image_shape, SIDES)
+        seed = kwargs.get("seed", 0)
+        super().__init__(
+            image_shape=image_shape,
+            generator=build_generator(image_shape, latent_dim, width, 2 * seed),
+            discriminator=build_discriminator(image_shape, width, 1_000_003 + 2 * seed),
+            width=width,
+            **kwargs,
+        )
+
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
+        """Adam with a learning rate of 2e-4 and beta1 of 0.5 (section 4 of the paper)."""
+        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        del config["generator"], config["discriminator"]
+        return config

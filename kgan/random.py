@@ -1,0 +1,101 @@
+"""Randomness that does not depend on how the work is cut: by batch, by replica or by process."""
+
+import numpy as np
+import tensorflow as tf
+
+_TWO_PI = 2.0 * np.pi
+
+
+class Draws:
+    """The random numbers of one training step.
+
+    Every call draws for the *global* batch, from a stateless generator seeded by the model's
+    seed, the step's counter and the number of draws made before it in this step, and returns
+    the rows of this replica. Replicas therefore differ from one another, and together hold what
+    one device alone would have drawn.
+
+    Args:
+        seed: int, the model's seed.
+        counter: int or int64 scalar tensor, different at every step.
+        local_batch: int or int32 scalar tensor, examples on this replica.
+        global_batch: examples on all replicas; `local_batch` when there is one replica.
+        offset: examples on the replicas before this one.
+
+    Example:
+
+    >>> draws = kgan.random.Draws(seed=0, counter=7, local_batch=4)
+    >>> draws.normal((128,)).shape
+    TensorShape([4, 128])
+    """
+
+    def __init__(self, seed, counter, local_batch, global_batch=None, offset=0):
+        self.seed = seed
+        self.counter = counter
+        self.local_batch = local_batch
+        self.global_batch = local_batch if global_batch is None else global_batch
+        self.offset = offset
+        self._drawn = 0
+
+    def normal(self, shape: tuple[int, ...], dtype="float32"):
+        """Standard normal tensor of shape `(local_batch, *shape)`."""
+        full = (self.global_batch, *shape)
+        return self._local(tf.random.stateless_normal(full, self._next_seed(), dtype=dtype))
+
+    def uniform(self, shape: tuple[int, ...], low=0.0, high=1.0, dtype="float32"):
+        """Uniform tensor in `[low, high)` of shape `(local_batch, *shape)`."""
+        full = (self.global_batch, *shape)
+        return self._local(
+            tf.random.stateless_uniform(full, self._next_seed(), low, high, dtype=dtype)
+        )
+
+    def _next_seed(self):
+        self._drawn += 1
+        # The stateless generators key their stream with both words: (seed, which draw) and when.
+        return tf.stack(
+            [
+                tf.constant((self.seed & 0xFFFFFFFF) << 16 | self._drawn, tf.int64),
+                tf.cast(self.counter, tf.int64),
+            ]
+        )
+
+    def _local(self, values):
+        if self.global_batch is self.local_batch:
+            return values
+        return values[self.offset : self.offset + self.local_batch]
+
+
+def _raw_bits(seed: int, index: int, words: int, stream: int) -> np.ndarray:
+    """`words` raw uint64 of the Philox generator with key (seed, index), in counter `stream`."""
+    key = np.array([seed, index], dtype=np.uint64)
+    counter = np.array([0, 0, 0, stream], dtype=np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(words)
+
+
+def sample_latents(seed: int, start: int, stop: int, latent_dim: int) -> np.ndarray:
+    """Standard normal latents of the images `start` to `stop` of a seed.
+
+    Image i's latent depends on `(seed, i)` alone: the raw bits of NumPy's Philox generator with
+    that key, through the Box-Muller transform in float64. (NumPy promises the raw bits for ever,
+    but not the stream of its `normal`.)
+
+    Args:
+        seed: int in [0, 2**64).
+        start, stop: int, range of image indices.
+        latent_dim: int.
+
+    Returns:
+        float32 array of shape `(stop - start, latent_dim)`.
+    """
+    pairs = (latent_dim + 1) // 2
+    bits = np.stack([_raw_bits(seed, i, 2 * pairs, stream=0) for i in range(start, stop)])
+    uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [0, 1)
+    radius = np.sqrt(-2.0 * np.log1p(-uniform[:, :pairs]))
+    angle = _TWO_PI * uniform[:, pairs:]
+    normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return normal[:, :latent_dim].astype(np.float32)
+
+
+def sample_labels(seed: int, start: int, stop: int, num_classes: int) -> np.ndarray:
+    """Uniform labels of the images `start` to `stop` of a seed: int64 `(stop - start,)`."""
+    bits = np.array([_raw_bits(seed, i, 1, stream=1)[0] for i in range(start, stop)], np.uint64)
+    return (bits % np.uint64(num_classes)).astype(np.int64)

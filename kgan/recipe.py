@@ -1,0 +1,145 @@
+"""Recipes: all that is needed to train a model again, in one TOML file."""
+
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from kgan.errors import KganError
+
+FORMAT = 1
+
+
+@dataclass
+class Data:
+    """What a recipe trains on.
+
+    Attributes:
+        source: `"tfds:<name>"` or a folder of images, absolute or relative to the data directory.
+        split: TFDS split; not used for folders.
+        flip: whether images are mirrored left to right at random.
+        title, licence, note: what cards say of the data.
+        licence_note: what a data set's licence asks of those who use the weights; also written
+            as LICENSE beside them.
+    """
+
+    source: str = ""
+    split: str = "train"
+    flip: bool = False
+    title: str = ""
+    licence: str = ""
+    licence_note: str = ""
+    note: str = ""
+
+
+@dataclass
+class Recipe:
+    """All that is needed to train a model again.
+
+    Attributes:
+        name: of the preset that it makes.
+        model: class name in `kgan.models`.
+        arguments: of the model's constructor, but for `seed`.
+        data: see `Data`.
+        g_optimizer, d_optimizer: tables such as `{"name": "Adam", "learning_rate": 2e-4}`; a
+            learning rate may be a table of a schedule. Empty for the paper's.
+        images: number of real images shown to the discriminator in all.
+        batch_size: real images a step.
+        checkpoint_images: images between two checkpoints, each with a line in the log.
+        grid_images: images between two sample grids, each with a snapshot that can be loaded.
+        seed: of weights, data order and all other randomness.
+        note: what the card says about how the model differs from its paper.
+    """
+
+    name: str
+    model: str
+    images: int = 0
+    batch_size: int = 64
+    checkpoint_images: int = 20_000
+    grid_images: int = 100_000
+    seed: int = 0
+    note: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    data: Data = field(default_factory=Data)
+    g_optimizer: dict[str, Any] = field(default_factory=dict)
+    d_optimizer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name, low in (
+            ("images", 0),
+            ("batch_size", 1),
+            ("checkpoint_images", 1),
+            ("grid_images", 1),
+            ("seed", 0),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise KganError(
+                    f"Expected {name} in a recipe to be an int >= {low}. Received: {value!r}"
+                )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as nested plain values."""
+        return {"format": FORMAT, **asdict(self)}
+
+    def to_toml(self) -> str:
+        """The recipe as the text of a TOML file."""
+        return to_toml(self.as_dict())
+
+
+def from_dict(values: dict[str, Any], where: str) -> Recipe:
+    """A recipe from nested plain values; `where` names the source in errors."""
+    values = dict(values)
+    received = values.pop("format", None)
+    if received != FORMAT:
+        raise KganError(
+            f"Expected a recipe with format = {FORMAT}. Received: format {received!r} in {where}; "
+            "a newer kgan may read it"
+        )
+    for kind, table in ((Recipe, values), (Data, values.get("data", {}))):
+        known = {f.name for f in fields(kind)}
+        if not isinstance(table, dict) or set(table) - known:
+            raise KganError(
+                f"Expected a recipe with the keys {sorted(known)}. Received: {table!r} in {where}"
+            )
+    try:
+        return Recipe(**{**values, "data": Data(**values.get("data", {}))})
+    except TypeError as error:
+        raise KganError(f"Incomplete recipe in {where}: {error}") from None
+
+
+def read(path: Path) -> Recipe:
+    """Reads a recipe from a TOML file.
+
+    Raises:
+        KganError: if it cannot be read, is no TOML, or has unknown or missing keys.
+    """
+    try:
+        return from_toml(Path(path).read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise KganError(f"Expected a recipe in TOML. Received: {path}: {error}") from None
+
+
+def from_toml(text: str, where: str = "a string") -> Recipe:
+    """A recipe from TOML; `where` names the source in errors."""
+    try:
+        return from_dict(tomllib.loads(text), where)
+    except tomllib.TOMLDecodeError as error:
+        raise KganError(f"Expected a recipe in TOML. Received: {where}: {error}") from None
+
+
+def to_toml(table: dict[str, Any], prefix: str = "") -> str:
+    """Nested plain values as TOML; entries that are None or empty are left out."""
+    lines, tables = [], []
+    for key, value in table.items():
+        if value is None or value in ("", {}):
+            continue
+        if isinstance(value, dict):
+            body = to_toml(value, f"{prefix}{key}.")
+            if body:
+                tables.append(f"\n[{prefix}{key}]\n{body}" if not body.startswith("\n[") else body)
+        else:
+            # JSON's strings, numbers, booleans and lists of them are TOML as well.
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    return "".join(lines + tables)

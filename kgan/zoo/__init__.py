@@ -1,0 +1,85 @@
+"""The zoo: pretrained models addressed by name."""
+
+import os
+
+from kgan import presets
+from kgan.recipe import Recipe
+
+__all__ = ["info", "load", "names", "save"]
+
+
+def names() -> list[str]:
+    """The names of all presets, sorted: those of this installation, then those in `KGAN_ZOO`.
+
+    Example:
+
+    >>> kgan.zoo.names()
+    ['dcgan-celeba', 'dcgan-mnist']
+    """
+    return presets.names()
+
+
+def info(source: str | os.PathLike) -> dict:
+    """What is known of a preset, without loading it (or TensorFlow).
+
+    Args:
+        source: a name, or a preset directory.
+
+    Returns:
+        Dict with `name`, `model` (class name), `dataset`, `image_shape`, `num_classes` (None if
+        unconditional), `parameters` (of both networks), `size_bytes`, `licence`, `metrics` and
+        `path` (the directory).
+
+    Raises:
+        ValueError: if there is no such preset, or its metadata is damaged.
+    """
+    return presets.info(source)
+
+
+def load(source: str | os.PathLike):
+    """Loads a model with its weights, compiled and ready for `sample` and `fit`.
+
+    The generator starts from its moving average, which is what the preset's pictures show.
+
+    Args:
+        source: a name in `kgan.zoo.names()`, or a preset directory.
+
+    Returns:
+        A `kgan.models.GAN` of the preset's class.
+
+    Raises:
+        ValueError: if there is no such preset, or any file in it is missing or damaged.
+
+    Example:
+
+    ```python
+    model = kgan.zoo.load("dcgan-mnist")
+    images = model.sample(16, seed=0)
+    ```
+    """
+    from kgan.models import preset
+
+    return preset.load_preset(source)
+
+
+def save(
+    model,
+    directory: str | os.PathLike,
+    recipe: Recipe | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Writes a model as a preset directory, with its card, samples and hashes.
+
+    Args:
+        model: a `kgan.models.GAN`.
+        directory: path that does not exist, is empty, or holds a preset, which is replaced.
+        recipe: what trained it; by default described from the model, without its data.
+        seconds: time that training took.
+
+    Raises:
+        ValueError: if the directory holds something else, or the model has networks that
+            cannot be described by Keras' own layers.
+    """
+    from kgan.models import preset
+
+    preset.save_preset(model, directory, recipe, seconds)

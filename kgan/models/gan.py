@@ -292,7 +292,8 @@ class GAN(keras.Model):
         training = draws is not None
         if training and self.augment is not None:
             images = self.augment(images, draws=draws)
-        return self.discriminator(images, training=training)
+        logits = self.discriminator(images, training=training)
+        return tf.cast(logits, self.variable_dtype)  # losses need full precision
 
     def test_step(self, data) -> dict:
         """The losses on held-out images, of both networks in inference mode, not augmented."""
@@ -339,7 +340,7 @@ class GAN(keras.Model):
         """Sets the state of dropout and the like from the counter: Keras does not save it."""
         first_image = tf.cast(draws.counter, tf.int64) + tf.cast(draws.offset, tf.int64)
         for index, generator in enumerate(self._seed_generators_inside):
-            state = tf.stack([tf.constant(self.seed << 8 | index, tf.int64), first_image << 8])
+            state = tf.stack([tf.constant(self.seed * 256 + index, tf.int64), first_image * 256])
             generator.state.assign(tf.cast(state, generator.state.dtype))
 
     def global_mean(self, per_example, draws: Draws):
@@ -375,7 +376,10 @@ class GAN(keras.Model):
 
     def fit(self, x=None, y=None, **kwargs):
         """`keras.Model.fit` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
-        return super().fit(inputs.check_data(x, self.image_shape), y, **kwargs)
+        x = inputs.check_data(x, self.image_shape)
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
+        return super().fit(x, y, **kwargs)
 
     def evaluate(self, x=None, y=None, **kwargs):
         """`keras.Model.evaluate` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""

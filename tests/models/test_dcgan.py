@@ -1,0 +1,66 @@
+"""DCGAN."""
+
+import keras
+import numpy as np
+import pytest
+
+from kgan.models import DCGAN
+from kgan.models.dcgan import SIDES
+from models.harness import Harness
+
+
+class TestDCGAN(Harness):
+    kind = DCGAN
+    config = {"latent_dim": 8, "width": 8}
+    # Without DiffAugment's jumps a float64 run can be compared; with it too, so it is on.
+    smooth_config = {"latent_dim": 8, "width": 8, "augment": "DiffAugment"}
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_side(side, channels):
+    model = DCGAN((side, side, channels), latent_dim=4, width=2)
+    assert model(np.zeros((1, 4), "float32")).shape == (1, side, side, channels)
+    bottom = 7 if side % 7 == 0 else 4
+    assert model.generator.layers[2].output.shape[1] == bottom
+    flat = [layer for layer in model.discriminator.layers if layer.name.startswith("flatten")]
+    assert flat[0].input.shape[1] == bottom
+
+
+@pytest.mark.parametrize("shape", [(48, 48, 3), (64, 32, 3), (256, 256, 3), (64, 64, 4)])
+def test_other_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="Expected .*Received"):
+        DCGAN(shape)
+
+
+def test_the_papers_choices():
+    model = DCGAN((64, 64, 3), latent_dim=100, width=16)
+    kinds = [type(layer).__name__ for layer in model.generator.layers]
+    assert kinds.count("BatchNormalization") == 4 and kinds.count("ReLU") == 4
+    assert kinds[-1] == "Conv2DTranspose"
+    kinds = [type(layer).__name__ for layer in model.discriminator.layers]
+    assert kinds.count("BatchNormalization") == 3 and kinds.count("LeakyReLU") == 4
+    for network in (model.generator, model.discriminator):
+        kernels = np.concatenate(
+            [w.numpy().ravel() for w in network.trainable_weights if w.name == "kernel"]
+        )
+        assert abs(kernels.std() - 0.02) < 2e-4 and abs(kernels.mean()) < 2e-4
+    optimizer = model.default_optimizer()
+    assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.5
+    np.testing.assert_allclose(float(optimizer.learning_rate), 2e-4, rtol=1e-6)
+
+
+def test_parameters_of_the_zoo_budget():
+    """11.3 MB in float32 for 64 pixels at width 40, 4.3 MB for 28 pixels at width 64."""
+    for shape, width, megabytes in (((64, 64, 3), 40, 11.3), ((28, 28, 1), 64, 4.3)):
+        model = DCGAN(shape, width=width)
+        parameters = model.generator.count_params() + model.discriminator.count_params()
+        assert abs(parameters * 4 / 1e6 - megabytes) < 0.1
+
+
+def test_seed_decides_the_initial_weights():
+    a, b, c = (DCGAN((16, 16, 1), width=4, seed=seed) for seed in (1, 1, 2))
+    for v, w, other in zip(a.weights, b.weights, c.weights, strict=True):
+        np.testing.assert_array_equal(v, w)
+        if v.name == "kernel":
+            assert not np.array_equal(v, other)

@@ -1,0 +1,59 @@
+"""Randomness is the same however the work is cut."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgan.random import Draws, sample_labels, sample_latents
+
+
+def test_latent_of_an_image_depends_on_seed_and_index_alone():
+    whole = sample_latents(5, 0, 20, latent_dim=7)
+    np.testing.assert_array_equal(sample_latents(5, 13, 17, latent_dim=7), whole[13:17])
+    assert not np.array_equal(sample_latents(6, 0, 20, latent_dim=7), whole)
+
+
+def test_latents_are_box_muller_of_raw_philox_bits():
+    bits = np.random.Philox(key=np.array([3, 11], np.uint64)).random_raw(2)
+    u, v = (int(b) / 2**64 for b in bits)
+    expected = np.sqrt(-2 * np.log(1 - u)) * np.array(
+        [np.cos(2 * np.pi * v), np.sin(2 * np.pi * v)]
+    )
+    np.testing.assert_allclose(sample_latents(3, 11, 12, latent_dim=2)[0], expected, rtol=1e-5)
+
+
+def test_latents_are_standard_normal():
+    latents = sample_latents(0, 0, 2000, latent_dim=50).astype(np.float64)
+    n = latents.size
+    assert abs(latents.mean()) < 4 / np.sqrt(n)
+    assert abs(latents.var() - 1) < 4 * np.sqrt(2 / n)
+    assert abs((latents**4).mean() - 3) < 4 * np.sqrt(96 / n)
+    correlations = np.corrcoef(latents, rowvar=False)[np.triu_indices(50, 1)]
+    assert np.abs(correlations).max() < 5 / np.sqrt(2000)
+
+
+def test_labels_are_uniform_and_leave_latents_alone():
+    labels = sample_labels(0, 0, 5000, num_classes=10)
+    counts = np.bincount(labels, minlength=10)
+    assert ((counts - 500) ** 2 / 500).sum() < 27.9  # chi-square, 9 degrees, 0.1%
+    np.testing.assert_array_equal(sample_labels(0, 40, 50, num_classes=10), labels[40:50])
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_replicas_hold_the_rows_that_one_device_would_draw(kind):
+    whole = getattr(Draws(1, 2, 7), kind)((3,))
+    first = getattr(Draws(1, 2, 4, global_batch=7, offset=0), kind)((3,))
+    second = getattr(Draws(1, 2, 3, global_batch=7, offset=4), kind)((3,))
+    np.testing.assert_array_equal(tf.concat([first, second], 0), whole)
+
+
+def test_draws_differ_by_call_step_and_seed():
+    draws = Draws(1, 2, 4)
+    values = [
+        draws.normal((3,)),
+        draws.normal((3,)),
+        Draws(1, 3, 4).normal((3,)),
+        Draws(2, 2, 4).normal((3,)),
+    ]
+    assert len({v.numpy().tobytes() for v in values}) == 4
+    np.testing.assert_array_equal(Draws(1, 2, 4).normal((3,)), values[0])

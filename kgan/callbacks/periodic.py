@@ -19,7 +19,8 @@ class Periodic(keras.callbacks.Callback):
 
     def __init__(self, every_epochs: int | None = None, every_images: int | None = None):
         super().__init__()
-        if (every_epochs is None) == (every_images is None) or (every_epochs or every_images) < 1:
+        given = [every for every in (every_epochs, every_images) if every is not None]
+        if len(given) != 1 or given[0] < 1:
             raise ValueError(
                 "Expected every_epochs >= 1 or every_images >= 1, not both. Received: "
                 f"every_epochs={every_epochs!r}, every_images={every_images!r}"

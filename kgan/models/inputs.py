@@ -92,9 +92,8 @@ def check_data(x, image_shape: tuple[int, int, int]):
         images = _first(x[0])
     elif hasattr(x, "__next__"):
         batch = next(x, ())
-        images, result = _first(batch), itertools.chain([batch], x)
-        if not hasattr(result, "__next__"):
-            result = iter(result)
+        images = _first(batch)
+        result = (b for b in itertools.chain([batch], x))  # Keras knows generators by their type
     elif hasattr(x, "shape") and hasattr(x, "dtype"):
         check_static(x.shape, x.dtype, image_shape)
         images = x[:256]

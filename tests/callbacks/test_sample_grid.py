@@ -1,0 +1,54 @@
+"""Sample grids during fit."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgan import images as pictures
+from kgan.callbacks import SampleGrid
+from kgan.models import DCGAN
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = DCGAN((16, 16, 1), latent_dim=2, width=2, ema_half_life=10)
+    model.compile()
+    return model
+
+
+def test_grids_of_the_averaged_generator_at_the_same_latents(model, tmp_path):
+    data = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 1), dtype="uint8")
+    callback = SampleGrid(tmp_path / "grids", every_images=16, rows=2, columns=3, seed=5)
+    model.fit(data, batch_size=8, verbose=0, callbacks=[callback])
+    files = sorted((tmp_path / "grids").iterdir())
+    assert [f.name for f in files] == [f"images-{n:09d}.png" for n in (0, 16, 32)]
+    last = np.asarray(Image.open(files[-1]))
+    assert last.shape == (2 * 18 + 2, 3 * 18 + 2)
+    expected = pictures.grid(model.sample(6, seed=5), columns=3)[..., 0]
+    np.testing.assert_array_equal(last, expected)
+    assert not np.array_equal(np.asarray(Image.open(files[0])), last)
+    said = pictures.read_provenance(files[-1])
+    assert said["images_seen"] == 32 and said["seed"] == 5 and said["class"] == "DCGAN"
+
+
+def test_every_epoch_by_default(model, tmp_path):
+    data = np.zeros((8, 16, 16, 1), "uint8")
+    model.fit(data, batch_size=8, epochs=2, verbose=0, callbacks=[SampleGrid(tmp_path / "g")])
+    assert len(list((tmp_path / "g").iterdir())) == 2
+
+
+def test_does_not_change_training(tmp_path):
+    data = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), dtype="uint8")
+    results = []
+    for callbacks in ([], [SampleGrid(tmp_path / "g", every_images=8)]):
+        model = DCGAN((16, 16, 1), latent_dim=2, width=2)
+        model.compile()
+        model.fit(data, batch_size=8, verbose=0, shuffle=False, callbacks=callbacks)
+        results.append([w.numpy() for w in model.weights])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_empty_grid_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="rows, columns >= 1. Received: 0, 8"):
+        SampleGrid(tmp_path, rows=0)

@@ -1,0 +1,62 @@
+"""Optimizers as tables of recipes."""
+
+import keras
+import numpy as np
+import pytest
+
+from kgan.models import optimizers
+
+TABLES = [
+    {"name": "Adam", "learning_rate": 2e-4, "beta_1": 0.5},
+    {"name": "SGD", "learning_rate": 0.1, "momentum": 0.5},
+    {
+        "name": "Adam",
+        "learning_rate": {
+            "name": "PolynomialDecay",
+            "initial_learning_rate": 2e-4,
+            "decay_steps": 100,
+            "end_learning_rate": 0.0,
+            "power": 1.0,
+            "cycle": False,
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_table_to_optimizer_and_back(table):
+    optimizer = optimizers.from_table(table)
+    assert optimizers.to_table(optimizer) == table
+
+
+def test_schedule_is_followed():
+    optimizer = optimizers.from_table(TABLES[2])
+    np.testing.assert_allclose(float(optimizer._learning_rate(50)), 1e-4, rtol=1e-6)
+
+
+def test_nothing_means_the_papers():
+    assert optimizers.from_table({}) is None
+    assert optimizers.from_table(None) is None
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": "Adm"},
+        {"name": "deserialize"},
+        {"name": "Adam", "beta": 1},
+        {"name": "Adam", "learning_rate": {"name": "Adam"}},
+        {"learning_rate": 1.0},
+    ],
+)
+def test_refused(table):
+    with pytest.raises(ValueError, match="in a recipe.*Received"):
+        optimizers.from_table(table)
+
+
+def test_optimizers_that_a_preset_cannot_describe_are_refused():
+    class Mine(keras.optimizers.SGD):
+        pass
+
+    with pytest.raises(ValueError, match="Keras' own.*Received.*Mine"):
+        optimizers.to_table(Mine())

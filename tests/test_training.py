@@ -1,0 +1,215 @@
+"""Runs: what they write, and that a killed one ends as if it had not been."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kgan
+from kgan import recipe as recipes
+from kgan import training
+from kgan.presets import sha256
+
+RECIPE = {
+    "format": 1,
+    "name": "squares",
+    "model": "DCGAN",
+    "images": 160,
+    "batch_size": 8,
+    "checkpoint_images": 16,
+    "grid_images": 64,
+    "arguments": {
+        "image_shape": [16, 16, 1],
+        "latent_dim": 4,
+        "width": 4,
+        "augment": {"name": "DiffAugment", "transforms": ["translation"]},
+    },
+    "data": {"flip": True},
+    "g_optimizer": {
+        "name": "Adam",
+        "beta_1": 0.5,
+        "learning_rate": {
+            "name": "CosineDecay",
+            "initial_learning_rate": 1e-3,
+            "decay_steps": 20,
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """44 images in batches of 8: an epoch ends amid the run, and leaves a remainder."""
+    folder = tmp_path_factory.mktemp("squares")
+    random = np.random.default_rng(0)
+    for i in range(44):
+        pixels = np.zeros((16, 16), "uint8")
+        top, left = random.integers(0, 10, 2)
+        pixels[top : top + 6, left : left + 6] = 255
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    return folder
+
+
+def recipe(folder, **changes):
+    recipe = recipes.from_dict({**RECIPE, **changes}, "a test")
+    recipe.data.source = str(folder)
+    return recipe
+
+
+def weights(run):
+    newest = max((run / "checkpoints").glob("*.h5"))
+    return newest.name, h5_values(newest)
+
+
+def h5_values(path):
+    import h5py
+
+    values = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                values.update({name: item[()].tobytes()})
+                if isinstance(item, h5py.Dataset)
+                else None
+            )
+        )
+    return values
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    preset = training.train(recipe(folder), run)
+    assert preset == run / "preset"
+    return run
+
+
+def test_a_run_directory(uninterrupted):
+    run = uninterrupted
+    assert recipes.read(run / "recipe.toml").name == "squares"
+    assert [p.name for p in sorted((run / "grids").iterdir())] == [
+        f"images-{n:09d}.png" for n in (0, 64, 128)
+    ]
+    rows = list(csv.DictReader(open(run / "log.csv")))
+    assert [int(row["images_seen"]) for row in rows] == list(range(16, 161, 16))
+    assert {"seconds", "d_loss", "g_loss", "real_score", "fake_score"} <= set(rows[0])
+    assert kgan.zoo.info(run / "preset")["name"] == "squares"
+    for preset in (run / "preset", run / "snapshots" / "images-000000128"):
+        assert kgan.zoo.load(preset).sample(2, seed=0).shape == (2, 16, 16, 1)
+    assert int(kgan.zoo.load(run / "preset").images_seen.numpy()) == 160
+
+
+def test_twice_the_same_to_the_bit(folder, uninterrupted, tmp_path):
+    training.train(recipe(folder), tmp_path / "again")
+    assert weights(tmp_path / "again") == weights(uninterrupted)
+
+
+SCRIPT = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+from kgan import recipe, training
+training.train(recipe.read(sys.argv[1]), sys.argv[2], resume=True)
+"""
+
+
+def start(folder, run, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe(folder, images=1600).to_toml())
+    arguments = [sys.executable, "-c", SCRIPT, str(path), str(run)]
+    return subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+
+
+def wait_for_new_checkpoint(run, process, after):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        found = sorted(Path(run).glob("checkpoints/*.json"))
+        if found and found[-1].name > after:
+            return found[-1].name
+        time.sleep(0.01)
+    raise AssertionError("no checkpoint in 60 s")
+
+
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(folder, tmp_path):
+    """SIGKILL after a checkpoint, at another moment each time; the issue's full form is slow."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(folder, whole, tmp_path).wait() == 0
+    newest = ""
+    for pause in (0.0, 0.13):
+        process = start(folder, killed, tmp_path)
+        newest = wait_for_new_checkpoint(killed, process, after=newest)
+        time.sleep(pause)
+        process.kill()
+        process.wait()
+    assert "images-000000000" < newest < "images-000001600"
+    assert start(folder, killed, tmp_path).wait() == 0
+    assert weights(killed) == weights(whole)
+    assert sha256(killed / "preset/samples.png") == sha256(whole / "preset/samples.png")
+    seen = [int(row["images_seen"]) for row in csv.DictReader(open(killed / "log.csv"))]
+    assert seen == sorted(set(seen)) and seen[-1] == 1600
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_saves_the_step_it_is_at(folder, number, tmp_path):
+    run = tmp_path / "run"
+    process = start(folder, run, tmp_path)
+    wait_for_new_checkpoint(run, process, after="")
+    process.send_signal(number)
+    assert process.wait() != 0
+    assert not (run / "preset").exists()
+    stopped = max((run / "checkpoints").glob("*.json")).name
+    assert stopped < "images-000001600"
+    if number == signal.SIGINT:
+        whole = tmp_path / "whole"
+        assert start(folder, whole, tmp_path).wait() == 0
+        assert start(folder, run, tmp_path).wait() == 0
+        assert weights(run) == weights(whole)
+
+
+def test_a_run_is_not_overwritten(folder, uninterrupted):
+    before = weights(uninterrupted)
+    with pytest.raises(ValueError, match="Expected a new directory.*add --resume"):
+        training.train(recipe(folder), uninterrupted)
+    assert weights(uninterrupted) == before
+
+
+def test_resume_refuses_another_recipe_and_names_what_changed(folder, uninterrupted):
+    with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
+        training.train(recipe(folder, seed=1), uninterrupted, resume=True)
+
+
+def test_resume_refuses_a_directory_that_is_no_run(folder, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="Expected a run to resume.*no recipe.toml"):
+        training.train(recipe(folder), tmp_path, resume=True)
+
+
+def test_nothing_is_written_for_data_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="does not exist"):
+        training.train(recipe(tmp_path / "none"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model": "StyleGan"}, "Expected a model among.*Received: model = 'StyleGan'"),
+        ({"arguments": {"depth": 3}}, "depth"),
+        ({"images": 4}, "at least one batch of 8 images. Received: images = 4"),
+    ],
+)
+def test_bad_recipes(changes, message, folder, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        training.train(recipe(folder, **changes), tmp_path / "run")
+    assert not os.path.exists(tmp_path / "run")
+
+
+def test_epochs_count_whole_batches_of_the_data(folder, tmp_path):
+    training.train(recipe(folder), tmp_path / "run", epochs=2)
+    assert int(kgan.zoo.load(tmp_path / "run/preset").images_seen.numpy()) == 2 * 40

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import kgan
+from kgan import download
 from kgan import recipe as recipes
 from kgan.errors import KganError
 
@@ -34,10 +36,14 @@ def builtin_directory() -> Path:
     return installed if installed.is_dir() else package.parent / "zoo"
 
 
-def registries() -> list[Path]:
-    """The directories that names are looked up in, first to last."""
-    extra = [Path(entry) for entry in os.environ.get("KGAN_ZOO", "").split(os.pathsep) if entry]
-    return [builtin_directory(), *extra]
+def registries() -> list[str]:
+    """The directories and URLs that names are looked up in, first to last.
+
+    Those in `KGAN_ZOO` are separated by `os.pathsep`; the colons inside a URL do not count.
+    """
+    separator = re.escape(os.pathsep) + r"(?!//|\d+(?:[/:]|$))"
+    extra = re.split(separator, os.environ.get("KGAN_ZOO", ""))
+    return [str(builtin_directory()), *(entry for entry in extra if entry)]
 
 
 def names() -> list[str]:
@@ -45,33 +51,42 @@ def names() -> list[str]:
     return sorted(_entries())
 
 
-def _entries() -> dict[str, tuple[Path, str | None]]:
-    """name -> (directory, pinned hash of its metadata); an earlier registry wins."""
+def _entries() -> dict[str, tuple[str, str | None]]:
+    """name -> (directory or URL, pinned hash of its metadata); an earlier registry wins."""
     entries = {}
     for registry in reversed(registries()):
+        if download.is_url(registry):
+            url, pin = download.split_url(registry)
+            pins, _ = download.fetch_json(f"{url}/{REGISTRY}", pin)
+            entries.update({name: (f"{url}/{name}", pin) for name, pin in pins.items()})
+            continue
+        registry = Path(registry)
         pins = _read_json(registry / REGISTRY) if (registry / REGISTRY).is_file() else {}
         for metadata in sorted(registry.glob(f"*/{METADATA}")):
             name = metadata.parent.name
-            entries[name] = (metadata.parent, pins.get(name))
+            entries[name] = (str(metadata.parent), pins.get(name))
     return entries
 
 
-def resolve(source: str | os.PathLike) -> tuple[Path, str | None]:
-    """The directory of a preset, and the hash its metadata must have (None if not pinned).
+def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
+    """The directory or URL of a preset, and the hash its metadata must have (None if not pinned).
 
     Args:
-        source: a name in the registries, or a directory.
+        source: a name in the registries, a directory, `https://…` or `hf://owner/repo`, the last
+            two with `#sha256=…` if pinned.
 
     Raises:
-        KganError: if there is neither; near matches among the names are suggested.
+        KganError: if there is none of them; near matches among the names are suggested.
     """
     text = os.fspath(source)
+    if download.is_url(text):
+        return download.split_url(text)
     entries = _entries()
     if text in entries:
         return entries[text]
     directory = Path(text)
     if (directory / METADATA).is_file():
-        return directory, None
+        return text, None
     if directory.exists():
         raise KganError(
             f"Expected a preset: a directory with {METADATA}, {CONFIG} and {WEIGHTS}. "
@@ -82,34 +97,43 @@ def resolve(source: str | os.PathLike) -> tuple[Path, str | None]:
     raise KganError(f"Expected the name or the directory of a preset. Received: {text!r}; {hint}")
 
 
-def read(source: str | os.PathLike, check_files: bool = True) -> tuple[Path, dict]:
-    """The directory and the metadata of a preset, its files checked against their hashes.
+def read(source: str | os.PathLike) -> tuple[Path, dict]:
+    """The directory and the metadata of a preset, fetched if need be, all hashes checked.
 
     Args:
-        source: a name in the registries, or a directory.
-        check_files: False to read the metadata alone.
+        source: see `resolve`.
 
     Raises:
         KganError: if it is missing, damaged or of a newer format.
     """
-    directory, pin = resolve(source)
-    path = directory / METADATA
+    place, pin = resolve(source)
+    if download.is_url(place):
+        directory, pin = download.fetch_preset(place, pin, METADATA), None
+    else:
+        directory = Path(place)
+    metadata = _read_metadata(directory / METADATA, pin)
+    files = metadata.get("files", {})
+    for name in (*REQUIRED, *(set(files) - set(REQUIRED))):
+        _check_file(directory / name, files.get(name))
+    return directory, metadata
+
+
+def _read_metadata(path, pin):
     if pin is not None and sha256(path) != pin:
         raise KganError(
             f"Damaged preset: {path} has SHA-256 {sha256(path)[:12]}…, the registry expects "
             f"{pin[:12]}…. Install kgan again, or remove the changed entry"
         )
-    metadata = _read_json(path)
+    return _check_format(_read_json(path), path)
+
+
+def _check_format(metadata, where):
     if metadata.get("format") != FORMAT:
         raise KganError(
             f"Expected a preset of format {FORMAT}. Received: format "
-            f"{metadata.get('format')!r} in {path}; a newer kgan may read it"
+            f"{metadata.get('format')!r} in {where}; a newer kgan may read it"
         )
-    if check_files:
-        files = metadata.get("files", {})
-        for name in (*REQUIRED, *(set(files) - set(REQUIRED))):
-            _check_file(directory / name, files.get(name))
-    return directory, metadata
+    return metadata
 
 
 def _check_file(path, expected):
@@ -145,7 +169,13 @@ def read_recipe(directory: Path) -> recipes.Recipe:
 
 def info(source: str | os.PathLike) -> dict:
     """What is known of a preset without loading it; see `kgan.zoo.info`."""
-    directory, metadata = read(source, check_files=False)
+    place, pin = resolve(source)
+    if download.is_url(place):
+        path, address = None, f"{place}/{METADATA}"
+        metadata = _check_format(download.fetch_json(address, pin)[0], address)
+    else:
+        path = place
+        metadata = _read_metadata(Path(place) / METADATA, pin)
     keys = ("name", "model", "dataset", "image_shape", "num_classes")
     return {
         **{key: metadata.get(key) for key in keys},
@@ -153,7 +183,7 @@ def info(source: str | os.PathLike) -> dict:
         "size_bytes": sum(file["size"] for file in metadata["files"].values()),
         "licence": metadata.get("licence"),
         "metrics": metadata.get("metrics", []),
-        "path": str(directory),
+        "path": path,
     }
 
 

@@ -97,7 +97,7 @@ def test_a_run_directory(uninterrupted):
     assert [p.name for p in sorted((run / "grids").iterdir())] == [
         f"images-{n:09d}.png" for n in (0, 64, 128)
     ]
-    rows = list(csv.DictReader(open(run / "log.csv")))
+    rows = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     assert [int(row["images_seen"]) for row in rows] == list(range(16, 161, 16))
     assert {"seconds", "d_loss", "g_loss", "real_score", "fake_score"} <= set(rows[0])
     assert kgan.zoo.info(run / "preset")["name"] == "squares"
@@ -151,7 +151,10 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(folder, tmp_path):
     assert start(folder, killed, tmp_path).wait() == 0
     assert weights(killed) == weights(whole)
     assert sha256(killed / "preset/samples.png") == sha256(whole / "preset/samples.png")
-    seen = [int(row["images_seen"]) for row in csv.DictReader(open(killed / "log.csv"))]
+    seen = [
+        int(row["images_seen"])
+        for row in csv.DictReader((killed / "log.csv").read_text().splitlines())
+    ]
     assert seen == sorted(set(seen)) and seen[-1] == 1600
 
 

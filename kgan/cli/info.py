@@ -15,7 +15,7 @@ def command(source: str) -> None:
       kgan info dcgan-celeba
     """
     info = presets.info(source)
-    directory, metadata = presets.read(source, check_files=False)
+    directory, metadata = presets.read(source)
     recipe = presets.read_recipe(directory)
     training, counts = metadata["training"], metadata["parameters"]
     lines = {

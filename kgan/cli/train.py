@@ -113,6 +113,6 @@ def _recipe(source: str) -> Recipe:
     if source.endswith(".toml"):
         return recipes.read(Path(source))
     try:
-        return presets.read_recipe(presets.resolve(source)[0])
+        return presets.read_recipe(presets.read(source)[0])
     except KganError as error:
         raise KganError(f"{error}; or a recipe.toml, or one of {', '.join(CLASSES)}") from None

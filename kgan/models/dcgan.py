@@ -114,11 +114,13 @@ class DCGAN(GAN):
 
     def __init__(self, image_shape=(64, 64, 3), latent_dim: int = 128, width: int = 64, **kwargs):
         image_shape = inputs.check_image_shape(image_shape, SIDES)
+        inputs.check_int("latent_dim", latent_dim, 1)
+        inputs.check_int("width", width, 1)
         seed = kwargs.get("seed", 0)
         super().__init__(
             image_shape=image_shape,
-            generator=build_generator(image_shape, latent_dim, width, 2 * seed),
-            discriminator=build_discriminator(image_shape, width, 1_000_003 + 2 * seed),
+            generator=build_generator(image_shape, latent_dim, width, 1000 * seed),
+            discriminator=build_discriminator(image_shape, width, 1_000_003 + 1000 * seed),
             width=width,
             **kwargs,
         )

@@ -13,12 +13,9 @@ from keras import layers
 
 from kgan import augment as augmentation
 from kgan import losses
-from kgan.models import inputs, optimizers, preset
-from kgan.random import Draws, sample_latents
-
-# Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
-# depends on the size of its batch, so only a fixed size gives image i the same pixels always.
-SAMPLE_CHUNK = 16
+from kgan.models import inputs
+from kgan.models.two_player import TwoPlayerModel
+from kgan.random import Draws
 
 
 def output_dtype() -> str:
@@ -59,7 +56,7 @@ def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
 
 
 @keras.saving.register_keras_serializable("kgan")
-class GAN(keras.Model):
+class GAN(TwoPlayerModel):
     """Generative adversarial networks: a generator and a discriminator that train each other.
 
     The discriminator D learns to tell real images from generated ones, the generator G to make D
@@ -113,6 +110,8 @@ class GAN(keras.Model):
                 f"Expected ema_half_life > 0 images, or None. Received: {ema_half_life!r}"
             )
         self.image_shape = inputs.check_image_shape(image_shape)
+        inputs.check_int("width", width, 1)
+        inputs.check_int("seed", seed, 0)
         self.num_classes = None
         self.width = width
         self.loss_name = loss
@@ -122,14 +121,15 @@ class GAN(keras.Model):
         self._users_networks = (generator is not None, discriminator is not None)
 
         if generator is None:
-            self.latent_dim = latent_dim or 100
-            generator = build_generator(self.image_shape, self.latent_dim, width, 2 * seed)
+            self.latent_dim = 100 if latent_dim is None else latent_dim
+            inputs.check_int("latent_dim", self.latent_dim, 1)
+            generator = build_generator(self.image_shape, self.latent_dim, width, 1000 * seed)
         else:
             self.latent_dim = self._check_generator(generator, latent_dim)
         if discriminator is None:
             if width % 5:
                 raise ValueError(f"Expected width to be a multiple of 5. Received: width={width}")
-            discriminator = build_discriminator(self.image_shape, width, 1_000_003 + 2 * seed)
+            discriminator = build_discriminator(self.image_shape, width, 1_000_003 + 1000 * seed)
         else:
             self._check_discriminator(discriminator)
         self.generator = generator
@@ -145,11 +145,6 @@ class GAN(keras.Model):
         self.images_seen = self._counter("images_seen")
         self.images_tested = self._counter("images_tested")
         self._seed_generators_inside = _seed_generators(self.generator, self.discriminator)
-        self._means = {
-            name: keras.metrics.Mean(name)
-            for name in ("d_loss", "g_loss", "real_score", "fake_score")
-        }
-        self._sample_chunk = None
         self.built = True
 
     def _counter(self, name):
@@ -184,58 +179,9 @@ class GAN(keras.Model):
                 f"(batch, 1). Received: one from {received[0]} to {received[1]}"
             )
 
-    # Compiling: two optimizers, both built at once.
-
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """The paper's optimizer, a new one for each network. 2014: SGD with momentum."""
         return keras.optimizers.SGD(0.1, momentum=0.5)
-
-    def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
-        """Prepares the model for `fit`.
-
-        Args:
-            g_optimizer: Keras optimizer (or its name) of the generator, whose learning rate may be
-                a schedule over steps. None for the paper's.
-            d_optimizer: the same for the discriminator.
-            **kwargs: Keras' own arguments: `run_eagerly`, `steps_per_execution`, `jit_compile`.
-
-        Raises:
-            ValueError: if one optimizer is given for both networks.
-        """
-        # Left to itself Keras would make an rmsprop.
-        super().compile(optimizer=None, **kwargs)
-        g_optimizer = keras.optimizers.get(g_optimizer or self.default_optimizer())
-        d_optimizer = keras.optimizers.get(d_optimizer or self.default_optimizer())
-        if g_optimizer is d_optimizer:
-            raise ValueError(
-                "Expected an optimizer for each network, since each keeps its own state. "
-                "Received: the same object as g_optimizer and as d_optimizer"
-            )
-        if self.dtype_policy.name == "mixed_float16":
-            g_optimizer = optimizers.with_loss_scale(g_optimizer)
-            d_optimizer = optimizers.with_loss_scale(d_optimizer)
-        # State loaded into an optimizer that is not built yet would be lost in silence.
-        g_optimizer.build(self.generator.trainable_variables)
-        d_optimizer.build(self.discriminator.trainable_variables)
-        self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
-
-    def get_compile_config(self) -> dict:
-        if not self.compiled:
-            return {}
-        config = {
-            name: value
-            for name, value in super().get_compile_config().items()
-            if name in ("run_eagerly", "steps_per_execution", "jit_compile")
-        }
-        for name in ("g_optimizer", "d_optimizer"):
-            config[name] = keras.optimizers.serialize(getattr(self, name))
-        return config
-
-    def compile_from_config(self, config: dict) -> None:
-        config = dict(config)
-        for name in ("g_optimizer", "d_optimizer"):
-            config[name] = keras.optimizers.deserialize(config[name])
-        self.compile(**config)
 
     # One step of training.
 
@@ -362,94 +308,6 @@ class GAN(keras.Model):
         """Sets the moving average to the generator as it is."""
         self.ema_generator.set_weights(self.generator.get_weights())
 
-    def update_logs(self, **values) -> dict:
-        """Adds values of any shape to the running means of that name; returns the means."""
-        for name, value in values.items():
-            self._means[name].update_state(value)
-        return {name: self._means[name].result() for name in values}
-
-    @property
-    def metrics(self) -> list:
-        return list(self._means.values())
-
-    # Data that cannot be trained on is refused before training begins.
-
-    def fit(self, x=None, y=None, **kwargs):
-        """`keras.Model.fit` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
-        x = inputs.check_data(x, self.image_shape)
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
-        return super().fit(x, y, **kwargs)
-
-    def evaluate(self, x=None, y=None, **kwargs):
-        """`keras.Model.evaluate` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
-        return super().evaluate(inputs.check_data(x, self.image_shape), y, **kwargs)
-
-    def train_on_batch(self, x, y=None, **kwargs):
-        """`keras.Model.train_on_batch` on images that are uint8, or floats in [-1, 1]."""
-        return super().train_on_batch(inputs.check_data(x, self.image_shape), y, **kwargs)
-
-    def test_on_batch(self, x, y=None, **kwargs):
-        """`keras.Model.test_on_batch` on images that are uint8, or floats in [-1, 1]."""
-        return super().test_on_batch(inputs.check_data(x, self.image_shape), y, **kwargs)
-
-    # Pictures.
-
-    def call(self, latents, labels=None, training=False):
-        """Images in [-1, 1] of the averaged generator, float (batch, height, width, channels)."""
-        return self.ema_generator(latents, training=False)
-
-    def iter_samples(self, n: int, seed: int | None = None, batch_size: int = 64):
-        """`sample`, as an iterator over arrays of `batch_size` images (the last may be smaller)."""
-        for name, value, low in (("n", n, 0), ("batch_size", batch_size, 1), ("seed", seed, 0)):
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            if not (whole and low <= value < 2**64) and not (name == "seed" and value is None):
-                raise ValueError(f"Expected {name} to be an int >= {low}. Received: {value!r}")
-        if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-        if self._sample_chunk is None:
-            signature = tf.TensorSpec((SAMPLE_CHUNK, self.latent_dim), tf.float32)
-            self._sample_chunk = tf.function(self.__call__, input_signature=[signature])
-        pending = np.empty((0, *self.image_shape), np.uint8)
-        for start in range(0, n, SAMPLE_CHUNK):
-            latents = sample_latents(seed, start, start + SAMPLE_CHUNK, self.latent_dim)
-            chunk = to_uint8(self._sample_chunk(latents).numpy())[: n - start]
-            pending = np.concatenate([pending, chunk])
-            while len(pending) >= batch_size or (len(pending) and start + SAMPLE_CHUNK >= n):
-                yield pending[:batch_size]
-                pending = pending[batch_size:]
-
-    def sample(self, n: int, seed: int | None = None, batch_size: int = 64) -> np.ndarray:
-        """Generates images with the averaged generator.
-
-        Args:
-            n: int, number of images.
-            seed: int >= 0. The same seed gives the same images, and image i does not depend on `n`
-                or on `batch_size`. None for different ones at every call.
-            batch_size: int, images copied into the result at a time.
-
-        Returns:
-            uint8 array of shape (n, height, width, channels).
-
-        Raises:
-            ValueError: for a negative or fractional argument.
-
-        Example:
-
-        >>> model.sample(16, seed=0).shape
-        (16, 28, 28, 1)
-        """
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
-            raise ValueError(f"Expected n to be an int >= 0. Received: {n!r}")
-        images = np.empty((n, *self.image_shape), np.uint8)
-        filled = 0
-        for batch in self.iter_samples(n, seed, batch_size):
-            images[filled : filled + len(batch)] = batch
-            filled += len(batch)
-        return images
-
-    # Saving.
-
     def get_config(self) -> dict:
         config = super().get_config()
         config.update(
@@ -465,53 +323,6 @@ class GAN(keras.Model):
             if users:
                 config[name] = keras.saving.serialize_keras_object(getattr(self, name))
         return config
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects=None):
-        config = dict(config)
-        for name in ("generator", "discriminator"):
-            if isinstance(config.get(name), dict):
-                config[name] = keras.saving.deserialize_keras_object(
-                    config[name], custom_objects=custom_objects
-                )
-        return cls(**config)
-
-    def save_to_preset(self, directory) -> None:
-        """Writes a preset: what is needed to sample and to train on, without optimizer state.
-
-        Args:
-            directory: path of a directory that does not exist, is empty or holds a preset, which
-                is replaced.
-
-        Raises:
-            ValueError: if the directory holds something else, or the model has networks that
-                cannot be described by Keras' own layers.
-        """
-        preset.save_preset(self, directory)
-
-    @classmethod
-    def from_preset(cls, source) -> "GAN":
-        """Loads a preset, compiled with its recipe's optimizers.
-
-        Args:
-            source: a preset directory, or a name in `kgan.zoo.names()`.
-
-        Raises:
-            ValueError: if there is no such preset, a file in it is damaged, or it holds a model
-                of another class than this one.
-        """
-        model = preset.load_preset(source)
-        if not isinstance(model, cls):
-            raise ValueError(
-                f"Expected a preset of a {cls.__name__}. Received: {str(source)!r}, which holds "
-                f"a {type(model).__name__}"
-            )
-        return model
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] to uint8 in [0, 255], rounded to the nearest level."""
-    return np.clip(np.rint((images.astype(np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
 def _seed_generators(*networks) -> list:

@@ -7,6 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 
+def check_int(name: str, value, low: int) -> None:
+    """Raises ValueError unless `value` is an int of at least `low`, and of at most 64 bits."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not (whole and low <= value < 2**64):
+        raise ValueError(f"Expected {name} to be an int >= {low}. Received: {value!r}")
+
+
 def check_image_shape(image_shape, sides: tuple[int, ...] | None = None) -> tuple[int, int, int]:
     """Returns `image_shape` as a tuple (height, width, channels), or raises ValueError."""
     shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()

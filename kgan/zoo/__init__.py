@@ -23,12 +23,12 @@ def info(source: str | os.PathLike) -> dict:
     """What is known of a preset, without loading it (or TensorFlow).
 
     Args:
-        source: a name, or a preset directory.
+        source: as for `load`. Of a remote preset only the metadata is fetched.
 
     Returns:
         Dict with `name`, `model` (class name), `dataset`, `image_shape`, `num_classes` (None if
         unconditional), `parameters` (of both networks), `size_bytes`, `licence`, `metrics` and
-        `path` (the directory).
+        `path` (the directory, None while it is remote).
 
     Raises:
         ValueError: if there is no such preset, or its metadata is damaged.
@@ -42,7 +42,8 @@ def load(source: str | os.PathLike):
     The generator starts from its moving average, which is what the preset's pictures show.
 
     Args:
-        source: a name in `kgan.zoo.names()`, or a preset directory.
+        source: a name in `kgan.zoo.names()`, a preset directory, `https://…` or
+            `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
 
     Returns:
         A `kgan.models.GAN` of the preset's class.

@@ -1,0 +1,179 @@
+"""`kgan sample`."""
+
+import json
+import os
+import re
+import shutil
+
+import click.testing
+import numpy as np
+import pytest
+from PIL import Image
+
+import kgan
+from kgan.cli import main
+from kgan.images import grid, read_provenance
+from kgan.presets import sha256
+
+
+def _pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def nine(tiny_preset):
+    """Nine images of seed 3, from Python."""
+    return kgan.zoo.load(tiny_preset).sample(9, seed=3)
+
+
+@pytest.fixture(scope="module")
+def sampled(run_python, tiny_preset, tmp_path_factory):
+    """`kgan sample tiny -n 4 --seed 3` in a process of its own, and the directory it ran in."""
+    cwd = tmp_path_factory.mktemp("sampled")
+    arguments = ("-m", "kgan.cli", "sample", "tiny", "-n", 4, "--seed", 3)
+    return run_python(*arguments, cwd=cwd, KGAN_ZOO=str(tiny_preset.parent)), cwd
+
+
+@pytest.fixture
+def sample(tiny_preset, tmp_path, monkeypatch):
+    """Runs `kgan sample *args` in this process, in an empty directory beside no other files."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("KGAN_ZOO", str(tiny_preset.parent))
+    return lambda *args: click.testing.CliRunner().invoke(main, ["sample", *map(str, args)])
+
+
+class TestProcess:
+    def test_path_is_printed_and_nothing_else(self, sampled):
+        done, _ = sampled
+        assert (done.returncode, done.stdout, done.stderr) == (0, "tiny.png\n", "")
+
+    def test_picture_is_the_only_file(self, sampled):
+        _, cwd = sampled
+        assert [path.name for path in cwd.iterdir()] == ["tiny.png"]
+
+    def test_picture_is_a_square_grid(self, sampled):
+        _, cwd = sampled
+        assert _pixels(cwd / "tiny.png").shape == (2 * 18 + 2, 2 * 18 + 2, 3)
+
+    def test_pixels_are_those_of_python(self, sampled, nine):
+        _, cwd = sampled
+        np.testing.assert_array_equal(_pixels(cwd / "tiny.png"), grid(nine[:4]))
+
+    def test_picture_says_what_made_it(self, sampled, tiny_preset):
+        _, cwd = sampled
+        facts = read_provenance(cwd / "tiny.png")
+        wanted = {
+            "model": "tiny",
+            "class": "DCGAN",
+            "seed": 3,
+            "n": 4,
+            "kgan": kgan.__version__,
+            "weights_sha256": sha256(tiny_preset / "model.weights.h5"),
+        }
+        assert wanted.items() <= facts.items()
+
+
+class TestOutput:
+    @pytest.mark.parametrize("batch_size", [1, 7, 64])
+    def test_pixels_do_not_depend_on_batch_size(self, sample, nine, batch_size):
+        done = sample("tiny", "-n", 9, "--seed", 3, "--batch-size", batch_size)
+        assert done.exit_code == 0, done.output
+        np.testing.assert_array_equal(_pixels("tiny.png"), grid(nine))
+
+    def test_npz_holds_the_images(self, sample, nine):
+        done = sample("tiny", "-n", 9, "--seed", 3, "--batch-size", 4, "--out", "x.npz")
+        assert done.stdout == "x.npz\n"
+        with np.load("x.npz") as file:
+            np.testing.assert_array_equal(file["images"], nine)
+
+    def test_separate_writes_an_image_a_file(self, sample, nine, tmp_path):
+        done = sample("tiny", "-n", 9, "--seed", 3, "--separate", "--out", "new/faces")
+        assert done.stdout == "new/faces\n"
+        files = sorted((tmp_path / "here/new/faces").iterdir())
+        assert [path.name for path in files] == [f"seed3-{i}.png" for i in range(9)]
+        np.testing.assert_array_equal([_pixels(path) for path in files], nine)
+
+    def test_separate_files_say_which_image_they_are(self, sample):
+        sample("tiny", "-n", 2, "--separate")
+        assert read_provenance("tiny-samples/seed0-1.png")["index"] == 1
+
+    def test_directory_gets_a_picture_named_after_the_model(self, sample, tmp_path):
+        (tmp_path / "here/pictures").mkdir()
+        assert sample("tiny", "-n", 1, "--out", "pictures").stdout == "pictures/tiny.png\n"
+        assert _pixels("pictures/tiny.png").shape == (20, 20, 3)
+
+    def test_preset_directory_is_taken_like_a_name(self, sample, tiny_preset, nine):
+        sample(tiny_preset, "-n", 9, "--seed", 3)
+        np.testing.assert_array_equal(_pixels("tiny.png"), grid(nine))
+
+    def test_old_picture_is_replaced(self, sample, tmp_path):
+        (tmp_path / "here/x.png").write_text("old")
+        sample("tiny", "-n", 1, "--out", "x.png")
+        assert _pixels("x.png").shape == (20, 20, 3)
+
+    def test_preset_cannot_choose_where_to_write(self, sample, tiny_preset, tmp_path):
+        evil = shutil.copytree(tiny_preset, tmp_path / "evil")
+        metadata = json.loads((evil / "metadata.json").read_text())
+        (evil / "metadata.json").write_text(json.dumps({**metadata, "name": "../stolen"}))
+        sample(evil, "-n", 1)
+        assert not (tmp_path / "stolen.png").exists()
+
+
+class TestBadInput:
+    """One line on stderr, the right exit code, and nothing written."""
+
+    @pytest.mark.parametrize(
+        "arguments, code, message",
+        [
+            (["tinny"], 1, r"Received: 'tinny'; did you mean tiny\?"),
+            (["."], 1, r"Expected a preset: .*Received: \., which has no metadata\.json"),
+            ([], 2, "Missing argument 'NAME'"),
+            (["tiny", "-n", "0"], 2, "'-n': 0 is not in the range x>=1"),
+            (["tiny", "-n", "4.5"], 2, "'4.5' is not a valid integer"),
+            (["tiny", "--seed", "-1"], 2, "-1 is not in the range"),
+            (["tiny", "--batch-size", "0"], 2, "0 is not in the range x>=1"),
+            (["tiny", "--nope"], 2, "No such option '?--nope"),
+            (["tiny", "-n", "1025"], 2, r"at most 1024 images.*Received: -n 1025.*--separate"),
+            (["tiny", "-n", "1025", "--out", "new/x.png"], 2, "at most 1024 images"),
+            (["tiny", "--out", "x.jpg"], 2, r"\.png or \.npz. Received: --out x\.jpg"),
+            (["tiny", "--out", "/proc/x.png"], 1, "that can be written. Received: --out /proc/x"),
+        ],
+    )
+    def test_is_refused(self, sample, tmp_path, arguments, code, message):
+        done = sample(*arguments)
+        assert done.exit_code == code
+        assert re.fullmatch(rf"Error: .*{message}.*\n", done.stderr)
+        assert done.stdout == "" and os.listdir(tmp_path / "here") == []
+
+    @pytest.mark.parametrize("more", [[], ["--separate"]])
+    def test_output_below_a_file_is_refused(self, sample, tmp_path, more):
+        (tmp_path / "here/file").write_text("text")
+        done = sample("tiny", "--out", "file/x.png", *more)
+        assert done.exit_code == 1
+        assert re.fullmatch(r"Error: .*written. Received: --out file/x\.png: .*\n", done.stderr)
+
+    def test_separate_into_a_full_directory_is_refused(self, sample, tmp_path):
+        (tmp_path / "here/full").mkdir()
+        (tmp_path / "here/full/file").touch()
+        done = sample("tiny", "--separate", "--out", "full")
+        assert done.exit_code == 2
+        assert re.fullmatch(r"Error: .*empty directory.*--out full.*\n", done.stderr)
+        assert os.listdir(tmp_path / "here/full") == ["file"]
+
+    def test_corrupted_weights_are_refused(self, sample, tiny_preset, tmp_path):
+        directory = shutil.copytree(tiny_preset, tmp_path / "damaged")
+        weights = bytearray((directory / "model.weights.h5").read_bytes())
+        weights[len(weights) // 2] ^= 1
+        (directory / "model.weights.h5").write_bytes(weights)
+        done = sample(directory)
+        assert done.exit_code == 1
+        assert re.fullmatch(r"Error: Damaged preset: .*model\.weights\.h5 has.*\n", done.stderr)
+        assert os.listdir(tmp_path / "here") == []
+
+    def test_another_keras_backend_is_refused(self, run_kgan, tiny_preset, tmp_path):
+        done = run_kgan("sample", tiny_preset, KERAS_BACKEND="jax")
+        assert done.returncode == 1
+        assert re.fullmatch(r"Error: kgan runs on .*KERAS_BACKEND='jax'.*\n", done.stderr)
+        assert os.listdir(tmp_path) == []

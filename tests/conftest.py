@@ -1,0 +1,74 @@
+"""Fixtures: real data, a tiny preset, and the command line as a process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import pytest
+import tensorflow as tf
+
+# The tests of distribution train on two devices; they can only be made before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+# What the machine's user has set must not reach the processes that tests start, and neither must
+# the log level above: the command line has to be silent without it.
+_PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data; without it tests are skipped, but fail where CI runs."""
+    name = os.environ.get("KGAN_DATA_DIR")
+    if name and Path(name).is_dir():
+        return Path(name)
+    reason = f"Expected real data in KGAN_DATA_DIR. Received: {name!r}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(tmp_path_factory) -> Path:
+    """The directory of a preset: an untrained DCGAN of 16x16 RGB images."""
+    from kgan.models import DCGAN
+
+    directory = tmp_path_factory.mktemp("presets") / "tiny"
+    model = DCGAN(image_shape=(16, 16, 3), latent_dim=8, width=4)
+    model.compile()
+    model.save_to_preset(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess]:
+    """Runs `python *args` in a directory, with nothing but `env` set of what kgan reads."""
+
+    def run(*args, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_PRIVATE)}
+        return subprocess.run(
+            [sys.executable, *map(str, args)],
+            cwd=cwd,
+            env={**kept, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture
+def run_kgan(run_python, tmp_path) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs `kgan *args` in a process of its own, in `tmp_path`, with the variables `env`."""
+
+    def run(*args, **env: str) -> subprocess.CompletedProcess:
+        return run_python("-m", "kgan.cli", *args, cwd=tmp_path, **env)
+
+    return run

@@ -1,0 +1,79 @@
+"""kgan.images: grids, and PNG files that say what made them."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from kgan.images import grid, read_provenance, save_png
+
+FACTS = {"model": "dcgan-mnist", "seed": 3, "labels": [1, 2], "kgan": "0.1.0", "note": "é ☺"}
+
+
+def _images(n, height, width, channels):
+    return np.random.default_rng(0).integers(0, 255, (n, height, width, channels), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "n, columns, gap, layout", [(7, None, 2, (3, 3)), (5, 4, 1, (2, 4)), (1, None, 3, (1, 1))]
+)
+def test_grid_equals_pasting_one_by_one(n, columns, gap, layout):
+    images = _images(n, 5, 4, 3)
+    rows, across = layout
+    sheet = Image.new("RGB", (across * (4 + gap) + gap, rows * (5 + gap) + gap), "white")
+    for i in range(n):
+        row, column = divmod(i, across)
+        sheet.paste(Image.fromarray(images[i]), (gap + column * (4 + gap), gap + row * (5 + gap)))
+    np.testing.assert_array_equal(grid(images, columns, gap), np.asarray(sheet))
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
+def test_png_holds_the_pixels(tmp_path, channels, mode):
+    image = _images(1, 6, 5, channels)[0]
+    with Image.open(save_png(image, tmp_path / "x.png", FACTS)) as picture:
+        assert (picture.format, picture.mode) == ("PNG", mode)
+        np.testing.assert_array_equal(np.asarray(picture).reshape(image.shape), image)
+
+
+def test_png_says_that_a_model_made_it(tmp_path):
+    with Image.open(save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", FACTS)) as picture:
+        xmp = ElementTree.fromstring(picture.text["XML:com.adobe.xmp"])
+    (description,) = xmp.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+    term = description.get(
+        "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType",
+    )
+    assert term == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+
+def test_provenance_reads_back_as_written(tmp_path):
+    save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", FACTS)
+    assert read_provenance(tmp_path / "x.png") == FACTS
+
+
+def test_foreign_png_has_no_provenance(tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "something else")
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png", pnginfo=info)
+    assert read_provenance(tmp_path / "x.png") is None
+
+
+def test_foreign_jpeg_has_no_provenance(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.jpg")
+    assert read_provenance(tmp_path / "x.jpg") is None
+
+
+def test_failed_write_leaves_nothing_behind(tmp_path):
+    # A directory with content cannot be replaced by a file: the last step of the write fails.
+    (tmp_path / "x.png" / "content").mkdir(parents=True)
+    with pytest.raises(OSError):
+        save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", FACTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_failed_write_leaves_the_old_file_alone(tmp_path):
+    save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", FACTS)
+    before = (tmp_path / "x.png").read_bytes()
+    with pytest.raises(TypeError):
+        save_png(_images(1, 4, 4, 5)[0], tmp_path / "x.png", FACTS)
+    assert (tmp_path / "x.png").read_bytes() == before

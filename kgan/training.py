@@ -98,7 +98,7 @@ def train(
     log = RunLog(directory / "log.csv")
     if step < last:
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
-        with _stopping_on_signals(model) as received:
+        with _signals() as received:
             model.fit(
                 images.stream(recipe.batch_size, recipe.data.flip, recipe.seed, start_step=step),
                 steps_per_epoch=steps_per_checkpoint,
@@ -106,7 +106,7 @@ def train(
                 verbose=0,
                 shuffle=False,  # the stream has shuffled already
                 callbacks=[
-                    StopAt(last * recipe.batch_size, recipe.batch_size),
+                    StopAt(last * recipe.batch_size, recipe.batch_size, received),
                     checkpoint,
                     log,
                     SampleGrid(directory / "grids", every_images=recipe.grid_images),
@@ -151,14 +151,13 @@ def _claim(directory, recipe, resume):
 
 
 @contextmanager
-def _stopping_on_signals(model):
-    """Ctrl-C and SIGTERM finish the step and save; a second one is taken at its word."""
+def _signals():
+    """Collects Ctrl-C and SIGTERM for `StopAt`; a second one is taken at its word."""
     received = []
 
     def stop(number, frame):
         received.append(number)
-        model.stop_training = True
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else 0)
+        signal.signal(number, before[number])
 
     try:
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -172,10 +171,11 @@ def _stopping_on_signals(model):
 
 
 class StopAt(keras.callbacks.Callback):
-    """Stops once a number of images have been seen."""
+    """Stops once a number of images have been seen, or a signal has been received."""
 
-    def __init__(self, images: int, batch_size: int):
+    def __init__(self, images: int, batch_size: int, signals: list[int]):
         super().__init__()
+        self.signals = signals
         self.images = images
         self.batch_size = batch_size
 
@@ -184,7 +184,7 @@ class StopAt(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._left -= 1
-        if self._left <= 0:
+        if self._left <= 0 or self.signals:
             self.model.stop_training = True
 
 
@@ -257,6 +257,8 @@ class ProgressLine(keras.callbacks.Callback):
         self._first = self._seen = int(self.model.images_seen.numpy())
         self._start = self._shown = time.monotonic()
         self._traced = False
+        if self._seen:
+            sys.stderr.write(f"Going on from {self._seen:,} images\n")
 
     def on_train_batch_end(self, batch, logs=None):
         self._seen += self.batch_size

@@ -111,19 +111,20 @@ def test_twice_the_same_to_the_bit(folder, uninterrupted, tmp_path):
     assert weights(tmp_path / "again") == weights(uninterrupted)
 
 
-SCRIPT = """
-import os, sys
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-from kgan import recipe, training
-training.train(recipe.read(sys.argv[1]), sys.argv[2], resume=True)
-"""
+LONG = 960
 
 
 def start(folder, run, tmp_path):
     path = tmp_path / "recipe.toml"
-    path.write_text(recipe(folder, images=1600).to_toml())
-    arguments = [sys.executable, "-c", SCRIPT, str(path), str(run)]
-    return subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
+    path.write_text(recipe(folder, images=LONG, checkpoint_images=32, grid_images=320).to_toml())
+    command = [sys.executable, "-m", "kgan.cli", "train", str(path), "--out", str(run)]
+    return subprocess.Popen([*command, "--resume"], stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return said
 
 
 def wait_for_new_checkpoint(run, process, after):
@@ -136,10 +137,17 @@ def wait_for_new_checkpoint(run, process, after):
     raise AssertionError("no checkpoint in 60 s")
 
 
-def test_killed_and_resumed_equals_uninterrupted_to_the_bit(folder, tmp_path):
-    """SIGKILL after a checkpoint, at another moment each time; the issue's full form is slow."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(folder, whole, tmp_path).wait() == 0
+@pytest.fixture(scope="module")
+def long(folder, tmp_path_factory):
+    """An uninterrupted run from the command line."""
+    directory = tmp_path_factory.mktemp("long")
+    finish(start(folder, directory / "run", directory))
+    return directory / "run"
+
+
+def test_killed_and_resumed_equals_uninterrupted_to_the_bit(folder, long, tmp_path):
+    """SIGKILL twice, each after a new checkpoint; kill_test.py does it on the zoo's recipe."""
+    killed = tmp_path / "killed"
     newest = ""
     for pause in (0.0, 0.13):
         process = start(folder, killed, tmp_path)
@@ -147,32 +155,32 @@ def test_killed_and_resumed_equals_uninterrupted_to_the_bit(folder, tmp_path):
         time.sleep(pause)
         process.kill()
         process.wait()
-    assert "images-000000000" < newest < "images-000001600"
-    assert start(folder, killed, tmp_path).wait() == 0
-    assert weights(killed) == weights(whole)
-    assert sha256(killed / "preset/samples.png") == sha256(whole / "preset/samples.png")
+    assert "images-000000000" < newest < f"images-{LONG:09d}"
+    assert "Going on from" in finish(start(folder, killed, tmp_path))
+    assert weights(killed) == weights(long)
+    assert sha256(killed / "preset/samples.png") == sha256(long / "preset/samples.png")
     seen = [
         int(row["images_seen"])
         for row in csv.DictReader((killed / "log.csv").read_text().splitlines())
     ]
-    assert seen == sorted(set(seen)) and seen[-1] == 1600
+    assert seen == sorted(set(seen)) and seen[-1] == LONG
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_saves_the_step_it_is_at(folder, number, tmp_path):
+def test_interrupted_saves_the_step_it_is_at(folder, long, number, tmp_path):
     run = tmp_path / "run"
     process = start(folder, run, tmp_path)
     wait_for_new_checkpoint(run, process, after="")
     process.send_signal(number)
-    assert process.wait() != 0
+    said = process.communicate()[1]
+    assert process.returncode == 128 + number
+    assert "Saved. Go on with: kgan train" in said and "Traceback" not in said
     assert not (run / "preset").exists()
     stopped = max((run / "checkpoints").glob("*.json")).name
-    assert stopped < "images-000001600"
+    assert stopped < f"images-{LONG:09d}"
     if number == signal.SIGINT:
-        whole = tmp_path / "whole"
-        assert start(folder, whole, tmp_path).wait() == 0
-        assert start(folder, run, tmp_path).wait() == 0
-        assert weights(run) == weights(whole)
+        finish(start(folder, run, tmp_path))
+        assert weights(run) == weights(long)
 
 
 def test_a_run_is_not_overwritten(folder, uninterrupted):

@@ -64,7 +64,7 @@ def recipe(folder, **changes):
 
 
 def weights(run):
-    newest = max((run / "checkpoints").glob("*.h5"))
+    newest = max((run / "checkpoints").glob("images-*.h5"))
     return newest.name, h5_values(newest)
 
 
@@ -111,12 +111,12 @@ def test_twice_the_same_to_the_bit(folder, uninterrupted, tmp_path):
     assert weights(tmp_path / "again") == weights(uninterrupted)
 
 
-LONG = 960
+LONG = 1920
 
 
 def start(folder, run, tmp_path):
     path = tmp_path / "recipe.toml"
-    path.write_text(recipe(folder, images=LONG, checkpoint_images=32, grid_images=320).to_toml())
+    path.write_text(recipe(folder, images=LONG, checkpoint_images=64, grid_images=640).to_toml())
     command = [sys.executable, "-m", "kgan.cli", "train", str(path), "--out", str(run)]
     return subprocess.Popen([*command, "--resume"], stderr=subprocess.PIPE, text=True)
 
@@ -130,7 +130,7 @@ def finish(process):
 def wait_for_new_checkpoint(run, process, after):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        found = sorted(Path(run).glob("checkpoints/*.json"))
+        found = sorted(Path(run).glob("checkpoints/images-*.json"))
         if found and found[-1].name > after:
             return found[-1].name
         time.sleep(0.01)
@@ -176,7 +176,7 @@ def test_interrupted_saves_the_step_it_is_at(folder, long, number, tmp_path):
     assert process.returncode == 128 + number
     assert "Saved. Go on with: kgan train" in said and "Traceback" not in said
     assert not (run / "preset").exists()
-    stopped = max((run / "checkpoints").glob("*.json")).name
+    stopped = max((run / "checkpoints").glob("images-*.json")).name
     assert stopped < f"images-{LONG:09d}"
     if number == signal.SIGINT:
         finish(start(folder, run, tmp_path))

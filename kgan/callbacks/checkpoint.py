@@ -44,6 +44,8 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self, model: keras.Model, epoch: int) -> None:
         """Saves a checkpoint now; `epoch` is what `restore` will return."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        for torn in self.directory.glob("partial-*"):  # left by a process that was killed
+            torn.unlink(missing_ok=True)
         images_seen = int(model.images_seen.numpy())
         weights = self.directory / f"images-{images_seen:09d}.weights.h5"
         partial = self.directory / f"partial-{weights.name}"

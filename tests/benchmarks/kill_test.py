@@ -32,7 +32,7 @@ def start(run: Path, images: int, interval: int) -> subprocess.Popen:
 
 def checkpoints(run: Path) -> list[int]:
     """Images seen at each whole checkpoint, in order."""
-    return sorted(int(path.stem.split("-")[1]) for path in run.glob("checkpoints/*.json"))
+    return sorted(int(path.stem.split("-")[1]) for path in run.glob("checkpoints/images-*.json"))
 
 
 def content_hash(path: Path) -> str:

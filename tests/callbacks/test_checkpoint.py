@@ -80,7 +80,10 @@ def test_a_torn_write_is_not_a_checkpoint(tmp_path):
     fit(new_model(), tmp_path, epochs=1)
     (tmp_path / "partial-images-000000048.weights.h5").write_bytes(b"torn")
     (tmp_path / "images-000000048.weights.h5").write_bytes(b"no hash was written yet")
-    assert Checkpoint(tmp_path).restore(new_model()) == 1
+    model = new_model()
+    assert Checkpoint(tmp_path).restore(model) == 1
+    Checkpoint(tmp_path).save(model, 1)
+    assert not list(tmp_path.glob("partial-*"))
 
 
 def test_none_whole_is_an_error_not_a_fresh_start(tmp_path):

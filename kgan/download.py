@@ -106,7 +106,11 @@ def fetch_preset(url: str, pin: str | None, metadata_name: str) -> Path:
                 _check_hash(address, digest.hexdigest(), expected["sha256"])
         (partial / metadata_name).write_bytes(content)
         partial.chmod(0o755)
-        os.replace(partial, entry)
+        try:
+            os.replace(partial, entry)
+        except OSError:
+            if not entry.is_dir():  # else another process has just brought the same
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return entry

@@ -93,7 +93,8 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
             f"Received: {text}, which has no {METADATA}"
         )
     near = difflib.get_close_matches(text, entries, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"kgan has {', '.join(entries)}"
+    known = ", ".join(sorted(entries)) or "no presets here"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"kgan has {known}"
     raise KganError(f"Expected the name or the directory of a preset. Received: {text!r}; {hint}")
 
 
@@ -133,6 +134,9 @@ def _check_format(metadata, where):
             f"Expected a preset of format {FORMAT}. Received: format "
             f"{metadata.get('format')!r} in {where}; a newer kgan may read it"
         )
+    missing = {"name", "model", "image_shape", "parameters", "training", "files"} - set(metadata)
+    if missing:
+        raise KganError(f"Damaged preset: {where} has no {', '.join(sorted(missing))}")
     return metadata
 
 
@@ -270,7 +274,7 @@ def card(metadata: dict, recipe: recipes.Recipe) -> str:
         "## Use",
         "",
         "```",
-        f"kgan sample {name} -n 16",
+        f"kgan sample {name} -n 16        # or the path of this directory",
         "```",
         "",
         "```python",

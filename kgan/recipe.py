@@ -78,6 +78,17 @@ class Recipe:
                 raise KganError(
                     f"Expected {name} in a recipe to be an int >= {low}. Received: {value!r}"
                 )
+        for table, kinds in (
+            (self, dict.fromkeys(("name", "model", "note"), str)),
+            (self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict)),
+            (self.data, {f.name: f.type for f in fields(Data)}),
+        ):
+            for name, kind in kinds.items():
+                if not isinstance(getattr(table, name), kind):
+                    raise KganError(
+                        f"Expected {name} in a recipe to be a {kind.__name__}. Received: "
+                        f"{getattr(table, name)!r}"
+                    )
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values."""

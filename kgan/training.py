@@ -32,8 +32,11 @@ def build(recipe: Recipe) -> GAN:
         raise KganError(
             f"Expected a model among {kgan.models.__all__}. Received: model = {recipe.model!r}"
         )
+    arguments = dict(recipe.arguments)
+    if arguments.get("ema_half_life") is False:  # TOML has no null
+        arguments["ema_half_life"] = None
     try:
-        model = kind(**recipe.arguments, seed=recipe.seed)
+        model = kind(**arguments, seed=recipe.seed)
     except TypeError as error:
         raise KganError(f"{recipe.model}: {error}. Received: {recipe.arguments}") from None
     model.compile(
@@ -80,6 +83,7 @@ def train(
         )
     model = build(recipe)
     images = data.load(recipe.data.source, model.image_shape, recipe.data.split, data_dir)
+    images.check_batch(recipe.batch_size)
     if epochs is not None:
         recipe.images = epochs * (len(images) // recipe.batch_size) * recipe.batch_size
     if recipe.images < recipe.batch_size:

@@ -21,7 +21,7 @@ def _full():
         checkpoint_images=1000,
         grid_images=2000,
         seed=7,
-        note='A "quoted" note,\nof two lines, with é and \\ in it.',
+        note='A "quoted" note,\nof two lines, with é, 😀 and \\ in it.',
         arguments={"image_shape": [64, 64, 3], "augment": "DiffAugment", "ema_half_life": 1e4},
         data=Data("celeba/train", "test", True, "CelebA", "research", "Ask them.", "A note."),
         g_optimizer={"name": "Adam", "beta_1": 0.5, "learning_rate": schedule},

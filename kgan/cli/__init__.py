@@ -24,14 +24,19 @@ class _Verbs(click.Group):
             return None
         return importlib.import_module(f"kgan.cli.{name}").command
 
+    def parse_args(self, ctx, args):
+        try:
+            return super().parse_args(ctx, args)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            _exit_for_usage(ctx, error)
+
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "kgan"
-            message = " ".join(error.format_message().split())
-            click.echo(f"Error: {message} ({where} --help shows more)", err=True)
-            ctx.exit(2)
+            _exit_for_usage(ctx, error)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except KeyboardInterrupt as interrupt:
@@ -43,6 +48,13 @@ class _Verbs(click.Group):
                 traceback.print_exc()
                 ctx.exit(1)
             raise click.ClickException(_one_line(error)) from None
+
+
+def _exit_for_usage(ctx, error):
+    where = error.ctx.command_path if error.ctx else "kgan"
+    message = " ".join(error.format_message().split())
+    click.echo(f"Error: {message} ({where} --help shows more)", err=True)
+    ctx.exit(2)
 
 
 def _one_line(error):

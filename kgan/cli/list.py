@@ -1,8 +1,11 @@
 """`kgan list`."""
 
+import warnings
+
 import click
 
 from kgan import presets
+from kgan.errors import KganError, KganWarning
 
 
 @click.command("list")
@@ -15,7 +18,11 @@ def command() -> None:
     """
     rows = [("NAME", "MODEL", "SHAPE", "SIZE", "DATA", "LICENCE")]
     for name in presets.names():
-        info = presets.info(name)
+        try:
+            info = presets.info(name)
+        except KganError as error:  # one damaged entry must not hide the others
+            warnings.warn(str(error), KganWarning, stacklevel=1)
+            continue
         rows.append(
             (
                 name,

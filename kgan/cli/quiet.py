@@ -11,7 +11,7 @@ def import_tensorflow() -> None:
     Its C++ side writes to the file descriptor before any log level is read, so the descriptor
     itself is set aside until TensorFlow has been imported and has opened its devices.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:

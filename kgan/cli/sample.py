@@ -45,13 +45,14 @@ def command(
       kgan sample dcgan-celeba -n 200 --separate --out faces/
     """
     directory, metadata = presets.read(source)
-    name = metadata["name"]
-    out = _output(out, name, separate)
-    if out.suffix == ".png" and not separate and number > MOST_IN_A_GRID:
+    name = Path(metadata["name"]).name  # of a stranger's preset: a file name, not a path
+    in_a_grid = not separate and (out is None or out.suffix != ".npz")
+    if in_a_grid and number > MOST_IN_A_GRID:
         raise click.UsageError(
             f"Expected at most {MOST_IN_A_GRID} images in one picture. Received: -n {number}; "
             "use --separate, or --out FILE.npz"
         )
+    out = _output(out, name, separate)
     import_tensorflow()
     model = kgan.zoo.load(source)
     from kgan.models.preset import provenance
@@ -82,13 +83,13 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
     """Where to write, seen to be possible before any work is done."""
     if separate:
         out = out or Path(f"{name}-samples")
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if out.suffix or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             raise click.UsageError(
                 f"Expected a new or empty directory for --separate. Received: --out {out}"
             )
     else:
         out = out or Path(f"{name}.png")
-        if out.is_dir():
+        if out.is_dir() or not out.suffix:
             out = out / f"{name}.png"
         if out.suffix not in (".png", ".npz"):
             raise click.UsageError(f"Expected --out with .png or .npz. Received: --out {out}")
@@ -106,14 +107,15 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
 def _save_separate(batches, out, facts, digits):
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        partial.chmod(0o755)
         index = 0
         for batch in batches:
             for image in batch:
                 path = partial / f"seed{facts['seed']}-{index:0{digits}d}.png"
                 images.save_png(image, path, {**facts, "index": index})
                 index += 1
-        os.replace(partial, out)
+        out.mkdir(exist_ok=True)
+        for path in sorted(partial.iterdir()):
+            os.replace(path, out / path.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

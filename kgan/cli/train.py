@@ -1,5 +1,6 @@
 """`kgan train`."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -75,7 +76,12 @@ def command(
         raise click.UsageError(
             f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
         )
-    height, _, depth = recipe.arguments.get("image_shape", (64, 64, 3))
+    shape = recipe.arguments.get("image_shape", (64, 64, 3))
+    if not isinstance(shape, (list, tuple)) or len(shape) != 3:
+        raise KganError(
+            f"Expected image_shape = [height, width, channels] in a recipe. Received: {shape!r}"
+        )
+    height, _, depth = shape
     recipe.arguments["image_shape"] = [size or height, size or height, int(channels or depth)]
     if augment is not None:
         recipe.arguments["augment"] = "DiffAugment"
@@ -100,7 +106,7 @@ def command(
     try:
         preset = training.train(recipe, out, resume, data_dir, epochs)
     except training.Interrupted:
-        again = " ".join(arg for arg in sys.argv[1:] if arg != "--resume")
+        again = shlex.join(arg for arg in sys.argv[1:] if arg != "--resume")
         click.echo(f"Saved. Go on with: kgan {again} --resume", err=True)
         raise
     click.echo(preset)
@@ -109,7 +115,8 @@ def command(
 def _recipe(source: str) -> Recipe:
     """The recipe of a file, of a preset, or of a model class with its defaults."""
     if source.lower() in CLASSES:
-        return Recipe(name=source.lower(), model=CLASSES[source.lower()], images=DEFAULT_IMAGES)
+        name = f"my-{source.lower()}"
+        return Recipe(name=name, model=CLASSES[source.lower()], images=DEFAULT_IMAGES)
     if source.endswith(".toml"):
         return recipes.read(Path(source))
     try:

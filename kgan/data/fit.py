@@ -16,12 +16,16 @@ def fit_image(picture: Image.Image, image_shape: tuple[int, int, int]) -> np.nda
     """
     height, width, channels = image_shape
     mode = "L" if channels == 1 else "RGB"
+    if picture.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
+        shades = np.asarray(picture).astype(np.float32) / 257.0
+        picture = Image.fromarray(np.rint(shades).astype(np.uint8))
     if picture.mode != mode:
         picture = picture.convert(mode)
     if picture.size != (width, height):
         scale = min(picture.width / width, picture.height / height)
-        left = (picture.width - width * scale) / 2
-        top = (picture.height - height * scale) / 2
+        # Rounding may take what should be 0 below it, which Pillow refuses.
+        left = max(0.0, (picture.width - width * scale) / 2)
+        top = max(0.0, (picture.height - height * scale) / 2)
         box = (left, top, left + width * scale, top + height * scale)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
     return np.asarray(picture, np.uint8).reshape(image_shape)

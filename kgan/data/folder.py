@@ -1,6 +1,7 @@
 """Folders of images."""
 
 import os
+import re
 import sys
 import tempfile
 import warnings
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from kgan.data.fit import fit_image
 from kgan.errors import KganError, KganWarning
@@ -32,7 +33,9 @@ def find_images(folder: Path) -> list[Path]:
     files = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
     )
     if not files:
         others = sum(path.is_file() for path in folder.rglob("*"))
@@ -64,15 +67,14 @@ def load_folder(folder: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
 
     def decode(index):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of Pillow, about harmless oddities in files
-                with Image.open(files[index]) as picture:
-                    images[index] = fit_image(picture, image_shape)
+            with Image.open(files[index]) as picture:
+                images[index] = fit_image(ImageOps.exif_transpose(picture), image_shape)
         except Exception as error:  # Pillow raises almost anything on a broken file
             unreadable.append((index, f"{type(error).__name__}: {error}"))
 
     workers = os.cpu_count() or 1
     with (
+        warnings.catch_warnings(),  # of the process: not for a thread to change
         ThreadPoolExecutor(workers) as pool,
         click.progressbar(
             length=len(files),
@@ -81,6 +83,7 @@ def load_folder(folder: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
             hidden=not sys.stderr.isatty(),
         ) as bar,
     ):
+        warnings.simplefilter("ignore")  # Pillow's, about harmless oddities in files
         for start in range(0, len(files), 256):
             stop = min(start + 256, len(files))
             list(pool.map(decode, range(start, stop)))
@@ -101,12 +104,16 @@ def load_folder(folder: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
 
 def allocate(shape: tuple[int, ...]) -> np.ndarray:
     """An empty uint8 array: in memory if it fits in half of what is free, else in a file."""
-    size = int(np.prod(shape))
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):  # not told on this system
-        free = 4 << 30
-    if size <= free // 2:
+    if int(np.prod(shape)) <= _free_memory() // 2:
         return np.empty(shape, np.uint8)
     # Deleted by the operating system when the array is gone.
     return np.memmap(tempfile.TemporaryFile(prefix="kgan-"), np.uint8, "w+", shape=shape)
+
+
+def _free_memory() -> int:
+    """Bytes that can be had without swapping; 4 GB where the system does not tell."""
+    try:
+        available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        return int(available[1]) * 1024
+    except (OSError, TypeError):
+        return 4 << 30

@@ -11,6 +11,7 @@ from PIL import Image
 from kgan.data.fit import fit_image
 from kgan.data.folder import allocate, load_folder
 from kgan.errors import KganError
+from kgan.models.inputs import check_data, check_image_shape, check_int
 
 _FLIP, _SHUFFLE = 1, 0
 
@@ -47,7 +48,8 @@ class ImageSet:
             `tf.data.Dataset` of uint8 images (batch, height, width, channels), or of
             (images, labels).
         """
-        self._check_batch(batch_size if shuffle else 1)
+        check_int("seed", seed, 0)
+        self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
         epochs = iter(range(2**62))
 
@@ -81,7 +83,8 @@ class ImageSet:
         Returns:
             `tf.data.Dataset` as from `dataset`.
         """
-        self._check_batch(batch_size)
+        check_int("seed", seed, 0)
+        self.check_batch(batch_size)
         steps = len(self) // batch_size
         order = _Order(self, steps, batch_size, True, flip, seed)
         return self._batches(tf.data.Dataset.range(start_step, 2**62), order).prefetch(
@@ -100,7 +103,8 @@ class ImageSet:
 
         return steps.map(fetch)
 
-    def _check_batch(self, batch_size):
+    def check_batch(self, batch_size: int) -> None:
+        """Raises ValueError unless there are images for at least one batch."""
         if batch_size < 1:
             raise KganError(f"Expected batch_size >= 1. Received: {batch_size}")
         if len(self) < batch_size:
@@ -120,20 +124,22 @@ class _Order:
         self.shuffle = shuffle
         self.flip = flip
         self.seed = seed
-        self._epoch = None
+        self._kept = (None, None, None)  # epoch, permutation, flips
 
     def _indices(self, step):
         epoch, step = divmod(int(step), self.steps_per_epoch)
-        if epoch != self._epoch:
+        # Read and replaced as one: passes may run in several threads at once.
+        kept, permutation, flips = self._kept
+        if epoch != kept:
             n = len(self.data)
-            self._permutation = np.arange(n)
+            permutation, flips = np.arange(n), None
             if self.shuffle:
-                self._permutation = self._random(epoch, _SHUFFLE).permutation(n)
+                permutation = self._random(epoch, _SHUFFLE).permutation(n)
             if self.flip:
-                self._flips = self._random(epoch, _FLIP).random(n) < 0.5
-            self._epoch = epoch
+                flips = self._random(epoch, _FLIP).random(n) < 0.5
+            self._kept = (epoch, permutation, flips)
         here = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        return self._permutation[here], self._flips[here] if self.flip else None
+        return permutation[here], flips[here] if self.flip else None
 
     def _random(self, epoch, what):
         key = np.array([self.seed, 2 * epoch + what], np.uint64)
@@ -174,6 +180,7 @@ def load(
     Raises:
         ValueError: if there are no images, or what is there is something else.
     """
+    image_shape = check_image_shape(image_shape)
     if isinstance(source, tuple) and len(source) == 2:
         data = _from_array(source[0], image_shape)
         data.labels = np.asarray(source[1]).astype(np.int64).reshape(-1)
@@ -224,8 +231,6 @@ def dataset(
     ```
     """
     if isinstance(source, tf.data.Dataset):
-        from kgan.models.inputs import check_data
-
         return check_data(source, tuple(image_shape))
     data = load(source, image_shape, split, data_dir)
     return data.dataset(batch_size, shuffle, flip, seed)

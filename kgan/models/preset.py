@@ -129,7 +129,12 @@ def describe(model, name: str) -> Recipe:
             "model": type(model).__name__,
             "images": int(model.images_seen.numpy()),
             "seed": model.seed,
-            "arguments": {k: v for k, v in config.items() if k not in networks | {"seed"}},
+            "arguments": {
+                # TOML has no null, and what is left out takes its default: false says "off".
+                k: False if k == "ema_half_life" and v is None else v
+                for k, v in config.items()
+                if k not in networks | {"seed"}
+            },
             **{
                 key: optimizers.to_table(getattr(model, key))
                 for key in ("g_optimizer", "d_optimizer")

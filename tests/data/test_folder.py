@@ -1,12 +1,12 @@
 """kgan.data.folder: folders of images, with all that lies about in them."""
 
-import os
 import warnings
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+import kgan.data.folder
 from kgan.data.folder import allocate, find_images, load_folder
 from kgan.errors import KganError, KganWarning
 
@@ -132,7 +132,7 @@ def test_truncated_jpeg_among_text_files_is_refused(tmp_path):
 
 
 def test_array_that_does_not_fit_in_memory_goes_to_a_file(monkeypatch):
-    monkeypatch.setattr(os, "sysconf", lambda name: 10)  # a machine with 100 bytes free
+    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
     array = allocate((3, *SHAPE))
     array[:] = 7
     assert isinstance(array, np.memmap) and array.sum() == 7 * 3 * 16 * 16 * 3

@@ -81,6 +81,7 @@ def train(
             f"Expected a new directory for the run. Received: {directory}, which is not empty; "
             "add --resume to go on with the run in it, or choose another --out"
         )
+    keras.utils.set_random_seed(recipe.seed)
     model = build(recipe)
     images = data.load(recipe.data.source, model.image_shape, recipe.data.split, data_dir)
     images.check_batch(recipe.batch_size)
@@ -92,7 +93,6 @@ def train(
             f"{recipe.images}"
         )
     _claim(directory, recipe, resume)
-    keras.utils.set_random_seed(recipe.seed)
 
     checkpoint = Checkpoint(directory / "checkpoints")
     checkpoint.restore(model)

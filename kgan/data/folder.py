@@ -27,7 +27,10 @@ def find_images(folder: Path) -> list[Path]:
         KganError: if it does not exist, is no folder or holds no image files.
     """
     if not folder.exists():
-        raise KganError(f"Expected a folder of images. Received: {folder}, which does not exist")
+        raise KganError(
+            f"Expected a folder of images. Received: {folder}, which does not exist "
+            "(a relative one is also looked for in --data-dir or KGAN_DATA_DIR)"
+        )
     if not folder.is_dir():
         raise KganError(f"Expected a folder of images. Received: the file {folder}")
     files = sorted(

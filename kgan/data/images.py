@@ -174,8 +174,9 @@ def load(
         image_shape: (height, width, channels), 1 or 3 channels. Images of another size are
             cropped at the center to these proportions and resized with antialiasing.
         split: TFDS split, such as `"train"`, `"test"` or `"train[:50000]"`.
-        data_dir: the data directory. By default `KGAN_DATA_DIR`; for TFDS, `TFDS_DATA_DIR` or
-            TFDS's own default. TFDS downloads what is not there.
+        data_dir: the data directory. By default `KGAN_DATA_DIR`; for TFDS, before that,
+            `TFDS_DATA_DIR`, and after it TFDS's own default. A folder `tensorflow_datasets` in
+            it is taken for TFDS. TFDS downloads what is not there.
 
     Raises:
         ValueError: if there are no images, or what is there is something else.
@@ -270,7 +271,7 @@ def _from_tfds(name, image_shape, split, data_dir):
     import tensorflow_datasets as tfds
 
     tfds.display_progress_bar(True)
-    root = data_dir or os.environ.get("TFDS_DATA_DIR")
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or os.environ.get("KGAN_DATA_DIR")
     if root is not None and (Path(root) / "tensorflow_datasets").is_dir():
         root = Path(root) / "tensorflow_datasets"
     try:

@@ -91,6 +91,11 @@ def check_data(x, image_shape: tuple[int, int, int]):
     images, result = None, x
     if isinstance(x, tf.data.Dataset):
         spec = _first(x.element_spec)
+        if not hasattr(spec, "dtype"):
+            raise ValueError(
+                "Expected a dataset of images or (images, labels). Received: one of "
+                f"{x.element_spec}; of TFDS, as_supervised=True gives (images, labels)"
+            )
         check_static(spec.shape, spec.dtype, image_shape)
         if not spec.dtype.is_floating:
             return x

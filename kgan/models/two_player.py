@@ -96,24 +96,24 @@ class TwoPlayerModel(keras.Model):
 
     # Data that cannot be trained on is refused before training begins.
 
-    def fit(self, x=None, y=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
         x = inputs.check_data(x, self.image_shape)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
-        return super().fit(x, y, **kwargs)
+        return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x=None, y=None, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
-        return super().evaluate(inputs.check_data(x, self.image_shape), y, **kwargs)
+        return super().evaluate(inputs.check_data(x, self.image_shape), y, *args, **kwargs)
 
-    def train_on_batch(self, x, y=None, **kwargs):
+    def train_on_batch(self, x, y=None, *args, **kwargs):
         """`keras.Model.train_on_batch` on images that are uint8, or floats in [-1, 1]."""
-        return super().train_on_batch(inputs.check_data(x, self.image_shape), y, **kwargs)
+        return super().train_on_batch(inputs.check_data(x, self.image_shape), y, *args, **kwargs)
 
-    def test_on_batch(self, x, y=None, **kwargs):
+    def test_on_batch(self, x, y=None, *args, **kwargs):
         """`keras.Model.test_on_batch` on images that are uint8, or floats in [-1, 1]."""
-        return super().test_on_batch(inputs.check_data(x, self.image_shape), y, **kwargs)
+        return super().test_on_batch(inputs.check_data(x, self.image_shape), y, *args, **kwargs)
 
     # Pictures.
 

@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40, help="a round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--no-augment", action="store_true")
+    parser.add_argument("--verbose", action="store_true", help="every round")
     args = parser.parse_args()
 
     channels = 1 if args.side == 28 else 3
@@ -129,6 +130,8 @@ def main() -> None:
             run()
             if round_:  # the first round traces
                 rates[name].append(len(images) / (time.perf_counter() - start))
+    if args.verbose:
+        print({name: [round(r) for r in values] for name, values in rates.items()})
     kgan_rate, bare_rate = (statistics.median(rates[name]) for name in ("kgan", "bare"))
     ratio = statistics.median(k / b for k, b in zip(rates["kgan"], rates["bare"], strict=True))
     print(f"{args.side} px, width {args.width}, batch {args.batch_size}, augment {augment}")

@@ -83,6 +83,12 @@ def test_other_methods_refuse_as_well(model, method):
         getattr(model, method)(uint8().astype("float32"))
 
 
+def test_dataset_of_dicts(model):
+    dicts = tf.data.Dataset.from_tensor_slices({"image": uint8()}).batch(2)
+    with pytest.raises(ValueError, match=r"\(images, labels\).*Received.*image.*as_supervised"):
+        model.fit(dicts, verbose=0)
+
+
 def test_uncompiled_model_says_so():
     with pytest.raises(ValueError, match="compile"):
         DCGAN(SHAPE, latent_dim=4, width=4).fit(uint8(), verbose=0)

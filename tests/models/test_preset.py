@@ -11,6 +11,7 @@ from keras import layers
 import kgan
 from kgan import presets
 from kgan.models import DCGAN, GAN
+from models.harness import TWO_REPLICAS
 from models.test_gan import SHAPE, small_networks
 
 
@@ -121,6 +122,15 @@ def test_a_preset_remembers_optimizers_and_schedules(tmp_path):
     assert again.g_optimizer.beta_1 == 0.25 and again.d_optimizer.rho == 0.8
     np.testing.assert_allclose(float(again.g_optimizer._learning_rate(250)), 1.5e-4, rtol=1e-6)
     np.testing.assert_allclose(float(again.d_optimizer.learning_rate), 1e-3, rtol=1e-6)
+
+
+def test_a_preset_loads_and_trains_inside_a_strategy(preset):
+    with TWO_REPLICAS.scope():
+        model = kgan.zoo.load(preset)
+    images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype="uint8")
+    model.fit(kgan.data.dataset(images, (16, 16, 3), batch_size=8), epochs=2, verbose=0)
+    assert int(model.images_seen.numpy()) == 2 * 16
+    assert model.sample(3, seed=0).shape == (3, 16, 16, 3)
 
 
 def _rewrite(directory, change):

@@ -80,7 +80,7 @@ def test_digits_of_all_ten_classes(data_dir):
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     classifier.compile("adam", loss, metrics=["accuracy"])
-    classifier.fit(train.images, train.labels, batch_size=128, epochs=2, verbose=0)
+    classifier.fit(train.images, train.labels, batch_size=128, epochs=3, verbose=0)
     assert classifier.evaluate(test.images, test.labels, verbose=0)[1] > 0.97
     samples = kgan.zoo.load("dcgan-mnist").sample(1000, seed=0)
     probabilities = keras.ops.softmax(classifier.predict(samples, verbose=0))

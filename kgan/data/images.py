@@ -87,14 +87,16 @@ class ImageSet:
         return _ahead(self._batches(tf.data.Dataset.range(start_step, 2**62), order))
 
     def _batches(self, steps, order):
-        images = tf.TensorSpec((None, *self.images.shape[1:]), tf.uint8)
+        # Every shuffled batch is full; a step traced for that very size is faster by some percent.
+        size = order.batch_size if order.shuffle else None
+        shape = (size, *self.images.shape[1:])
 
         def fetch(step):
             if self.labels is None:
                 batch = tf.numpy_function(order.images, [step], tf.uint8)
-                return tf.ensure_shape(batch, images.shape)
+                return tf.ensure_shape(batch, shape)
             batch, labels = tf.numpy_function(order.images_labels, [step], (tf.uint8, tf.int64))
-            return tf.ensure_shape(batch, images.shape), tf.ensure_shape(labels, (None,))
+            return tf.ensure_shape(batch, shape), tf.ensure_shape(labels, (size,))
 
         return steps.map(fetch)
 

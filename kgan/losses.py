@@ -1,13 +1,15 @@
-"""Adversarial losses by name.
+"""Adversarial losses by name, and penalties on the discriminator's gradient.
 
-Each is a pair of functions from discriminator outputs (logits, shape `(batch, 1)`, before any
-sigmoid) to one loss per example. They are averaged over the global batch by the models.
+A loss is a pair of functions from discriminator outputs (logits, shape `(batch, 1)`, before any
+sigmoid) to one loss per example. A penalty is a function from a discriminator and images to one
+value per example. Both are averaged over the global batch by the models.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+import tensorflow as tf
 from keras import ops
 
 
@@ -17,10 +19,12 @@ class AdversarialLoss(NamedTuple):
     Attributes:
         discriminator: function of (real_logits, fake_logits), to be minimised by D.
         generator: function of (real_logits, fake_logits), to be minimised by G.
+        relativistic: whether G's loss depends on the real logits; they may be None if not.
     """
 
     discriminator: Callable
     generator: Callable
+    relativistic: bool = False
 
 
 def _cross_entropy_discriminator(real_logits, fake_logits):
@@ -38,9 +42,50 @@ def _non_saturating_generator(real_logits, fake_logits):
     return ops.softplus(-fake_logits)
 
 
+def _least_squares_discriminator(real_logits, fake_logits):
+    # Mao et al. 2017 (arXiv:1611.04076), equation 9: a = 0 for fakes, b = 1 for data.
+    return 0.5 * ops.square(real_logits - 1.0) + 0.5 * ops.square(fake_logits)
+
+
+def _least_squares_generator(real_logits, fake_logits):
+    # The same equation: c = 1, what G wants D to believe.
+    return 0.5 * ops.square(fake_logits - 1.0)
+
+
+def _hinge_discriminator(real_logits, fake_logits):
+    # Lim & Ye 2017 (arXiv:1705.02894); Miyato et al. 2018 (arXiv:1802.05957), equation 16.
+    return ops.relu(1.0 - real_logits) + ops.relu(1.0 + fake_logits)
+
+
+def _wasserstein_discriminator(real_logits, fake_logits):
+    # Arjovsky et al. 2017 (arXiv:1701.07875), equation 2, with the sign of a loss.
+    return fake_logits - real_logits
+
+
+def _negative_score(real_logits, fake_logits):
+    # G's loss under hinge (equation 17 of Miyato et al.) and Wasserstein (equation 3 there).
+    return -fake_logits
+
+
+def _relativistic_discriminator(real_logits, fake_logits):
+    # RpGAN, Jolicoeur-Martineau 2019 (arXiv:1807.00734); Huang et al. 2024 (R3GAN), equation 2.
+    return ops.softplus(fake_logits - real_logits)
+
+
+def _relativistic_generator(real_logits, fake_logits):
+    # The same game, from the other side.
+    return ops.softplus(real_logits - fake_logits)
+
+
 LOSSES = {
     "minimax": AdversarialLoss(_cross_entropy_discriminator, _minimax_generator),
     "non_saturating": AdversarialLoss(_cross_entropy_discriminator, _non_saturating_generator),
+    "least_squares": AdversarialLoss(_least_squares_discriminator, _least_squares_generator),
+    "hinge": AdversarialLoss(_hinge_discriminator, _negative_score),
+    "wasserstein": AdversarialLoss(_wasserstein_discriminator, _negative_score),
+    "relativistic": AdversarialLoss(
+        _relativistic_discriminator, _relativistic_generator, relativistic=True
+    ),
 }
 
 
@@ -48,7 +93,8 @@ def get(name: str) -> AdversarialLoss:
     """The adversarial loss of that name.
 
     Args:
-        name: `"minimax"` or `"non_saturating"`.
+        name: `"minimax"`, `"non_saturating"`, `"least_squares"`, `"hinge"`, `"wasserstein"` or
+            `"relativistic"`.
 
     Raises:
         ValueError: if there is no such loss.
@@ -61,3 +107,73 @@ def get(name: str) -> AdversarialLoss:
     if name not in LOSSES:
         raise ValueError(f"Expected a loss among {sorted(LOSSES)}. Received: loss={name!r}")
     return LOSSES[name]
+
+
+def gradient_penalty(critic: Callable, real_images, fake_images, mix=None):
+    """How far the critic's gradient is from unit length, between data and fakes.
+
+    (‖∇ D(x̂)‖₂ - 1)² at x̂ = mix · x + (1 - mix) · x̃, with a `mix` ~ U(0, 1) for each example:
+    Gulrajani et al. 2017 (arXiv:1704.00028), equation 3, before its weight λ = 10.
+
+    Args:
+        critic: function from images to outputs (batch, 1), each of its own image only.
+        real_images: x, float tensor (batch, height, width, channels).
+        fake_images: x̃, of the same shape.
+        mix: float tensor (batch, 1, 1, 1) in [0, 1]; drawn here if None.
+
+    Returns:
+        Float tensor (batch,).
+
+    Example:
+
+    >>> penalty = kgan.losses.gradient_penalty(critic, real_images, fake_images)
+    >>> loss = tf.reduce_mean(critic(fake_images) - critic(real_images) + 10 * penalty[:, None])
+    """
+    real_images = tf.convert_to_tensor(real_images)
+    fake_images = tf.convert_to_tensor(fake_images)
+    if mix is None:
+        mix = tf.random.uniform((tf.shape(real_images)[0], 1, 1, 1), dtype=real_images.dtype)
+    squared = _squared_gradient(critic, fake_images + mix * (real_images - fake_images))
+    # The root's slope is infinite at 0, where the gradient of a dead critic is.
+    return tf.square(tf.sqrt(tf.maximum(squared, 1e-12)) - 1.0)
+
+
+def r1(discriminator: Callable, real_images):
+    """‖∇ D(x)‖² on real images: a discriminator that is flat where the data is.
+
+    Mescheder et al. 2018 (arXiv:1801.04406), equation 9, before its weight γ/2.
+
+    Args:
+        discriminator: function from images to logits (batch, 1).
+        real_images: float tensor (batch, height, width, channels).
+
+    Returns:
+        Float tensor (batch,).
+
+    Example:
+
+    >>> penalty = 0.5 * gamma * tf.reduce_mean(kgan.losses.r1(discriminator, real_images))
+    """
+    return _squared_gradient(discriminator, tf.convert_to_tensor(real_images))
+
+
+def r2(discriminator: Callable, fake_images):
+    """‖∇ D(x̃)‖² on generated images: `r1` on the other side.
+
+    Mescheder et al. 2018 (arXiv:1801.04406), equation 10, before its weight γ/2.
+
+    Args:
+        discriminator: function from images to logits (batch, 1).
+        fake_images: float tensor (batch, height, width, channels); no gradient flows into them.
+
+    Returns:
+        Float tensor (batch,).
+    """
+    return _squared_gradient(discriminator, tf.stop_gradient(tf.convert_to_tensor(fake_images)))
+
+
+def _squared_gradient(discriminator, images):
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        logits = discriminator(images)
+    return tf.reduce_sum(tf.square(tape.gradient(logits, images)), axis=(1, 2, 3))

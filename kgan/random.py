@@ -1,5 +1,9 @@
 """Randomness that does not depend on how the work is cut: by batch, by replica or by process."""
 
+import copy
+import itertools
+import threading
+
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +25,9 @@ class Draws:
         global_batch: examples on all replicas; `local_batch` when there is one replica.
         offset: examples on the replicas before this one.
 
+    As a context manager it is what layers that draw noise inside a network find as
+    `Draws.current()`.
+
     Example:
 
     >>> draws = kgan.random.Draws(seed=0, counter=7, local_batch=4)
@@ -28,13 +35,55 @@ class Draws:
     TensorShape([4, 128])
     """
 
+    _active = threading.local()  # replicas are traced in threads of their own
+
     def __init__(self, seed, counter, local_batch, global_batch=None, offset=0):
         self.seed = seed
         self.counter = counter
         self.local_batch = local_batch
         self.global_batch = local_batch if global_batch is None else global_batch
         self.offset = offset
-        self._drawn = 0
+        self._numbers = itertools.count(1)
+
+    @classmethod
+    def current(cls) -> "Draws | None":
+        """The draws of the step that is calling, or None outside of one."""
+        return getattr(cls._active, "draws", None)
+
+    def __enter__(self):
+        self._outer, Draws._active.draws = Draws.current(), self
+        return self
+
+    def __exit__(self, *error):
+        Draws._active.draws = self._outer
+
+    def part(self, index: int, parts: int) -> "tuple[slice, Draws]":
+        """Deals the global batch out to `parts` updates, as cards are: row by row, in turn.
+
+        Rows left over by an uneven batch go to nobody, so that all parts are equally large.
+
+        Args:
+            index: int, which part.
+            parts: int, how many there are.
+
+        Returns:
+            This replica's rows of the part, as a slice of its images, and their `Draws`, which
+            give other numbers than those of any other part.
+        """
+        draws = copy.copy(self)  # and with the same count of numbers drawn
+        used = self.global_batch - self.global_batch % parts
+        draws.global_batch = used // parts
+        if self.global_batch is self.local_batch:
+            draws.local_batch = draws.global_batch
+            return slice(index, used, parts), draws
+
+        def dealt(stop):  # rows of this part before the global row `stop`
+            return (tf.minimum(stop, used) - index + parts - 1) // parts
+
+        draws.offset = dealt(self.offset)
+        draws.local_batch = dealt(self.offset + self.local_batch) - draws.offset
+        first = (index - self.offset) % parts
+        return slice(first, tf.maximum(used - self.offset, 0), parts), draws
 
     def normal(self, shape: tuple[int, ...], dtype="float32"):
         """Standard normal tensor of shape `(local_batch, *shape)`."""
@@ -48,12 +97,18 @@ class Draws:
             tf.random.stateless_uniform(full, self._next_seed(), low, high, dtype=dtype)
         )
 
+    def labels(self, num_classes: int):
+        """Uniform labels, int32 tensor of shape `(local_batch,)`."""
+        full = (self.global_batch,)
+        return self._local(
+            tf.random.stateless_uniform(full, self._next_seed(), 0, num_classes, tf.int32)
+        )
+
     def _next_seed(self):
-        self._drawn += 1
         # The stateless generators key their stream with both words: (seed, which draw) and when.
         return tf.stack(
             [
-                tf.constant((self.seed & 0xFFFFFFFF) << 16 | self._drawn, tf.int64),
+                tf.constant((self.seed & 0xFFFFFFFF) << 16 | next(self._numbers), tf.int64),
                 tf.cast(self.counter, tf.int64),
             ]
         )

@@ -13,7 +13,7 @@ from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
 
 # Model classes by the names used on the command line.
-CLASSES = {"gan": "GAN", "dcgan": "DCGAN"}
+CLASSES = {"gan": "GAN", "dcgan": "DCGAN", "stylegan-lite": "StyleGANLite"}
 DEFAULT_IMAGES = 1_000_000
 
 

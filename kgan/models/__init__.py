@@ -1,7 +1,10 @@
 """The GANs. Importing this package registers their classes with Keras."""
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+from kgan.models.conditional_gan import ConditionalGAN
 from kgan.models.dcgan import DCGAN
 from kgan.models.gan import GAN
+from kgan.models.stylegan_lite import StyleGANLite
+from kgan.models.wgan_gp import WGANGP
 
-__all__ = ["DCGAN", "GAN"]
+__all__ = ["DCGAN", "GAN", "WGANGP", "ConditionalGAN", "StyleGANLite"]

@@ -5,6 +5,7 @@ Convolutional Generative Adversarial Networks", arXiv:1511.06434.
 """
 
 import itertools
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -16,73 +17,100 @@ from kgan.models.gan import GAN, output_dtype
 SIDES = (16, 28, 32, 56, 64, 112, 128)
 
 
-def _stages(side: int) -> tuple[int, int]:
+def stages_of(side: int) -> tuple[int, int]:
     """The side at the bottom and the number of doublings from there: 64 -> (4, 4), 28 -> (7, 2)."""
     base = 7 if side % 7 == 0 else 4
     return base, (side // base).bit_length() - 1
 
 
-def _batch_normalization():
+def batch_normalization(x):
     # Statistics of the global batch. On a single replica Keras computes the same more cheaply.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)(x)
 
 
-def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
-    """Project the latent, then double the side with strided transposed convolutions."""
-    seeds = itertools.count(seed)
+def initializers(seed: int) -> Iterator[keras.initializers.Initializer]:
+    """The paper's N(0, 0.02), each with a seed of its own."""
+    return (keras.initializers.RandomNormal(stddev=0.02, seed=s) for s in itertools.count(seed))
 
-    def init():
-        return keras.initializers.RandomNormal(stddev=0.02, seed=next(seeds))
 
+def upsample(latents, image_shape, width: int, seed: int, normalize=batch_normalization):
+    """Project the latent, then double the side with strided transposed convolutions.
+
+    Args:
+        latents: float tensor (batch, latent_dim).
+        image_shape: (side, side, channels).
+        width: int, channels next to the image.
+        seed: int, of the weights.
+        normalize: function applied before each rectifier.
+
+    Returns:
+        Images (batch, side, side, channels) in [-1, 1].
+    """
+    init = initializers(seed)
     side, _, channels = image_shape
-    base, stages = _stages(side)
+    base, stages = stages_of(side)
     filters = width * 2 ** (stages - 1)
-    latents = keras.Input((latent_dim,), name="latents")
-    x = layers.Dense(base * base * filters, use_bias=False, kernel_initializer=init())(latents)
+    x = layers.Dense(base * base * filters, use_bias=False, kernel_initializer=next(init))(latents)
     x = layers.Reshape((base, base, filters))(x)
-    x = layers.ReLU()(_batch_normalization()(x))
+    x = layers.ReLU()(normalize(x))
     for stage in range(1, stages):  # (batch, base * 2**stage, base * 2**stage, filters)
         filters = width * 2 ** (stages - 1 - stage)
         x = layers.Conv2DTranspose(
-            filters, 4, 2, padding="same", use_bias=False, kernel_initializer=init()
+            filters, 4, 2, padding="same", use_bias=False, kernel_initializer=next(init)
         )(x)
-        x = layers.ReLU()(_batch_normalization()(x))
-    images = layers.Conv2DTranspose(
+        x = layers.ReLU()(normalize(x))
+    return layers.Conv2DTranspose(
         channels,
         4,
         2,
         padding="same",
         activation="tanh",
-        kernel_initializer=init(),
+        kernel_initializer=next(init),
         dtype=output_dtype(),
     )(x)
-    return keras.Model(latents, images, name="generator")
 
 
-def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
-    """Halve the side with strided convolutions down to the bottom, then one linear output."""
-    seeds = itertools.count(seed)
+def downsample(images, width: int, init, normalize=None):
+    """Halve the side with strided convolutions down to the bottom, then one linear output.
 
-    def init():
-        return keras.initializers.RandomNormal(stddev=0.02, seed=next(seeds))
+    Args:
+        images: float tensor (batch, side, side, channels).
+        width: int, channels next to the image.
+        init: iterator of initializers.
+        normalize: function applied before each rectifier but the first (section 3 of the paper).
 
-    _, stages = _stages(image_shape[0])
-    images = x = keras.Input(image_shape, name="images")
+    Returns:
+        Logits (batch, 1).
+    """
+    _, stages = stages_of(images.shape[1])
+    x = images
     for stage in range(stages):  # (batch, side / 2**stage, side / 2**stage, filters)
-        # No normalisation of the input layer (section 3 of the paper).
+        normalized = stage > 0 and normalize is not None
         x = layers.Conv2D(
             width * 2**stage,
             4,
             2,
             padding="same",
-            use_bias=stage == 0,
-            kernel_initializer=init(),
+            use_bias=not normalized,
+            kernel_initializer=next(init),
         )(x)
-        x = _batch_normalization()(x) if stage else x
-        x = layers.LeakyReLU(negative_slope=0.2)(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(normalize(x) if normalized else x)
     x = layers.Flatten()(x)
-    logits = layers.Dense(1, kernel_initializer=init(), dtype=output_dtype(), name="logits")(x)
+    return layers.Dense(1, kernel_initializer=next(init), dtype=output_dtype(), name="logits")(x)
+
+
+def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
+    """Latents (batch, latent_dim) to images in [-1, 1]."""
+    latents = keras.Input((latent_dim,), name="latents")
+    images = upsample(latents, image_shape, width, seed)
+    return keras.Model(latents, images, name="generator")
+
+
+def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
+    """Images in [-1, 1] to logits (batch, 1)."""
+    images = keras.Input(image_shape, name="images")
+    logits = downsample(images, width, initializers(seed), batch_normalization)
     return keras.Model(images, logits, name="discriminator")
 
 
@@ -125,11 +153,12 @@ class DCGAN(GAN):
             **kwargs,
         )
 
-    def default_optimizer(self) -> keras.optimizers.Optimizer:
+    def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """Adam with a learning rate of 2e-4 and beta1 of 0.5 (section 4 of the paper)."""
-        return keras.optimizers.Adam(2e-4, beta_1=0.5)
+        return keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5)
 
     def get_config(self) -> dict:
         config = super().get_config()
-        del config["generator"], config["discriminator"]
+        for name in ("generator", "discriminator", "num_classes"):
+            del config[name]
         return config

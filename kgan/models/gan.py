@@ -4,6 +4,7 @@ Source: Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.26
 """
 
 import itertools
+from typing import NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
@@ -14,13 +15,24 @@ from keras import layers
 from kgan import augment as augmentation
 from kgan import losses
 from kgan.models import inputs
-from kgan.models.two_player import TwoPlayerModel
+from kgan.models.differentiable import check_twice_differentiable
+from kgan.models.two_player import TwoPlayerModel, with_labels
 from kgan.random import Draws
 
 
 def output_dtype() -> str:
     """Of the last layer of a network: losses and pixels need full precision under any policy."""
     return keras.config.dtype_policy().variable_dtype
+
+
+def label_input() -> keras.KerasTensor:
+    """The labels that a network of a conditional model takes: int (batch,)."""
+    return keras.Input((), dtype="int32", name="labels")
+
+
+def one_hot(labels, num_classes: int):
+    """Labels (batch,) as vectors (batch, num_classes)."""
+    return layers.CategoryEncoding(num_classes, "one_hot")(labels)
 
 
 def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
@@ -55,6 +67,20 @@ def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
     return keras.Model(images, logits, name="discriminator")
 
 
+class Examples(NamedTuple):
+    """What the discriminator is shown.
+
+    Attributes:
+        images: float tensor (batch, height, width, channels) in [-1, 1].
+        labels: int32 tensor (batch,), or None for an unconditional model.
+        tape: `tf.GradientTape` under which the generator made the images; None of real ones.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor | None = None
+    tape: tf.GradientTape | None = None
+
+
 @keras.saving.register_keras_serializable("kgan")
 class GAN(TwoPlayerModel):
     """Generative adversarial networks: a generator and a discriminator that train each other.
@@ -64,7 +90,8 @@ class GAN(TwoPlayerModel):
     the paper's fully connected ones; any two Keras models take their place.
 
     Every other GAN of kgan is a subclass that overrides `train_step`, or the part of it in which
-    its paper differs.
+    its paper differs: `generate`, `discriminate`, `penalty`, `update_discriminator`,
+    `update_generator`.
 
     Args:
         image_shape: tuple (height, width, channels), with 1 or 3 channels.
@@ -73,11 +100,13 @@ class GAN(TwoPlayerModel):
             channels) in [-1, 1]. None for the paper's network.
         discriminator: `keras.Model` from images to logits (batch, 1), without a sigmoid. None for
             the paper's network.
+        num_classes: int, for networks that take labels, int (batch,), as a second input. None
+            for an unconditional model.
         width: int, hidden units of the paper's networks, a multiple of 5 (for maxout in fives).
         loss: name of an adversarial loss in `kgan.losses`.
         ema_half_life: number of images after which the moving average of the generator, which
             is what is sampled, has forgotten half of what it was. None switches it off.
-        augment: `kgan.augment.DiffAugment`, its description, or None.
+        augment: `kgan.augment.DiffAugment` or `AdaptiveAugment`, its description, or None.
         seed: int, of the initial weights and all randomness in training.
 
     Example:
@@ -91,12 +120,19 @@ class GAN(TwoPlayerModel):
     ```
     """
 
+    share_fakes = True
+    # Of `penalty`: its weight in D's loss, and the number of steps between two times that it is
+    # computed (with a weight that is as many times larger).
+    penalty_weight = 1.0
+    penalty_interval = 1
+
     def __init__(
         self,
         image_shape=(28, 28, 1),
         latent_dim: int | None = None,
         generator: keras.Model | None = None,
         discriminator: keras.Model | None = None,
+        num_classes: int | None = None,
         width: int = 1200,
         loss: str = "non_saturating",
         ema_half_life: float | None = 10_000,
@@ -112,13 +148,20 @@ class GAN(TwoPlayerModel):
         self.image_shape = inputs.check_image_shape(image_shape)
         inputs.check_int("width", width, 1)
         inputs.check_int("seed", seed, 0)
-        self.num_classes = None
+        if num_classes is not None:
+            inputs.check_int("num_classes", num_classes, 1)
+        self.num_classes = num_classes
         self.width = width
         self.loss_name = loss
         self.ema_half_life = ema_half_life
         self.seed = seed
         self._adversarial_loss = losses.get(loss)
         self._users_networks = (generator is not None, discriminator is not None)
+        if num_classes is not None and not all(self._users_networks):
+            raise ValueError(
+                "Expected two networks that take labels beside num_classes; without them see "
+                f"kgan.models.ConditionalGAN. Received: num_classes={num_classes}"
+            )
 
         if generator is None:
             self.latent_dim = 100 if latent_dim is None else latent_dim
@@ -142,114 +185,189 @@ class GAN(TwoPlayerModel):
             self.reset_ema()
 
         # The counters from which all randomness is drawn are weights, so that they are saved.
-        self.images_seen = self._counter("images_seen")
-        self.images_tested = self._counter("images_tested")
+        self.images_seen = self.add_state("images_seen", "int64")
+        self.images_tested = self.add_state("images_tested", "int64")
         self._seed_generators_inside = _seed_generators(self.generator, self.discriminator)
         self.built = True
 
-    def _counter(self, name):
+    def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
+        """A weight that starts at 0 and that the step sets, alike on all replicas."""
         return self.add_weight(
-            shape=(),
+            shape=shape,
             initializer="zeros",
-            dtype="int64",
+            dtype=dtype,
             trainable=False,
             aggregation="only_first_replica",
             name=name,
         )
 
+    def preset_state(self) -> dict:
+        """What presets hold beside the networks, for training to go on from there."""
+        return {"images_seen": self.images_seen}
+
     def _check_generator(self, generator, latent_dim):
-        received = (generator.input_shape, generator.output_shape)
-        if len(received[0]) != 2 or received[1][1:] != self.image_shape:
+        received = ([tuple(x.shape) for x in generator.inputs], generator.output_shape)
+        labels = [] if self.num_classes is None else [(None,)]
+        if (
+            received[0][1:] != labels
+            or len(received[0][0]) != 2
+            or received[1][1:] != self.image_shape
+        ):
+            also = "" if self.num_classes is None else " and labels (batch,)"
             raise ValueError(
-                f"Expected a generator from (batch, latent_dim) to (batch, *{self.image_shape}). "
-                f"Received: one from {received[0]} to {received[1]}"
+                f"Expected a generator from (batch, latent_dim){also} to (batch, "
+                f"*{self.image_shape}). Received: one from {received[0]} to {received[1]}"
             )
-        if latent_dim not in (None, received[0][1]):
+        if latent_dim not in (None, received[0][0][1]):
             raise ValueError(
-                f"Expected latent_dim={received[0][1]}, as the generator has it. Received: "
+                f"Expected latent_dim={received[0][0][1]}, as the generator has it. Received: "
                 f"latent_dim={latent_dim}"
             )
-        return received[0][1]
+        return received[0][0][1]
 
     def _check_discriminator(self, discriminator):
-        received = (discriminator.input_shape, discriminator.output_shape)
-        if received[0][1:] != self.image_shape or received[1][1:] != (1,):
+        received = ([tuple(x.shape) for x in discriminator.inputs], discriminator.output_shape)
+        labels = [] if self.num_classes is None else [(None,)]
+        if (
+            received[0][1:] != labels
+            or received[0][0][1:] != self.image_shape
+            or received[1][1:] != (1,)
+        ):
+            also = "" if self.num_classes is None else " and labels (batch,)"
             raise ValueError(
-                f"Expected a discriminator from (batch, *{self.image_shape}) to logits "
+                f"Expected a discriminator from (batch, *{self.image_shape}){also} to logits "
                 f"(batch, 1). Received: one from {received[0]} to {received[1]}"
             )
 
-    def default_optimizer(self) -> keras.optimizers.Optimizer:
-        """The paper's optimizer, a new one for each network. 2014: SGD with momentum."""
-        return keras.optimizers.SGD(0.1, momentum=0.5)
+    def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
+        super().compile(g_optimizer, d_optimizer, **kwargs)
+        if type(self).penalty is not GAN.penalty:
+            check_twice_differentiable(
+                self.discriminate,
+                self.discriminator.trainable_variables,
+                self.image_shape,
+                self.num_classes,
+            )
+
+    compile.__doc__ = TwoPlayerModel.compile.__doc__
+
+    def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
+        """The paper's optimizers of G and of D. 2014: SGD with momentum."""
+        return keras.optimizers.SGD(0.1, momentum=0.5), keras.optimizers.SGD(0.1, momentum=0.5)
 
     # One step of training.
 
     def train_step(self, data) -> dict:
         """One update of each network: algorithm 1 of the paper, with k = 1.
 
-        The generated images are made once and shown to both updates: D sees them as data, then
-        G's gradient flows through the updated D.
+        With `share_fakes` the generated images are made once and shown to both updates: D sees
+        them as data, then G's gradient flows through the updated D.
 
         Args:
-            data: `images` or `(images, labels)`; labels are ignored.
+            data: `images` or `(images, labels)`; unconditional models ignore labels.
 
         Returns:
-            Dict of scalars: `d_loss`, `g_loss`, and D's mean logits `real_score`, `fake_score`.
+            Dict of scalars: `d_loss`, `g_loss` (both without penalties), and D's mean logits
+            `real_score`, `fake_score`.
         """
-        images, _ = self.unpack(data)
-        draws = self.draws(images, self.images_seen)
-        self.seed_layers(draws)
-        with tf.GradientTape() as tape:
-            fakes = self.generator(draws.normal((self.latent_dim,)), training=True)
-        d_loss, real_logits = self.update_discriminator(images, fakes, draws)
-        g_loss, fake_logits = self.update_generator(real_logits, fakes, tape, draws)
-        self.update_ema(draws.global_batch)
-        self.images_seen.assign_add(tf.cast(draws.global_batch, tf.int64))
-        return self.update_logs(
-            d_loss=d_loss, g_loss=g_loss, real_score=real_logits, fake_score=fake_logits
-        )
+        real, draws = self.begin_step(data)
+        fakes = self.forge(draws)
+        self.update_discriminator(real, fakes, draws)
+        if not self.share_fakes:
+            fakes = self.forge(draws)
+        self.update_generator(real, fakes, draws)
+        return self.end_step(draws)
 
-    def update_discriminator(self, images, fakes, draws):
-        """One step of D on real and generated images; returns its losses and real logits."""
-        with tf.GradientTape() as tape:
-            real_logits = self.discriminate(images, draws)
-            fake_logits = self.discriminate(tf.stop_gradient(fakes), draws)
-            losses = self._adversarial_loss.discriminator(real_logits, fake_logits)
-            loss = self.d_optimizer.scale_loss(self.global_mean(losses, draws))
-        variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
-        return losses, real_logits
+    def forge(self, draws: Draws) -> Examples:
+        """Generated images, of uniformly drawn classes if the model is conditional."""
+        labels = None if self.num_classes is None else draws.labels(self.num_classes)
+        with tf.GradientTape() as tape, draws:
+            images = self.generate(labels, draws)
+        return Examples(images, labels, tape)
 
-    def update_generator(self, real_logits, fakes, generator_tape, draws):
-        """One step of G on images it made under `generator_tape`; returns losses and logits."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(fakes)
-            fake_logits = self.discriminate(fakes, draws)
-            losses = self._adversarial_loss.generator(real_logits, fake_logits)
-            loss = self.g_optimizer.scale_loss(self.global_mean(losses, draws))
-        variables = self.generator.trainable_variables
-        gradients = generator_tape.gradient(fakes, variables, tape.gradient(loss, fakes))
-        self.g_optimizer.apply(gradients, variables)
-        return losses, fake_logits
+    def generate(self, labels, draws: Draws):
+        """G's images (batch, height, width, channels) in training, of latents z ~ N(0, I)."""
+        latents = draws.normal((self.latent_dim,))
+        return self.generator(with_labels(latents, labels), training=True)
 
-    def discriminate(self, images, draws: Draws | None):
+    def discriminate(self, images, labels=None, draws: Draws | None = None):
         """D's logits (batch, 1): in training of augmented images, else (no draws) of plain ones."""
         training = draws is not None
         if training and self.augment is not None:
             images = self.augment(images, draws=draws)
-        logits = self.discriminator(images, training=training)
+        logits = self.discriminator(with_labels(images, labels), training=training)
         return tf.cast(logits, self.variable_dtype)  # losses need full precision
+
+    def penalty(self, real: Examples, fakes: Examples, draws: Draws):
+        """What D's loss gets besides: a value per example, times `penalty_weight`. None here.
+
+        Example:
+
+        ```python
+        def penalty(self, real, fakes, draws):
+            return kgan.losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
+        ```
+        """
+        return None
+
+    def update_discriminator(self, real: Examples, fakes: Examples, draws: Draws) -> None:
+        """One step of D on real and generated images."""
+        variables = self.discriminator.trainable_variables
+        with tf.GradientTape() as tape:
+            real_logits = self.discriminate(real.images, real.labels, draws)
+            fake_logits = self.discriminate(tf.stop_gradient(fakes.images), fakes.labels, draws)
+            losses = self._adversarial_loss.discriminator(real_logits, fake_logits)
+            loss = self.d_optimizer.scale_loss(self.global_mean(losses, draws))
+        gradients = tape.gradient(loss, variables)
+        self.log(d_loss=losses, real_score=real_logits)
+        if type(self).penalty is not GAN.penalty:
+
+            def weighted():
+                values = self.penalty(real, fakes, draws)
+                return self.penalty_weight * self.global_mean(values, draws), values
+
+            values, more = self.lazy_gradients(
+                weighted, self.penalty_interval, self.d_optimizer, variables
+            )
+            gradients = [g + m for g, m in zip(gradients, more, strict=True)]
+            self.log(gradient_penalty=values)
+        self.d_optimizer.apply(gradients, variables)
+        if isinstance(self.augment, augmentation.AdaptiveAugment):
+            self.augment.adapt(
+                self.sum_replicas(self.global_mean(tf.sign(real_logits), draws)),
+                draws.global_batch,
+            )
+
+    def update_generator(self, real: Examples, fakes: Examples, draws: Draws) -> None:
+        """One step of G on images that it has made under their tape."""
+        gradients = self.generator_gradients(real, fakes, draws)
+        self.g_optimizer.apply(gradients, self.generator.trainable_variables)
+
+    def generator_gradients(self, real: Examples, fakes: Examples, draws: Draws) -> list:
+        """The gradients of G's loss by its trainable variables."""
+        real_logits = None
+        if self._adversarial_loss.relativistic:
+            real_logits = self.discriminate(real.images, real.labels, draws)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fakes.images)
+            fake_logits = self.discriminate(fakes.images, fakes.labels, draws)
+            losses = self._adversarial_loss.generator(real_logits, fake_logits)
+            loss = self.g_optimizer.scale_loss(self.global_mean(losses, draws))
+        self.log(g_loss=losses, fake_score=fake_logits)
+        outer = tape.gradient(loss, fakes.images)
+        return fakes.tape.gradient(fakes.images, self.generator.trainable_variables, outer)
 
     def test_step(self, data) -> dict:
         """The losses on held-out images, of both networks in inference mode, not augmented."""
-        images, _ = self.unpack(data)
-        draws = self.draws(images, self.images_tested, stream=1)
-        fakes = self.generator(draws.normal((self.latent_dim,)), training=False)
-        real_logits = self.discriminate(images, draws=None)
-        fake_logits = self.discriminate(fakes, draws=None)
+        real = self.unpack(data)
+        draws = self.draws(real.images, self.images_tested, stream=1)
+        labels = None if self.num_classes is None else draws.labels(self.num_classes)
+        latents = draws.normal((self.latent_dim,))
+        fakes = self.generator(with_labels(latents, labels), training=False)
+        real_logits = self.discriminate(real.images, real.labels)
+        fake_logits = self.discriminate(fakes, labels)
         self.images_tested.assign_add(tf.cast(draws.global_batch, tf.int64))
-        return self.update_logs(
+        return self.log(
             d_loss=self._adversarial_loss.discriminator(real_logits, fake_logits),
             g_loss=self._adversarial_loss.generator(real_logits, fake_logits),
             real_score=real_logits,
@@ -258,18 +376,35 @@ class GAN(TwoPlayerModel):
 
     # What the steps of all GANs are made of.
 
-    def unpack(self, data):
-        """Images as floats in [-1, 1] (uint8 is scaled here, on the device), and labels or None."""
+    def begin_step(self, data) -> tuple[Examples, Draws]:
+        """The real examples of a training step, and its randomness."""
+        real = self.unpack(data)
+        draws = self.draws(real.images, self.images_seen)
+        self.seed_layers(draws)
+        return real, draws
+
+    def end_step(self, draws: Draws) -> dict:
+        """Moves the average, counts the images, returns the logs."""
+        self.update_ema(draws.global_batch)
+        self.images_seen.assign_add(tf.cast(draws.global_batch, tf.int64))
+        return self.logs()
+
+    def unpack(self, data) -> Examples:
+        """Images as floats in [-1, 1] (uint8 is scaled here, on the device), and labels."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         inputs.check_static(images.shape, images.dtype, self.image_shape)
         dtype = self.variable_dtype
+        scaled = tf.cast(images, dtype)
         if images.dtype == tf.uint8:
-            return tf.cast(images, dtype) / 127.5 - 1.0, labels
-        return tf.cast(images, dtype), labels
+            scaled = scaled / 127.5 - 1.0
+        if self.num_classes is None:
+            return Examples(scaled)
+        inputs.check_labels(labels, self.num_classes)
+        return Examples(scaled, tf.reshape(tf.cast(labels, tf.int32), (-1,)))
 
     def draws(self, images, counter, stream: int = 0) -> Draws:
         """This step's randomness, drawn for the global batch of which `images` is a slice."""
-        local = tf.shape(images)[0]
+        local = images.shape[0] or tf.shape(images)[0]
         seed = 2 * self.seed + stream
         replicas = tf.distribute.get_replica_context()
         if replicas is None or replicas.num_replicas_in_sync == 1:
@@ -289,9 +424,51 @@ class GAN(TwoPlayerModel):
             state = tf.stack([tf.constant(self.seed * 256 + index, tf.int64), first_image * 256])
             generator.state.assign(tf.cast(state, generator.state.dtype))
 
+    def lazy_gradients(self, function, interval: int, optimizer, variables) -> tuple:
+        """Gradients of a penalty that is computed every `interval` steps only.
+
+        A penalty that is so much heavier and so much rarer does the same at a fraction of the
+        cost (Karras et al. 2020, arXiv:1912.04958, section 3.1).
+
+        Args:
+            function: of no arguments, gives the penalty's part of the loss, and values to report.
+            interval: int; 1 for every step.
+            optimizer, variables: of the network whose penalty it is.
+
+        Returns:
+            The values (none of them if the penalty was not due), and a gradient for each variable.
+        """
+
+        def due():
+            with tf.GradientTape() as tape:
+                loss, values = function()
+                loss = optimizer.scale_loss(interval * loss)
+            gradients = tape.gradient(loss, variables)
+            pairs = zip(gradients, zeros(), strict=True)
+            return values, [zero if g is None else g for g, zero in pairs]
+
+        def not_due():
+            return tf.zeros((0,), self.variable_dtype), zeros()
+
+        def zeros():
+            return [tf.zeros(v.shape, v.dtype) for v in variables]
+
+        if interval == 1:
+            return due()
+        # Only gradients leave the conditional: an optimizer inside would fail under a strategy.
+        return tf.cond(optimizer.iterations % interval == 0, due, not_due)
+
     def global_mean(self, per_example, draws: Draws):
         """The share of this replica in the mean over the global batch (gradients are summed)."""
-        return tf.reduce_sum(per_example) / tf.cast(draws.global_batch, per_example.dtype)
+        count = tf.cast(draws.global_batch, per_example.dtype)
+        return tf.math.divide_no_nan(tf.reduce_sum(per_example), count)
+
+    def sum_replicas(self, value):
+        """The sum of a tensor over all replicas, on each of them."""
+        replicas = tf.distribute.get_replica_context()
+        if replicas is None or replicas.num_replicas_in_sync == 1:
+            return value
+        return replicas.all_reduce("SUM", value)
 
     def update_ema(self, batch) -> None:
         """Moves the average of weights and normalisation statistics towards the generator.
@@ -313,6 +490,7 @@ class GAN(TwoPlayerModel):
         config.update(
             image_shape=list(self.image_shape),
             latent_dim=self.latent_dim,
+            num_classes=self.num_classes,
             width=self.width,
             loss=self.loss_name,
             ema_half_life=self.ema_half_life,

@@ -71,16 +71,19 @@ def check_floats(images: np.ndarray) -> None:
     )
 
 
-def check_data(x, image_shape: tuple[int, int, int]):
+def check_data(x, image_shape: tuple[int, int, int], y=None, num_classes: int | None = None):
     """Checks what `fit` was given, before training begins.
 
     Shapes and dtypes are read off arrays and `tf.data.Dataset`s for free. Of float images the
-    first batch is looked at, since only their values tell [-1, 1] from [0, 1] and [0, 255].
+    first batch is looked at, since only their values tell [-1, 1] from [0, 1] and [0, 255]; and
+    so are the labels of conditional models.
 
     Args:
         x: array, `tf.data.Dataset`, `keras.utils.PyDataset` or generator of `images` or
             `(images, ...)`.
         image_shape: (height, width, channels).
+        y: labels, if x is an array.
+        num_classes: int, of a conditional model.
 
     Returns:
         `x`, or for a generator its equivalent with the first batch still in it.
@@ -88,7 +91,7 @@ def check_data(x, image_shape: tuple[int, int, int]):
     Raises:
         ValueError: saying what was received, what is expected and how to convert.
     """
-    images, result = None, x
+    batch, result = None, x
     if isinstance(x, tf.data.Dataset):
         spec = _first(x.element_spec)
         if not hasattr(spec, "dtype"):
@@ -97,24 +100,88 @@ def check_data(x, image_shape: tuple[int, int, int]):
                 f"{x.element_spec}; of TFDS, as_supervised=True gives (images, labels)"
             )
         check_static(spec.shape, spec.dtype, image_shape)
-        if not spec.dtype.is_floating:
+        if num_classes is not None:
+            check_labels(_second(x.element_spec), num_classes)
+        elif not spec.dtype.is_floating:
             return x
-        images = _first(next(iter(x.take(1)), ()))
+        batch = next(iter(x.take(1)), None)
     elif isinstance(x, keras.utils.PyDataset):
-        images = _first(x[0])
+        batch = x[0]
     elif hasattr(x, "__next__"):
         batch = next(x, ())
-        images = _first(batch)
         result = (b for b in itertools.chain([batch], x))  # Keras knows generators by their type
     elif hasattr(x, "shape") and hasattr(x, "dtype"):
         check_static(x.shape, x.dtype, image_shape)
-        images = x[:256]
+        batch = (x[:256], y)
+    images = _first(batch)
     if images is None or not hasattr(images, "shape") or 0 in images.shape:
         return result
     check_static(images.shape, images.dtype, image_shape)
     if tf.as_dtype(images.dtype).is_floating:
         check_floats(np.asarray(images))
+    if num_classes is not None:
+        check_labels(_second(batch), num_classes)
     return result
+
+
+def check_labels(labels, num_classes: int) -> None:
+    """Raises ValueError unless `labels`, values or only their type, are classes of a model."""
+    expected = f"Expected integer labels (batch,) from 0 to {num_classes - 1}"
+    if labels is None or not hasattr(labels, "dtype"):
+        raise ValueError(
+            f"{expected}, since the model is conditional: fit(images, labels), or a dataset of "
+            f"(images, labels). Received: {'no labels' if labels is None else labels!r}"
+        )
+    shape = tf.TensorShape(labels.shape)
+    shape = (None,) if shape.rank is None else tuple(shape)
+    if not tf.as_dtype(labels.dtype).is_integer or (len(shape) != 1 and shape[1:] != (1,)):
+        hint = "; of one-hot labels, labels.argmax(1) gives them" if len(shape) == 2 else ""
+        raise ValueError(
+            f"{expected}. Received: {tf.as_dtype(labels.dtype).name} of shape {shape}{hint}"
+        )
+    known = isinstance(labels, np.ndarray) or hasattr(labels, "numpy")
+    if known and 0 not in shape:
+        low, high = int(np.min(labels)), int(np.max(labels))
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"{expected}. Received: labels from {low} to {high}")
+
+
+def check_sample_labels(labels, n: int, num_classes: int | None) -> np.ndarray | None:
+    """The labels `sample` was given as an array (n,), or None; raises ValueError."""
+    if labels is None:
+        return None
+    if num_classes is None:
+        raise ValueError(
+            f"Expected no labels: the model is unconditional. Received: labels={labels!r}"
+        )
+    array = np.asarray(labels)
+    if array.ndim == 0:
+        array = np.full(n, array)
+    if (
+        array.shape != (n,)
+        or (n and array.dtype.kind not in "iu")
+        or (n and not 0 <= array.min() <= array.max() < num_classes)
+    ):
+        raise ValueError(
+            f"Expected labels: an int from 0 to {num_classes - 1}, or {n} of them, one for each "
+            f"image. Received: labels={labels!r}"
+        )
+    return array
+
+
+def check_options(options: dict, known: tuple[str, ...], kind: str) -> dict:
+    """The options of `sample` as tensors, without those that are None; raises ValueError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"Expected no {name}: {kind} has none. Received: {name}={value!r}")
+        if not (isinstance(value, (int, float, np.number)) and np.isfinite(value)):
+            raise ValueError(f"Expected {name} to be a number. Received: {name}={value!r}")
+    return {name: tf.constant(float(value), tf.float32) for name, value in given.items()}
+
+
+def _second(batch):
+    return batch[1] if isinstance(batch, (tuple, list)) and len(batch) > 1 else None
 
 
 def _first(batch):

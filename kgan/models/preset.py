@@ -37,7 +37,10 @@ class _Contents(keras.Model):
         super().__init__()
         self.generator = model.ema_generator
         self.discriminator = model.discriminator
-        self.images_seen = model.images_seen
+        if model.augment is not None and model.augment.weights:  # how strong it has become
+            self.augment = model.augment
+        for name, weight in model.preset_state().items():
+            setattr(self, name, weight)
         self.built = True
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgan.models import inputs, optimizers, preset
-from kgan.random import sample_latents
+from kgan.random import sample_labels, sample_latents
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
 # depends on the size of its batch, so only a fixed size gives image i the same pixels always.
@@ -22,11 +22,12 @@ class TwoPlayerModel(keras.Model):
     """A generator and a discriminator in one `keras.Model`; `kgan.models.GAN` is the game.
 
     A subclass sets `generator`, `discriminator`, `ema_generator`, `image_shape`, `latent_dim`,
-    `images_seen` and `built` in its constructor, and defines `default_optimizer`, `train_step`,
-    `test_step` and `get_config`.
+    `num_classes`, `images_seen` and `built` in its constructor, and defines `default_optimizers`,
+    `train_step`, `test_step` and `get_config`.
     """
 
     LOGS = ("d_loss", "g_loss", "real_score", "fake_score")
+    SAMPLE_OPTIONS = ()  # what `sample` takes besides, as numbers that `call` gets
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -49,8 +50,9 @@ class TwoPlayerModel(keras.Model):
         """
         # Left to itself Keras would make an rmsprop.
         super().compile(optimizer=None, **kwargs)
-        g_optimizer = keras.optimizers.get(g_optimizer or self.default_optimizer())
-        d_optimizer = keras.optimizers.get(d_optimizer or self.default_optimizer())
+        defaults = self.default_optimizers()
+        g_optimizer = keras.optimizers.get(g_optimizer or defaults[0])
+        d_optimizer = keras.optimizers.get(d_optimizer or defaults[1])
         if g_optimizer is d_optimizer:
             raise ValueError(
                 "Expected an optimizer for each network, since each keeps its own state. "
@@ -84,11 +86,15 @@ class TwoPlayerModel(keras.Model):
 
     # Logs.
 
-    def update_logs(self, **values) -> dict:
-        """Adds values of any shape to the running means of that name; returns the means."""
+    def log(self, **values) -> dict:
+        """Adds values of any shape to the running means of that name in `LOGS`; returns these."""
         for name, value in values.items():
             self._means[name].update_state(value)
         return {name: self._means[name].result() for name in values}
+
+    def logs(self) -> dict:
+        """All running means, by name."""
+        return {name: mean.result() for name, mean in self._means.items()}
 
     @property
     def metrics(self) -> list:
@@ -98,49 +104,64 @@ class TwoPlayerModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.fit` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
-        x = inputs.check_data(x, self.image_shape)
+        x = self._check_data(x, y)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """`keras.Model.evaluate` on `images` or `(images, labels)`: uint8, or floats in [-1, 1]."""
-        return super().evaluate(inputs.check_data(x, self.image_shape), y, *args, **kwargs)
+        return super().evaluate(self._check_data(x, y), y, *args, **kwargs)
 
     def train_on_batch(self, x, y=None, *args, **kwargs):
         """`keras.Model.train_on_batch` on images that are uint8, or floats in [-1, 1]."""
-        return super().train_on_batch(inputs.check_data(x, self.image_shape), y, *args, **kwargs)
+        return super().train_on_batch(self._check_data(x, y), y, *args, **kwargs)
 
     def test_on_batch(self, x, y=None, *args, **kwargs):
         """`keras.Model.test_on_batch` on images that are uint8, or floats in [-1, 1]."""
-        return super().test_on_batch(inputs.check_data(x, self.image_shape), y, *args, **kwargs)
+        return super().test_on_batch(self._check_data(x, y), y, *args, **kwargs)
+
+    def _check_data(self, x, y):
+        return inputs.check_data(x, self.image_shape, y, self.num_classes)
 
     # Pictures.
 
     def call(self, latents, labels=None, training=False):
         """Images in [-1, 1] of the averaged generator, float (batch, height, width, channels)."""
-        return self.ema_generator(latents, training=False)
+        return self.ema_generator(with_labels(latents, labels), training=False)
 
-    def iter_samples(self, n: int, seed: int | None = None, batch_size: int = 64):
+    def iter_samples(
+        self, n: int, seed: int | None = None, batch_size: int = 64, labels=None, **options
+    ):
         """`sample`, as an iterator over arrays of `batch_size` images (the last may be smaller)."""
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
         inputs.check_int("n", n, 0)
         inputs.check_int("seed", seed, 0)
         inputs.check_int("batch_size", batch_size, 1)
+        labels = inputs.check_sample_labels(labels, n, self.num_classes)
+        options = inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
         if self._sample_chunk is None:
-            signature = tf.TensorSpec((SAMPLE_CHUNK, self.latent_dim), tf.float32)
-            self._sample_chunk = tf.function(self.__call__, input_signature=[signature])
+            self._sample_chunk = tf.function(self.__call__)
         pending = np.empty((0, *self.image_shape), np.uint8)
         for start in range(0, n, SAMPLE_CHUNK):
-            latents = sample_latents(seed, start, start + SAMPLE_CHUNK, self.latent_dim)
-            chunk = to_uint8(self._sample_chunk(latents).numpy())[: n - start]
-            pending = np.concatenate([pending, chunk])
-            while len(pending) >= batch_size or (len(pending) and start + SAMPLE_CHUNK >= n):
+            stop = start + SAMPLE_CHUNK
+            chunk = [tf.constant(sample_latents(seed, start, stop, self.latent_dim))]
+            if self.num_classes is not None:
+                wanted = sample_labels(seed, start, stop, self.num_classes)
+                if labels is not None:
+                    given = labels[start:stop]
+                    wanted[: len(given)] = given
+                chunk.append(tf.constant(wanted, tf.int32))
+            images = to_uint8(self._sample_chunk(*chunk, **options).numpy())[: n - start]
+            pending = np.concatenate([pending, images])
+            while len(pending) >= batch_size or (len(pending) and stop >= n):
                 yield pending[:batch_size]
                 pending = pending[batch_size:]
 
-    def sample(self, n: int, seed: int | None = None, batch_size: int = 64) -> np.ndarray:
+    def sample(
+        self, n: int, seed: int | None = None, batch_size: int = 64, labels=None, **options
+    ) -> np.ndarray:
         """Generates images with the averaged generator.
 
         Args:
@@ -148,12 +169,16 @@ class TwoPlayerModel(keras.Model):
             seed: int >= 0. The same seed gives the same images, and image i does not depend on `n`
                 or on `batch_size`. None for different ones at every call.
             batch_size: int, images copied into the result at a time.
+            labels: of a conditional model: the class of all images as an int, or of each as a
+                sequence of n ints. None for classes drawn uniformly, by the seed.
+            **options: `truncation` of models that have it.
 
         Returns:
             uint8 array of shape (n, height, width, channels).
 
         Raises:
-            ValueError: for a negative or fractional argument.
+            ValueError: for a negative or fractional argument, or labels that are not classes of
+                the model.
 
         Example:
 
@@ -163,7 +188,7 @@ class TwoPlayerModel(keras.Model):
         inputs.check_int("n", n, 0)
         images = np.empty((n, *self.image_shape), np.uint8)
         filled = 0
-        for batch in self.iter_samples(n, seed, batch_size):
+        for batch in self.iter_samples(n, seed, batch_size, labels, **options):
             images[filled : filled + len(batch)] = batch
             filled += len(batch)
         return images
@@ -211,6 +236,11 @@ class TwoPlayerModel(keras.Model):
                 f"a {type(model).__name__}"
             )
         return model
+
+
+def with_labels(x, labels):
+    """The input of a network: x alone, or with labels if there are any."""
+    return x if labels is None else [x, labels]
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

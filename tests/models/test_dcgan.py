@@ -45,7 +45,7 @@ def test_the_papers_choices():
             [w.numpy().ravel() for w in network.trainable_weights if w.name == "kernel"]
         )
         assert abs(kernels.std() - 0.02) < 2e-4 and abs(kernels.mean()) < 2e-4
-    optimizer = model.default_optimizer()
+    optimizer = model.default_optimizers()[0]
     assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.beta_1 == 0.5
     np.testing.assert_allclose(float(optimizer.learning_rate), 2e-4, rtol=1e-6)
 

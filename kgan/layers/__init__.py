@@ -1,0 +1,27 @@
+"""Building blocks of GANs that Keras lacks, each a serializable Keras layer of its own."""
+
+from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+from kgan.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kgan.layers.equalized import EqualizedConv2D, EqualizedDense
+from kgan.layers.minibatch_stddev import MinibatchStddev
+from kgan.layers.modulated_conv import ModulatedConv2D
+from kgan.layers.noise import NoiseInjection
+from kgan.layers.pixel_normalization import PixelNormalization
+from kgan.layers.resampling import Blur2D, Downsample2D, Upsample2D
+from kgan.layers.spectral_normalization import SpectralConv2D, SpectralDense, SpectralEmbedding
+
+__all__ = [
+    "Blur2D",
+    "ConditionalBatchNormalization",
+    "Downsample2D",
+    "EqualizedConv2D",
+    "EqualizedDense",
+    "MinibatchStddev",
+    "ModulatedConv2D",
+    "NoiseInjection",
+    "PixelNormalization",
+    "SpectralConv2D",
+    "SpectralDense",
+    "SpectralEmbedding",
+    "Upsample2D",
+]

@@ -1,0 +1,64 @@
+"""Conditional batch normalisation."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("kgan")
+class ConditionalBatchNormalization(keras.layers.Layer):
+    """Batch normalisation whose scale and offset are looked up by class.
+
+    The way in which a generator learns of the class it is to draw (Dumoulin et al. 2017,
+    arXiv:1610.07629, section 2.2; Miyato & Koyama 2018, arXiv:1802.05637, section 4). Statistics
+    are those of the global batch, over all classes.
+
+    Args:
+        num_classes: int.
+        momentum: float, of the moving statistics that are used in inference.
+        epsilon: float, added to the variance.
+
+    Example:
+
+    >>> layer = kgan.layers.ConditionalBatchNormalization(num_classes=10)
+    >>> y = layer(x, labels)      # (batch, height, width, channels), int (batch,)
+    """
+
+    def __init__(self, num_classes: int, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
+        super().__init__(**kwargs)
+        if num_classes < 1:
+            raise ValueError(f"Expected num_classes >= 1. Received: {num_classes}")
+        self.num_classes = num_classes
+        self.momentum = momentum
+        self.epsilon = epsilon
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.normalization = keras.layers.BatchNormalization(
+            momentum=momentum,
+            epsilon=epsilon,
+            center=False,
+            scale=False,
+            synchronized=replicas > 1,
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, inputs_shape, labels_shape):
+        self.normalization.build(inputs_shape)
+        shape = (self.num_classes, inputs_shape[-1])
+        self.scales = self.add_weight(shape=shape, initializer="ones", name="scales")
+        self.offsets = self.add_weight(shape=shape, initializer="zeros", name="offsets")
+        self.built = True
+
+    def call(self, inputs, labels, training=False):
+        x = self.normalization(inputs, training=training)
+        # A product, not a lookup: its gradient is dense and can be differentiated again.
+        chosen = tf.one_hot(labels, self.num_classes, dtype=self.compute_dtype)
+        broadcast = (-1, *[1] * (len(inputs.shape) - 2), inputs.shape[-1])
+        scale = tf.reshape(tf.matmul(chosen, self.scales), broadcast)
+        return x * scale + tf.reshape(tf.matmul(chosen, self.offsets), broadcast)
+
+    def compute_output_shape(self, inputs_shape, labels_shape):
+        return inputs_shape
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        config.update(num_classes=self.num_classes, momentum=self.momentum, epsilon=self.epsilon)
+        return config

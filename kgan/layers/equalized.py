@@ -1,0 +1,65 @@
+"""Equalised learning rates."""
+
+import keras
+import numpy as np
+
+from kgan.layers.reparametrized import Reparametrized
+
+
+class _Equalized(Reparametrized):
+    """Mixed into a Keras layer: weights N(0, 1), scaled by the He constant whenever used."""
+
+    def __init__(self, *args, learning_rate_multiplier: float = 1.0, seed: int | None = None, **kw):
+        # Optimizers that normalise by the gradient's size move a weight of N(0, 1) as far in one
+        # step as any other; the multiplier makes it smaller steps from equally larger weights.
+        kw.setdefault(
+            "kernel_initializer",
+            keras.initializers.RandomNormal(0, 1 / learning_rate_multiplier, seed),
+        )
+        super().__init__(*args, **kw)
+        self.learning_rate_multiplier = learning_rate_multiplier
+
+    @property
+    def kernel(self):
+        fan_in = np.prod(self._kernel.shape[:-1])
+        return self._kernel * float(self.learning_rate_multiplier / np.sqrt(fan_in))
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "learning_rate_multiplier": self.learning_rate_multiplier,
+        }
+
+
+@keras.saving.register_keras_serializable("kgan")
+class EqualizedDense(_Equalized, keras.layers.Dense):
+    """`keras.layers.Dense` with an equalised learning rate.
+
+    The kernel is stored as N(0, 1) and divided by √fan_in when it is used, so that under Adam
+    all layers learn at the same relative speed (Karras et al. 2018, arXiv:1710.10196, section
+    4.1).
+
+    Args:
+        units: int, and every other argument of `keras.layers.Dense`.
+        learning_rate_multiplier: float, how fast the kernel learns relative to other layers; it
+            does not change what the layer computes at first.
+        seed: int, of the initial kernel.
+
+    Example:
+
+    >>> kgan.layers.EqualizedDense(512, learning_rate_multiplier=0.01)(latents)
+    """
+
+
+@keras.saving.register_keras_serializable("kgan")
+class EqualizedConv2D(_Equalized, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with an equalised learning rate; see `EqualizedDense`.
+
+    Args:
+        filters, kernel_size: ints, and every other argument of `keras.layers.Conv2D`.
+        learning_rate_multiplier, seed: as for `EqualizedDense`.
+
+    Example:
+
+    >>> kgan.layers.EqualizedConv2D(64, 3, padding="same")(images)
+    """

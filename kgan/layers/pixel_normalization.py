@@ -1,0 +1,33 @@
+"""Pixelwise feature vector normalisation."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("kgan")
+class PixelNormalization(keras.layers.Layer):
+    """Divides every feature vector by its root mean square.
+
+    Karras et al. 2018 (arXiv:1710.10196), section 4.2; on latents it puts them on a sphere.
+
+    Args:
+        epsilon: float, added to the mean square.
+
+    Example:
+
+    >>> kgan.layers.PixelNormalization()(latents)      # any shape (..., channels)
+    """
+
+    def __init__(self, epsilon: float = 1e-8, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def call(self, inputs):
+        mean_square = tf.reduce_mean(tf.square(inputs), axis=-1, keepdims=True)
+        return inputs * tf.math.rsqrt(mean_square + self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "epsilon": self.epsilon}

@@ -1,0 +1,103 @@
+"""Resampling with the [1, 3, 3, 1] filter, which neither aliases nor makes checkerboards.
+
+Source: Zhang 2019, "Making Convolutional Networks Shift-Invariant Again", arXiv:1904.11486, and
+Karras et al. 2019, arXiv:1812.04948, section 2.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8.0
+
+
+def smooth(x, padding: tuple[int, int], stride: int = 1, gain: float = 1.0):
+    """Filters every channel of x with [1, 3, 3, 1] in both directions, zeros around.
+
+    Args:
+        x: float tensor (batch, height, width, channels).
+        padding: zeros before and after, in both directions.
+        stride: int, of the output.
+        gain: float, of a constant input.
+    """
+    x = tf.pad(x, [[0, 0], padding, padding, [0, 0]])
+    return tf.nn.depthwise_conv2d(x, _kernel(x, gain), [1, stride, stride, 1], "VALID")
+
+
+def _kernel(x, gain):
+    taps = np.outer(_TAPS, _TAPS)[:, :, None, None] * gain
+    return tf.constant(np.tile(taps, (1, 1, x.shape[-1], 1)), x.dtype)  # (4, 4, channels, 1)
+
+
+@keras.saving.register_keras_serializable("kgan")
+class Blur2D(keras.layers.Layer):
+    """Low-pass filter [1, 3, 3, 1] in both directions, in front of a strided convolution.
+
+    Args:
+        padding: int, zeros on all four sides; 2 makes a 3x3 convolution of stride 2 with
+            `padding="valid"` halve an even side exactly.
+
+    Example:
+
+    >>> x = kgan.layers.Blur2D(2)(x)
+    >>> x = keras.layers.Conv2D(64, 3, strides=2, padding="valid")(x)
+    """
+
+    def __init__(self, padding: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.padding = padding
+
+    def call(self, inputs):
+        return smooth(inputs, (self.padding, self.padding))
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        more = 2 * self.padding - 3
+        return (batch, height + more, width + more, channels)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable("kgan")
+class Downsample2D(keras.layers.Layer):
+    """Halves both sides after the [1, 3, 3, 1] filter.
+
+    Example:
+
+    >>> kgan.layers.Downsample2D()(x)     # (batch, height / 2, width / 2, channels)
+    """
+
+    def call(self, inputs):
+        return smooth(inputs, (1, 1), stride=2)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, height // 2, width // 2, channels)
+
+
+@keras.saving.register_keras_serializable("kgan")
+class Upsample2D(keras.layers.Layer):
+    """Doubles both sides: zeros between the pixels, then the [1, 3, 3, 1] filter.
+
+    It is the transpose of `Downsample2D`, times 4, and equals linear interpolation.
+
+    Example:
+
+    >>> kgan.layers.Upsample2D()(x)       # (batch, 2 height, 2 width, channels)
+    """
+
+    def call(self, inputs):
+        _, height, width, channels = inputs.shape
+        x = tf.nn.depthwise_conv2d_backprop_input(
+            (tf.shape(inputs)[0], 2 * height + 2, 2 * width + 2, channels),
+            _kernel(inputs, 4.0),
+            inputs,
+            [1, 2, 2, 1],
+            "VALID",
+        )
+        return x[:, 1:-1, 1:-1]
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, channels = input_shape
+        return (batch, 2 * height, 2 * width, channels)

@@ -1,0 +1,169 @@
+"""Conditional GAN: images of the class that is asked for.
+
+Sources: Mirza & Osindero 2014, "Conditional Generative Adversarial Nets", arXiv:1411.1784, for the
+idea; Miyato & Koyama 2018, "cGANs with Projection Discriminator", arXiv:1802.05637, for the
+default, on the spectrally normalised discriminator of Miyato et al. 2018, "Spectral Normalization
+for Generative Adversarial Networks", arXiv:1802.05957.
+"""
+
+import itertools
+
+import keras
+from keras import layers
+
+from kgan.layers import (
+    ConditionalBatchNormalization,
+    SpectralConv2D,
+    SpectralDense,
+    SpectralEmbedding,
+)
+from kgan.models import dcgan, inputs
+from kgan.models.gan import GAN, label_input, one_hot, output_dtype
+
+
+def build_projection_generator(image_shape, latent_dim, num_classes, width, seed) -> keras.Model:
+    """DCGAN's generator, with batch normalisation that is conditional on the class."""
+    latents, labels = keras.Input((latent_dim,), name="latents"), label_input()
+
+    def normalize(x):
+        return ConditionalBatchNormalization(num_classes)(x, labels)
+
+    images = dcgan.upsample(latents, image_shape, width, seed, normalize)
+    return keras.Model([latents, labels], images, name="generator")
+
+
+def build_projection_discriminator(image_shape, num_classes, width, seed) -> keras.Model:
+    """A linear output of the features, plus their product with a vector of the class.
+
+    f(x, y) = ψ(φ(x)) + yᵀ V φ(x): equation 3 of Miyato & Koyama. φ halves the side as DCGAN does,
+    with a second convolution at every side, and every layer is spectrally normalised.
+    """
+    seeds = itertools.count(seed)
+    images, labels = keras.Input(image_shape, name="images"), label_input()
+
+    def convolve(x, filters, kernel_size, strides):
+        init = keras.initializers.GlorotUniform(next(seeds))
+        x = SpectralConv2D(
+            filters, kernel_size, strides, "same", kernel_initializer=init, seed=next(seeds)
+        )(x)
+        return layers.LeakyReLU(negative_slope=0.1)(x)
+
+    x = images
+    for stage in range(dcgan.stages_of(image_shape[0])[1]):
+        x = convolve(x, width * 2**stage, 4, 2)  # (batch, side / 2**stage, …, filters)
+        x = convolve(x, width * 2**stage, 3, 1)
+    features = layers.GlobalAveragePooling2D(dtype=output_dtype())(x)  # (batch, filters)
+    init = keras.initializers.GlorotUniform(next(seeds))
+    linear = SpectralDense(
+        1, kernel_initializer=init, seed=next(seeds), dtype=output_dtype(), name="logits"
+    )(features)
+    init = keras.initializers.GlorotUniform(next(seeds))
+    vectors = SpectralEmbedding(
+        num_classes,
+        features.shape[-1],
+        embeddings_initializer=init,
+        seed=next(seeds),
+        dtype=output_dtype(),
+    )(labels)
+    projection = layers.Dot(axes=1, dtype=output_dtype())([features, vectors])
+    logits = layers.Add(dtype=output_dtype())([linear, projection])
+    return keras.Model([images, labels], logits, name="discriminator")
+
+
+def build_concat_generator(image_shape, latent_dim, num_classes, width, seed) -> keras.Model:
+    """DCGAN's generator on the latent and the class, one-hot, side by side."""
+    latents, labels = keras.Input((latent_dim,), name="latents"), label_input()
+    x = layers.Concatenate()([latents, one_hot(labels, num_classes)])
+    images = dcgan.upsample(x, image_shape, width, seed)
+    return keras.Model([latents, labels], images, name="generator")
+
+
+def build_concat_discriminator(image_shape, num_classes, width, seed) -> keras.Model:
+    """DCGAN's discriminator on the image and a plane for every class, 1 for the one it is."""
+    images, labels = keras.Input(image_shape, name="images"), label_input()
+    planes = layers.RepeatVector(image_shape[0] * image_shape[1])(one_hot(labels, num_classes))
+    planes = layers.Reshape((*image_shape[:2], num_classes))(planes)
+    x = layers.Concatenate()([images, planes])  # (batch, side, side, channels + num_classes)
+    logits = dcgan.downsample(x, width, dcgan.initializers(seed), dcgan.batch_normalization)
+    return keras.Model([images, labels], logits, name="discriminator")
+
+
+@keras.saving.register_keras_serializable("kgan")
+class ConditionalGAN(GAN):
+    """Conditional GAN: both players are told the class (Mirza & Osindero 2014).
+
+    By default it is told as in Miyato & Koyama 2018: the generator's batch normalisation scales
+    and shifts by class, the discriminator adds the projection of its features on a vector of the
+    class; it is spectrally normalised and plays by the hinge loss. The fakes' classes are drawn
+    uniformly.
+
+    Args:
+        image_shape: tuple (side, side, channels), side among 16, 28, 32, 56, 64, 112 and 128.
+        num_classes: int; labels are ints from 0 to num_classes - 1.
+        latent_dim: int, dimensions of the latent.
+        width: int, channels next to the image; they double with every halving of the side.
+        conditioning: `"projection"`, or `"concat"` for the form of 2014: the class, one-hot,
+            beside the input of both networks, which are DCGAN's.
+        loss: name of a loss in `kgan.losses`. None for the hinge loss with projection, the
+            non-saturating one with concatenation.
+        ema_half_life, augment, seed: see `kgan.models.GAN`.
+
+    Raises:
+        ValueError: for another side, number of channels or conditioning.
+
+    Example:
+
+    ```python
+    model = kgan.models.ConditionalGAN(image_shape=(28, 28, 1), num_classes=10)
+    model.compile()
+    model.fit(kgan.data.dataset("tfds:mnist", image_shape=(28, 28, 1)), epochs=20)
+    sevens = model.sample(16, seed=0, labels=7)
+    ```
+    """
+
+    share_fakes = False
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        num_classes: int = 10,
+        latent_dim: int = 128,
+        width: int = 64,
+        conditioning: str = "projection",
+        loss: str | None = None,
+        **kwargs,
+    ):
+        image_shape = inputs.check_image_shape(image_shape, dcgan.SIDES)
+        inputs.check_int("num_classes", num_classes, 1)
+        inputs.check_int("latent_dim", latent_dim, 1)
+        inputs.check_int("width", width, 1)
+        if conditioning == "projection":
+            build_g, build_d = build_projection_generator, build_projection_discriminator
+        elif conditioning == "concat":
+            build_g, build_d = build_concat_generator, build_concat_discriminator
+        else:
+            raise ValueError(
+                "Expected conditioning='projection' or 'concat'. Received: "
+                f"conditioning={conditioning!r}"
+            )
+        seed = kwargs.get("seed", 0)
+        super().__init__(
+            image_shape=image_shape,
+            generator=build_g(image_shape, latent_dim, num_classes, width, 1000 * seed),
+            discriminator=build_d(image_shape, num_classes, width, 1_000_003 + 1000 * seed),
+            num_classes=num_classes,
+            width=width,
+            loss=loss or ("hinge" if conditioning == "projection" else "non_saturating"),
+            **kwargs,
+        )
+        self.conditioning = conditioning
+
+    def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
+        """Adam 2e-4 with betas 0 and 0.9 (Miyato & Koyama, section 6); DCGAN's for concat."""
+        betas = (0.0, 0.9) if self.conditioning == "projection" else (0.5, 0.999)
+        return keras.optimizers.Adam(2e-4, *betas), keras.optimizers.Adam(2e-4, *betas)
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        del config["generator"], config["discriminator"]
+        return {**config, "conditioning": self.conditioning}

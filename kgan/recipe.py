@@ -20,6 +20,7 @@ class Data:
         split: TFDS split; not used for folders.
         flip: whether images are mirrored left to right at random.
         title, licence, note: what cards say of the data.
+        class_names: of the labels 0, 1, …; written by `kgan train` from the data.
         licence_note: what a data set's licence asks of those who use the weights; also written
             as LICENSE beside them.
     """
@@ -31,6 +32,7 @@ class Data:
     licence: str = ""
     licence_note: str = ""
     note: str = ""
+    class_names: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -81,7 +83,8 @@ class Recipe:
         for table, kinds in (
             (self, dict.fromkeys(("name", "model", "note"), str)),
             (self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict)),
-            (self.data, {f.name: f.type for f in fields(Data)}),
+            (self.data, {f.name: type(f.default) for f in fields(Data) if f.type in (str, bool)}),
+            (self.data, {"class_names": list}),
         ):
             for name, kind in kinds.items():
                 if not isinstance(getattr(table, name), kind):
@@ -144,7 +147,7 @@ def to_toml(table: dict[str, Any], prefix: str = "") -> str:
     """Nested plain values as TOML; entries that are None or empty are left out."""
     lines, tables = [], []
     for key, value in table.items():
-        if value is None or value in ("", {}):
+        if value is None or value in ("", {}, []):
             continue
         if isinstance(value, dict):
             body = to_toml(value, f"{prefix}{key}.")

@@ -85,6 +85,8 @@ def train(
     model = build(recipe)
     images = data.load(recipe.data.source, model.image_shape, recipe.data.split, data_dir)
     images.check_batch(recipe.batch_size)
+    if model.num_classes is not None:
+        model = _with_classes(model, images, recipe)
     if epochs is not None:
         recipe.images = epochs * (len(images) // recipe.batch_size) * recipe.batch_size
     if recipe.images < recipe.batch_size:
@@ -122,6 +124,21 @@ def train(
             raise Interrupted(received[0])
     preset.save_preset(model, directory / "preset", recipe, log.seconds())
     return directory / "preset"
+
+
+def _with_classes(model, images, recipe) -> GAN:
+    """The model for as many classes as the data has, unless the recipe says how many."""
+    if images.labels is None:
+        raise KganError(
+            f"Expected labelled images, since a {recipe.model} is conditional. Received: "
+            f"{recipe.data.source} without labels"
+        )
+    if not recipe.data.class_names:
+        recipe.data.class_names = list(images.class_names or [])
+    if "num_classes" in recipe.arguments:
+        return model
+    recipe.arguments["num_classes"] = int(images.labels.max()) + 1
+    return build(recipe)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -3,10 +3,12 @@
 import importlib.util
 from pathlib import Path
 
+import keras
 import numpy as np
 from PIL import Image
 
 import kgan
+from models.harness import Harness
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -37,3 +39,20 @@ def test_fine_tune(tmp_path, monkeypatch):
     load("fine_tune").main("photos", epochs=1, batch_size=4)
     before = int(kgan.zoo.load("dcgan-celeba").images_seen.numpy())
     assert int(kgan.zoo.load("fine-tuned").images_seen.numpy()) == before + 4
+
+
+class TestMyGAN(Harness):
+    """A researcher's class passes what kgan's own do."""
+
+    kind = load("my_gan").LeastSquaresR1
+
+    @property
+    def config(self):
+        keras.utils.set_random_seed(0)  # its networks leave their seeds to Keras
+        return {}
+
+    smooth_config = config
+
+
+def test_my_gan_is_as_short_as_it_says():
+    assert len((EXAMPLES / "my_gan.py").read_text().splitlines()) <= 30

@@ -22,7 +22,9 @@ def command(source: str) -> None:
         "Name": info["name"],
         "Model": info["model"],
         "Images": "x".join(map(str, info["image_shape"])),
-        "Classes": info["num_classes"] or "none (unconditional)",
+        "Classes": ", ".join(metadata.get("class_names") or [])
+        or info["num_classes"]
+        or "none (unconditional)",
         "Parameters": f"{info['parameters']:,} (generator {counts['generator']:,}, "
         f"discriminator {counts['discriminator']:,})",
         "Size": f"{info['size_bytes'] / 1e6:.1f} MB",

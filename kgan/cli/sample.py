@@ -1,6 +1,7 @@
 """`kgan sample`."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,12 @@ MOST_IN_A_GRID = 1024
 
 @click.command()
 @click.argument("source", metavar="NAME")
-@click.option("-n", "number", type=click.IntRange(1), default=16, show_default=True, help="Images.")
+@click.option(
+    "-n",
+    "number",
+    type=click.IntRange(1),
+    help="Images in all. [default: 16; with --labels 8 of each]",
+)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**64 - 1),
@@ -27,13 +33,26 @@ MOST_IN_A_GRID = 1024
     show_default=True,
     help="The same seed gives the same images; the first 4 of 100 are the 4 of 4.",
 )
+@click.option(
+    "--labels",
+    help="Of a conditional model: classes by number or name, such as 7, 0-9 or Sneaker,Coat; a "
+    "row for each. [default: drawn at random]",
+)
+@click.option("--truncation", type=float, help="Of StyleGAN: below 1 less varied, but cleaner.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG, .npz or directory to write.")
 @click.option("--separate", is_flag=True, help="A PNG for each image instead of one grid.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
 )
 def command(
-    source: str, number: int, seed: int, out: Path | None, separate: bool, batch_size: int
+    source: str,
+    number: int | None,
+    seed: int,
+    labels: str | None,
+    truncation: float | None,
+    out: Path | None,
+    separate: bool,
+    batch_size: int,
 ) -> None:
     """Generate images with the preset NAME (or a preset directory), and print where they are.
 
@@ -43,8 +62,16 @@ def command(
       kgan sample dcgan-mnist -n 100 --seed 7 --out digits.png
       kgan sample dcgan-celeba -n 50000 --out faces.npz
       kgan sample dcgan-celeba -n 200 --separate --out faces/
+      kgan sample runs/my-cgan/preset --labels 0-9
     """
     directory, metadata = presets.read(source)
+    classes = None if labels is None else _classes(labels, metadata)
+    number = number or (16 if classes is None else 8 * len(classes))
+    if classes is not None and number % len(classes):
+        raise click.UsageError(
+            f"Expected -n to be a multiple of {len(classes)}, the number of --labels. Received: "
+            f"-n {number}"
+        )
     name = Path(metadata["name"]).name  # of a stranger's preset: a file name, not a path
     in_a_grid = not separate and (out is None or out.suffix != ".npz")
     if in_a_grid and number > MOST_IN_A_GRID:
@@ -57,26 +84,58 @@ def command(
     model = kgan.zoo.load(source)
     from kgan.models.preset import provenance
 
+    options = {}
+    if classes is not None:
+        options["labels"] = [c for c in classes for _ in range(number // len(classes))]
+    if truncation is not None:
+        options["truncation"] = truncation
     facts = provenance(
-        model, name, presets.sha256(directory / presets.WEIGHTS), seed=seed, n=number
+        model, name, presets.sha256(directory / presets.WEIGHTS), seed=seed, n=number, **options
     )
     with click.progressbar(
         length=number, label="Sampling", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
 
         def batches():
-            for batch in model.iter_samples(number, seed, batch_size):
+            for batch in model.iter_samples(number, seed, batch_size, **options):
                 yield batch
                 bar.update(len(batch))
 
         if separate:
             _save_separate(batches(), out, {**facts, "n": 1}, digits=len(str(number - 1)))
         elif out.suffix == ".npz":
-            _save_npz(batches(), out, (number, *model.image_shape))
+            wanted = options.get("labels")
+            if model.num_classes is not None and wanted is None:
+                wanted = kgan.random.sample_labels(seed, 0, number, model.num_classes)
+            _save_npz(batches(), out, (number, *model.image_shape), wanted)
         else:
-            grid = images.grid(np.concatenate(list(batches())))
+            columns = None if classes is None or len(classes) == 1 else number // len(classes)
+            grid = images.grid(np.concatenate(list(batches())), columns)
             images.save_png(grid, out, facts)
     click.echo(out)
+
+
+def _classes(text: str, metadata: dict) -> list[int]:
+    """The classes that --labels names: numbers, ranges or names, separated by commas."""
+    count, names = metadata.get("num_classes"), metadata.get("class_names") or []
+    if not count:
+        raise click.UsageError(
+            f"Expected no --labels: {metadata['name']} is unconditional. Received: --labels {text}"
+        )
+    numbers = {name.lower(): index for index, name in enumerate(names)}
+    classes = []
+    for item in (part.strip().lower() for part in text.split(",")):
+        span = re.fullmatch(r"(\d+)(?:-(\d+))?", item)
+        if item in numbers:
+            classes.append(numbers[item])
+        elif span and int(span[1]) <= int(span[2] or span[1]) < count:
+            classes.extend(range(int(span[1]), int(span[2] or span[1]) + 1))
+        else:
+            known = f" or among {', '.join(names)}" if names else ""
+            raise click.UsageError(
+                f"Expected --labels from 0 to {count - 1}{known}. Received: --labels {text}"
+            )
+    return classes
 
 
 def _output(out: Path | None, name: str, separate: bool) -> Path:
@@ -106,13 +165,12 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
 
 def _save_separate(batches, out, facts, digits):
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    labels = facts.pop("labels", None)
     try:
-        index = 0
-        for batch in batches:
-            for image in batch:
-                path = partial / f"seed{facts['seed']}-{index:0{digits}d}.png"
-                images.save_png(image, path, {**facts, "index": index})
-                index += 1
+        for index, image in enumerate(image for batch in batches for image in batch):
+            path = partial / f"seed{facts['seed']}-{index:0{digits}d}.png"
+            label = {} if labels is None else {"labels": [labels[index]]}
+            images.save_png(image, path, {**facts, "index": index, **label})
         out.mkdir(exist_ok=True)
         for path in sorted(partial.iterdir()):
             os.replace(path, out / path.name)
@@ -120,8 +178,9 @@ def _save_separate(batches, out, facts, digits):
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _save_npz(batches, out, shape):
-    """An .npz with the array `images`, written as it is made: it never sits in memory whole."""
+def _save_npz(batches, out, shape, labels=None):
+    """An .npz with `images`, written as they are made (they never sit in memory whole), and
+    `labels` of a conditional model."""
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     try:
@@ -132,6 +191,9 @@ def _save_npz(batches, out, shape):
             np.lib.format.write_array_header_1_0(file, header)
             for batch in batches:
                 file.write(batch.tobytes())
+            if labels is not None:
+                with archive.open("labels.npy", "w") as file:
+                    np.save(file, np.asarray(labels, np.int64))
         os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)

@@ -13,7 +13,14 @@ from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
 
 # Model classes by the names used on the command line.
-CLASSES = {"gan": "GAN", "dcgan": "DCGAN", "stylegan-lite": "StyleGANLite"}
+CLASSES = {
+    "gan": "GAN",
+    "dcgan": "DCGAN",
+    "wgan-gp": "WGANGP",
+    "cgan": "ConditionalGAN",
+    "stylegan-lite": "StyleGANLite",
+}
+BATCH_SIZES = {"wgan-gp": 5 * 64, "stylegan-lite": 32}  # others 64
 DEFAULT_IMAGES = 1_000_000
 
 
@@ -56,7 +63,8 @@ def command(
     out: Path | None,
     resume: bool,
 ) -> None:
-    """Train WHAT: a name from `kgan list`, a recipe.toml, or a model: gan, dcgan.
+    """Train WHAT: a name from `kgan list`, a recipe.toml, or a model: gan, dcgan, wgan-gp, cgan
+    (conditional; labelled data) or stylegan-lite.
 
     The run directory gets the recipe, log.csv, sample grids, checkpoints, a snapshot of the model
     beside every grid, and at the end a preset that `kgan sample` and `kgan.zoo.load` take.
@@ -64,6 +72,7 @@ def command(
     \b
     Examples:
       kgan train dcgan --data ./photos --size 64 --flip --epochs 50
+      kgan train cgan --data tfds:fashion_mnist --size 28 --channels 1
       kgan train dcgan-mnist --out runs/digits
       kgan train dcgan-mnist --out runs/digits --resume
     """
@@ -116,7 +125,12 @@ def _recipe(source: str) -> Recipe:
     """The recipe of a file, of a preset, or of a model class with its defaults."""
     if source.lower() in CLASSES:
         name = f"my-{source.lower()}"
-        return Recipe(name=name, model=CLASSES[source.lower()], images=DEFAULT_IMAGES)
+        return Recipe(
+            name=name,
+            model=CLASSES[source.lower()],
+            images=DEFAULT_IMAGES,
+            batch_size=BATCH_SIZES.get(source.lower(), 64),
+        )
     if source.endswith(".toml"):
         return recipes.read(Path(source))
     try:

@@ -10,6 +10,10 @@ class _Equalized(Reparametrized):
     """Mixed into a Keras layer: weights N(0, 1), scaled by the He constant whenever used."""
 
     def __init__(self, *args, learning_rate_multiplier: float = 1.0, seed: int | None = None, **kw):
+        if not learning_rate_multiplier > 0:
+            raise ValueError(
+                f"Expected learning_rate_multiplier > 0. Received: {learning_rate_multiplier}"
+            )
         # Optimizers that normalise by the gradient's size move a weight of N(0, 1) as far in one
         # step as any other; the multiplier makes it smaller steps from equally larger weights.
         kw.setdefault(

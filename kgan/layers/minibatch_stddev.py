@@ -30,14 +30,16 @@ class MinibatchStddev(keras.layers.Layer):
     def call(self, inputs):
         _, height, width, channels = inputs.shape
         batch = tf.shape(inputs)[0]
-        features = tf.reshape(inputs, (-1, height * width * channels))
+        features = tf.cast(inputs, self.variable_dtype)  # float16 holds neither squares nor 1e-8
+        features = tf.reshape(features, (-1, height * width * channels))
         # The mean over a group as a product with a matrix of shares, for any size of batch.
         group = tf.range(batch) // self.group_size
-        same = tf.cast(group[:, None] == group[None, :], inputs.dtype)  # (batch, batch)
+        same = tf.cast(group[:, None] == group[None, :], features.dtype)  # (batch, batch)
         share = same / tf.reduce_sum(same, axis=1, keepdims=True)
         centered = features - tf.matmul(share, features)
         variance = tf.matmul(share, tf.square(centered))
         stddev = tf.reduce_mean(tf.sqrt(variance + 1e-8), axis=1)  # (batch,)
+        stddev = tf.cast(stddev, inputs.dtype)
         channel = tf.broadcast_to(stddev[:, None, None, None], (batch, height, width, 1))
         return tf.concat([inputs, channel], axis=3)
 

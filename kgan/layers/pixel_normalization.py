@@ -23,8 +23,9 @@ class PixelNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, inputs):
-        mean_square = tf.reduce_mean(tf.square(inputs), axis=-1, keepdims=True)
-        return inputs * tf.math.rsqrt(mean_square + self.epsilon)
+        x = tf.cast(inputs, self.variable_dtype)  # float16 holds neither squares nor epsilon
+        mean_square = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
+        return tf.cast(x * tf.math.rsqrt(mean_square + self.epsilon), inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

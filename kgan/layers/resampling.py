@@ -45,6 +45,8 @@ class Blur2D(keras.layers.Layer):
 
     def __init__(self, padding: int = 2, **kwargs):
         super().__init__(**kwargs)
+        if padding < 0:
+            raise ValueError(f"Expected padding >= 0. Received: {padding}")
         self.padding = padding
 
     def call(self, inputs):

@@ -141,6 +141,8 @@ class GAN(TwoPlayerModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if self._has_penalty:
+            self._means["gradient_penalty"] = keras.metrics.Mean("gradient_penalty")
         if ema_half_life is not None and not ema_half_life > 0:
             raise ValueError(
                 f"Expected ema_half_life > 0 images, or None. Received: {ema_half_life!r}"
@@ -189,6 +191,10 @@ class GAN(TwoPlayerModel):
         self.images_tested = self.add_state("images_tested", "int64")
         self._seed_generators_inside = _seed_generators(self.generator, self.discriminator)
         self.built = True
+
+    @property
+    def _has_penalty(self):
+        return type(self).penalty is not GAN.penalty
 
     def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
         """A weight that starts at 0 and that the step sets, alike on all replicas."""
@@ -241,7 +247,7 @@ class GAN(TwoPlayerModel):
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         super().compile(g_optimizer, d_optimizer, **kwargs)
-        if type(self).penalty is not GAN.penalty:
+        if self._has_penalty:
             check_twice_differentiable(
                 self.discriminate,
                 self.discriminator.trainable_variables,
@@ -301,6 +307,8 @@ class GAN(TwoPlayerModel):
     def penalty(self, real: Examples, fakes: Examples, draws: Draws):
         """What D's loss gets besides: a value per example, times `penalty_weight`. None here.
 
+        It is logged as `gradient_penalty`, without the weight.
+
         Example:
 
         ```python
@@ -320,7 +328,7 @@ class GAN(TwoPlayerModel):
             loss = self.d_optimizer.scale_loss(self.global_mean(losses, draws))
         gradients = tape.gradient(loss, variables)
         self.log(d_loss=losses, real_score=real_logits)
-        if type(self).penalty is not GAN.penalty:
+        if self._has_penalty:
 
             def weighted():
                 values = self.penalty(real, fakes, draws)

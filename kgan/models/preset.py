@@ -59,10 +59,19 @@ def save_preset(
         _write_json(partial / presets.CONFIG, config)
         (partial / presets.RECIPE).write_text(recipe.to_toml(), "utf-8")
         _Contents(model).save_weights(partial / presets.WEIGHTS)
+        rows = min(model.num_classes or 8, 16)
+        labels = model.grid_labels(rows, 8)
         images.save_png(
-            images.grid(model.sample(64, seed=0)),
+            images.grid(model.sample(8 * rows, seed=0, labels=labels), columns=8),
             partial / presets.SAMPLES,
-            provenance(model, recipe.name, presets.sha256(partial / presets.WEIGHTS), seed=0, n=64),
+            provenance(
+                model,
+                recipe.name,
+                presets.sha256(partial / presets.WEIGHTS),
+                seed=0,
+                n=8 * rows,
+                **({} if labels is None else {"labels": labels}),
+            ),
         )
         metadata = {
             "format": presets.FORMAT,
@@ -72,6 +81,7 @@ def save_preset(
             "licence": recipe.data.licence or None,
             "image_shape": list(model.image_shape),
             "num_classes": model.num_classes,
+            "class_names": recipe.data.class_names or None,
             "parameters": {name: getattr(model, name).count_params() for name in _NETWORKS},
             "versions": {
                 "kgan": kgan.__version__,
@@ -181,11 +191,19 @@ def _check_network(network, where) -> None:
     for layer in layers:
         if _class_name(layer) in ("Functional", "Sequential"):
             _check_network(layer, where)
-        elif _class_name(layer) not in ALLOWED_LAYERS or layer.get("module") != "keras.layers":
+        elif not _allowed(layer):
             raise KganError(
-                f"Expected networks of the Keras layers {', '.join(sorted(ALLOWED_LAYERS))}. "
-                f"Received: {_class_name(layer)} in {where}"
+                "Expected networks of kgan.layers and of the Keras layers "
+                f"{', '.join(sorted(ALLOWED_LAYERS))}. Received: {_class_name(layer)} in {where}"
             )
+
+
+def _allowed(layer) -> bool:
+    name = _class_name(layer)
+    if layer.get("module") == "keras.layers":
+        return name in ALLOWED_LAYERS
+    # Keras looks a registered name up before any module.
+    return name in kgan.layers.__all__ and layer.get("registered_name") == f"kgan>{name}"
 
 
 def _class_name(serialized):

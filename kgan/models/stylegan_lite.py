@@ -213,7 +213,6 @@ class StyleGANLite(GAN):
     ```
     """
 
-    LOGS = (*GAN.LOGS, "gradient_penalty")
     SAMPLE_OPTIONS = ("truncation",)
     share_fakes = False
     PATH_LENGTH_INTERVAL = 4

@@ -193,6 +193,12 @@ class TwoPlayerModel(keras.Model):
             filled += len(batch)
         return images
 
+    def grid_labels(self, rows: int, columns: int) -> list[int] | None:
+        """Labels for a grid with a row for every class, in turn; None if unconditional."""
+        if self.num_classes is None:
+            return None
+        return [row % self.num_classes for row in range(rows) for _ in range(columns)]
+
     # Saving.
 
     @classmethod

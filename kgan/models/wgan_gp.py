@@ -69,8 +69,6 @@ class WGANGP(GAN):
     ```
     """
 
-    LOGS = (*GAN.LOGS, "gradient_penalty")
-
     def __init__(
         self,
         image_shape=(28, 28, 1),

@@ -10,6 +10,10 @@ import tensorflow as tf
 _TWO_PI = 2.0 * np.pi
 
 
+class _Entered(threading.local):  # replicas are traced in threads of their own
+    draws: tuple = ()  # innermost last
+
+
 class Draws:
     """The random numbers of one training step.
 
@@ -35,7 +39,7 @@ class Draws:
     TensorShape([4, 128])
     """
 
-    _active = threading.local()  # replicas are traced in threads of their own
+    _entered = _Entered()
 
     def __init__(self, seed, counter, local_batch, global_batch=None, offset=0):
         self.seed = seed
@@ -48,14 +52,14 @@ class Draws:
     @classmethod
     def current(cls) -> "Draws | None":
         """The draws of the step that is calling, or None outside of one."""
-        return getattr(cls._active, "draws", None)
+        return cls._entered.draws[-1] if cls._entered.draws else None
 
     def __enter__(self):
-        self._outer, Draws._active.draws = Draws.current(), self
+        self._entered.draws += (self,)
         return self
 
     def __exit__(self, *error):
-        Draws._active.draws = self._outer
+        self._entered.draws = self._entered.draws[:-1]
 
     def part(self, index: int, parts: int) -> "tuple[slice, Draws]":
         """Deals the global batch out to `parts` updates, as cards are: row by row, in turn.

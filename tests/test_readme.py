@@ -71,3 +71,21 @@ def test_own_images_example(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "my-gan/metadata.json").is_file()
+
+
+def test_classes_and_styles_example(data_dir, tmp_path):
+    """The third example, on a part of the data."""
+    part = blocks()[2].replace(
+        '"tfds:fashion_mnist", ', '"tfds:fashion_mnist", split="train[:128]", '
+    )
+    part = part.replace("epochs=20", "epochs=1")
+    assert part.count("train[:128]") == part.count("epochs=1") == 1
+    check = "assert sneakers.shape == (16, 28, 28, 1) and image.shape == (1, 64, 64, 3)"
+    result = subprocess.run(
+        [sys.executable, "-c", f"import keras, kgan\n{part}\n{check}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KGAN_DATA_DIR": str(data_dir)},
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,6 +1,7 @@
 """Runs: what they write, and that a killed one ends as if it had not been."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -224,3 +225,32 @@ def test_bad_recipes(changes, message, folder, tmp_path):
 def test_epochs_count_whole_batches_of_the_data(folder, tmp_path):
     training.train(recipe(folder), tmp_path / "run", epochs=2)
     assert int(kgan.zoo.load(tmp_path / "run/preset").images_seen.numpy()) == 2 * 40
+
+
+class TestConditional:
+    RECIPE = {
+        "format": 1,
+        "name": "clothes",
+        "model": "ConditionalGAN",
+        "images": 16,
+        "batch_size": 8,
+        "grid_images": 16,
+        "arguments": {"image_shape": [28, 28, 1], "latent_dim": 4, "width": 2},
+        "data": {"source": "tfds:fashion_mnist", "split": "train[:200]"},
+    }
+
+    def test_classes_and_their_names_come_from_the_data(self, data_dir, tmp_path):
+        recipe = recipes.from_dict(self.RECIPE, "a test")
+        preset = training.train(recipe, tmp_path / "run", data_dir=data_dir)
+        again = recipes.read(tmp_path / "run" / "recipe.toml")
+        assert again.arguments["num_classes"] == 10
+        assert again.data.class_names[5:] == ["Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+        assert json.loads((preset / "metadata.json").read_text())["class_names"][7] == "Sneaker"
+        assert kgan.zoo.load(preset).sample(2, seed=0, labels=[0, 9]).shape == (2, 28, 28, 1)
+
+    def test_a_folder_has_no_labels(self, folder, tmp_path):
+        recipe = recipes.from_dict(self.RECIPE, "a test")
+        recipe.data.source = str(folder)
+        with pytest.raises(ValueError, match="labelled images, since a ConditionalGAN.*Received"):
+            training.train(recipe, tmp_path / "run")
+        assert not (tmp_path / "run").exists()

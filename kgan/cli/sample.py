@@ -184,13 +184,11 @@ def _save_npz(batches, out, shape, labels=None):
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     try:
-        with (
-            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
-            archive.open("images.npy", "w", force_zip64=True) as file,
-        ):
-            np.lib.format.write_array_header_1_0(file, header)
-            for batch in batches:
-                file.write(batch.tobytes())
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            with archive.open("images.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for batch in batches:
+                    file.write(batch.tobytes())
             if labels is not None:
                 with archive.open("labels.npy", "w") as file:
                     np.save(file, np.asarray(labels, np.int64))

@@ -42,6 +42,8 @@ class ModulatedConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"Expected filters >= 1. Received: {filters}")
         if kernel_size not in (1, 3, 5):
             raise ValueError(f"Expected a kernel_size of 1, 3 or 5. Received: {kernel_size}")
         self.filters = filters

@@ -30,25 +30,27 @@ class _SpectrallyNormalized(Reparametrized):
         )
 
     def _matrix(self):
-        """The kernel as a matrix (inputs, outputs)."""
-        weights = tf.convert_to_tensor(self._weights_to_normalize())
+        """The kernel as a matrix (inputs, outputs), in float32 where float16 would overflow."""
+        weights = tf.cast(self._weights_to_normalize(), self.variable_dtype)
         return tf.reshape(weights, (-1, weights.shape[-1]))
 
     def _iterate(self):
         matrix = tf.stop_gradient(self._matrix())
-        vector = tf.cast(self.singular_vector, matrix.dtype)
-        vector = tf.linalg.matvec(matrix, tf.linalg.matvec(matrix, vector), transpose_a=True)
-        self.singular_vector.assign(
-            tf.cast(tf.math.l2_normalize(vector, epsilon=1e-12), self.variable_dtype)
-        )
+        vector = tf.linalg.matvec(matrix, self._vector())
+        vector = tf.linalg.matvec(matrix, vector, transpose_a=True)
+        self.singular_vector.assign(tf.math.l2_normalize(vector, epsilon=1e-12))
+
+    def _vector(self):
+        return tf.cast(self.singular_vector, self.variable_dtype)
 
     def _normalized(self):
         matrix = self._matrix()
-        right = tf.math.l2_normalize(tf.cast(self.singular_vector, matrix.dtype))
+        right = tf.math.l2_normalize(self._vector())
         left = tf.stop_gradient(tf.math.l2_normalize(tf.linalg.matvec(matrix, right)))
         # σ = uᵀ W v with u and v held fixed: Miyato et al. 2018, equations 11 and 12.
         sigma = tf.tensordot(left, tf.linalg.matvec(matrix, right), 1)
-        return self._weights_to_normalize() / sigma
+        weights = tf.convert_to_tensor(self._weights_to_normalize())
+        return weights / tf.cast(sigma, weights.dtype)
 
     def call(self, inputs, training=False):
         if training:
@@ -110,7 +112,8 @@ class SpectralEmbedding(_SpectrallyNormalized, keras.layers.Embedding):
     """`keras.layers.Embedding` with spectral normalisation; see `SpectralDense`.
 
     Args:
-        input_dim, output_dim: ints, and every other argument of `keras.layers.Embedding`.
+        input_dim, output_dim: ints, and every other argument of `keras.layers.Embedding` but
+            `weights`.
         seed: int, of the vector that the power iteration starts from.
 
     Example:

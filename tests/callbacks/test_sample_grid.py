@@ -6,7 +6,7 @@ from PIL import Image
 
 from kgan import images as pictures
 from kgan.callbacks import SampleGrid
-from kgan.models import DCGAN
+from kgan.models import DCGAN, ConditionalGAN
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,15 @@ def test_does_not_change_training(tmp_path):
 def test_empty_grid_is_refused(tmp_path):
     with pytest.raises(ValueError, match="rows, columns >= 1. Received: 0, 8"):
         SampleGrid(tmp_path, rows=0)
+
+
+def test_a_row_for_every_class(tmp_path):
+    model = ConditionalGAN((16, 16, 1), num_classes=3, latent_dim=2, width=2)
+    model.compile()
+    callback = SampleGrid(tmp_path, columns=2)
+    callback.set_model(model)
+    callback.on_train_begin()
+    path = tmp_path / "images-000000000.png"
+    samples = model.sample(6, seed=0, labels=[0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), pictures.grid(samples, 2)[..., 0])
+    assert pictures.read_provenance(path)["labels"] == [0, 0, 1, 1, 2, 2]

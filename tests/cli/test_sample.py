@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import click.testing
 import numpy as np
@@ -177,3 +178,91 @@ class TestBadInput:
         assert done.returncode == 1
         assert re.fullmatch(r"Error: kgan runs on .*KERAS_BACKEND='jax'.*\n", done.stderr)
         assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def conditional_preset(tmp_path_factory):
+    """An untrained conditional model of three classes, two of whose names hold a dash or slash."""
+    from kgan.models import ConditionalGAN
+    from kgan.recipe import Data, Recipe
+
+    directory = tmp_path_factory.mktemp("conditional") / "clothes"
+    model = ConditionalGAN((16, 16, 1), num_classes=3, latent_dim=8, width=4)
+    model.compile()
+    for weight in model.ema_generator.weights:
+        if weight.name == "offsets":  # classes look different
+            weight.assign(np.random.default_rng(0).normal(size=weight.shape))
+    names = ["T-shirt/top", "Coat", "0-1"]
+    data = Data(source="tfds:none", class_names=names)
+    kgan.zoo.save(model, directory, Recipe(name="clothes", model="ConditionalGAN", data=data))
+    return directory
+
+
+class TestLabels:
+    @pytest.fixture
+    def clothes(self, conditional_preset, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        return lambda *args: click.testing.CliRunner().invoke(
+            main, ["sample", str(conditional_preset), *map(str, args)]
+        )
+
+    def test_a_row_for_each_class(self, clothes, conditional_preset):
+        assert clothes("--labels", "0-2").output == "clothes.png\n"
+        labels = np.repeat([0, 1, 2], 8)
+        images = kgan.zoo.load(conditional_preset).sample(24, seed=0, labels=labels)
+        np.testing.assert_array_equal(_pixels("clothes.png"), grid(images, 8)[..., 0])
+        assert read_provenance("clothes.png")["labels"] == labels.tolist()
+
+    @pytest.mark.parametrize(
+        "text, classes",
+        [("coat", [1]), ("T-shirt/top, 1", [0, 1]), ("0-1", [2]), ("1-2,0", [1, 2, 0])],
+    )
+    def test_names_come_before_numbers(self, clothes, text, classes):
+        assert clothes("--labels", text, "-n", 2 * len(classes)).exit_code == 0
+        assert read_provenance("clothes.png")["labels"] == np.repeat(classes, 2).tolist()
+
+    def test_files_of_their_own_say_their_label(self, clothes):
+        assert clothes("--labels", "2,0", "-n", 2, "--separate", "--out", "files").exit_code == 0
+        paths = sorted(Path("files").iterdir())
+        assert [read_provenance(path)["labels"] for path in paths] == [[2], [0]]
+
+    def test_npz_holds_labels(self, clothes, conditional_preset):
+        assert clothes("-n", 5, "--out", "x.npz").exit_code == 0
+        with np.load("x.npz") as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+        model = kgan.zoo.load(conditional_preset)
+        np.testing.assert_array_equal(images, model.sample(5, seed=0, labels=labels))
+        np.testing.assert_array_equal(images, model.sample(5, seed=0))
+
+    @pytest.mark.parametrize("text", ["3", "0-3", "2-1", "", "Shoe", "-1", "1.5"])
+    def test_unknown_classes(self, clothes, text):
+        result = clothes("--labels", text)
+        assert result.exit_code == 2 and len(result.output.splitlines()) == 1
+        assert "from 0 to 2 or among T-shirt/top, Coat, 0-1. Received: --labels" in result.output
+
+    def test_number_that_cannot_be_dealt_to_the_rows(self, clothes):
+        result = clothes("--labels", "0-2", "-n", 16)
+        assert result.exit_code == 2 and "multiple of 3" in result.output
+
+    def test_unconditional_preset(self, sample):
+        result = sample("tiny", "--labels", "0")
+        assert result.exit_code == 2 and "tiny is unconditional. Received" in result.output
+
+    def test_truncation_where_there_is_none(self, sample):
+        result = sample("tiny", "--truncation", "0.5")
+        assert result.exit_code == 1
+        assert "Expected no truncation: DCGAN has none. Received: truncation=0.5" in result.output
+
+
+def test_truncation(tmp_path, monkeypatch):
+    """At 0 all images are the one of the mean w."""
+    monkeypatch.chdir(tmp_path)
+    model = kgan.models.StyleGANLite((16, 16, 3), latent_dim=8, width=4, max_channels=8)
+    model.compile()
+    model.save_to_preset("style")
+    arguments = ["sample", "./style", "-n", "3", "--truncation", "0", "--out", "x.npz"]
+    assert click.testing.CliRunner().invoke(main, arguments).exit_code == 0
+    with np.load("x.npz") as arrays:
+        images = arrays["images"]
+    assert (images == images[:1]).all()
+    assert not (images == model.sample(3, seed=0)).all()

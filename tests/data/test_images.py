@@ -257,3 +257,10 @@ class TestTFDS:
     def test_unknown_split_is_refused(self):
         with pytest.raises(ValueError, match="'nope'.*'train', 'test'"):
             load("tfds:mnist", (28, 28, 1), split="nope")
+
+
+def test_shuffled_batches_have_a_static_size():
+    images = ImageSet(np.zeros((10, 4, 4, 1), "uint8"), np.arange(10))
+    for batches in (images.dataset(4), images.stream(4)):
+        assert [spec.shape[0] for spec in batches.element_spec] == [4, 4]
+    assert images.dataset(4, shuffle=False).element_spec[0].shape[0] is None

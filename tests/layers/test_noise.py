@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kgan.layers import NoiseInjection
 from kgan.random import Draws
@@ -63,6 +64,13 @@ class TestNoiseInjection(LayerHarness):
         first = self.noise(Draws(1, 2, 3, global_batch=6, offset=0), slice(0, 3))
         second = self.noise(Draws(1, 2, 3, global_batch=6, offset=3), slice(3, 6))
         np.testing.assert_array_equal(np.concatenate([first, second]), self.noise(Draws(1, 2, 6)))
+
+    def test_strength_learns_in_training(self):
+        layer, weights = self.layer(), normal(*X.shape, seed=5)
+        with tf.GradientTape() as tape, Draws(1, 2, 6):
+            loss = tf.reduce_sum(layer(X, training=True) * weights)
+        expected = np.sum(self.noise(Draws(1, 2, 6)) * weights)
+        np.testing.assert_allclose(tape.gradient(loss, layer.strength.value), expected, rtol=1e-12)
 
     def test_is_standard_normal(self):
         """12,000 values: four standard errors."""

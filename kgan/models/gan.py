@@ -4,7 +4,6 @@ Source: Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.26
 """
 
 import itertools
-from typing import NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
@@ -16,7 +15,8 @@ from kgan import augment as augmentation
 from kgan import losses
 from kgan.models import inputs
 from kgan.models.differentiable import check_twice_differentiable
-from kgan.models.two_player import TwoPlayerModel, with_labels
+from kgan.models.steps import Examples, SteppingModel, add_gradients
+from kgan.models.two_player import with_labels
 from kgan.random import Draws
 
 
@@ -67,22 +67,8 @@ def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
     return keras.Model(images, logits, name="discriminator")
 
 
-class Examples(NamedTuple):
-    """What the discriminator is shown.
-
-    Attributes:
-        images: float tensor (batch, height, width, channels) in [-1, 1].
-        labels: int32 tensor (batch,), or None for an unconditional model.
-        tape: `tf.GradientTape` under which the generator made the images; None of real ones.
-    """
-
-    images: tf.Tensor
-    labels: tf.Tensor | None = None
-    tape: tf.GradientTape | None = None
-
-
 @keras.saving.register_keras_serializable("kgan")
-class GAN(TwoPlayerModel):
+class GAN(SteppingModel):
     """Generative adversarial networks: a generator and a discriminator that train each other.
 
     The discriminator D learns to tell real images from generated ones, the generator G to make D
@@ -120,7 +106,7 @@ class GAN(TwoPlayerModel):
     ```
     """
 
-    share_fakes = True
+    share_fakes = True  # whether both updates of a step see the same
     # Of `penalty`: its weight in D's loss, and the number of steps between two times that it is
     # computed (with a weight that is as many times larger).
     penalty_weight = 1.0
@@ -170,13 +156,15 @@ class GAN(TwoPlayerModel):
             inputs.check_int("latent_dim", self.latent_dim, 1)
             generator = build_generator(self.image_shape, self.latent_dim, width, 1000 * seed)
         else:
-            self.latent_dim = self._check_generator(generator, latent_dim)
+            self.latent_dim = inputs.check_generator(
+                generator, latent_dim, self.image_shape, num_classes
+            )
         if discriminator is None:
             if width % 5:
                 raise ValueError(f"Expected width to be a multiple of 5. Received: width={width}")
             discriminator = build_discriminator(self.image_shape, width, 1_000_003 + 1000 * seed)
         else:
-            self._check_discriminator(discriminator)
+            inputs.check_discriminator(discriminator, self.image_shape, num_classes)
         self.generator = generator
         self.discriminator = discriminator
         self.augment = augmentation.get(augment)
@@ -189,61 +177,15 @@ class GAN(TwoPlayerModel):
         # The counters from which all randomness is drawn are weights, so that they are saved.
         self.images_seen = self.add_state("images_seen", "int64")
         self.images_tested = self.add_state("images_tested", "int64")
-        self._seed_generators_inside = _seed_generators(self.generator, self.discriminator)
         self.built = True
 
     @property
     def _has_penalty(self):
         return type(self).penalty is not GAN.penalty
 
-    def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
-        """A weight that starts at 0 and that the step sets, alike on all replicas."""
-        return self.add_weight(
-            shape=shape,
-            initializer="zeros",
-            dtype=dtype,
-            trainable=False,
-            aggregation="only_first_replica",
-            name=name,
-        )
-
     def preset_state(self) -> dict:
         """What presets hold beside the networks, for training to go on from there."""
         return {"images_seen": self.images_seen}
-
-    def _check_generator(self, generator, latent_dim):
-        received = ([tuple(x.shape) for x in generator.inputs], generator.output_shape)
-        labels = [] if self.num_classes is None else [(None,)]
-        if (
-            received[0][1:] != labels
-            or len(received[0][0]) != 2
-            or received[1][1:] != self.image_shape
-        ):
-            also = "" if self.num_classes is None else " and labels (batch,)"
-            raise ValueError(
-                f"Expected a generator from (batch, latent_dim){also} to (batch, "
-                f"*{self.image_shape}). Received: one from {received[0]} to {received[1]}"
-            )
-        if latent_dim not in (None, received[0][0][1]):
-            raise ValueError(
-                f"Expected latent_dim={received[0][0][1]}, as the generator has it. Received: "
-                f"latent_dim={latent_dim}"
-            )
-        return received[0][0][1]
-
-    def _check_discriminator(self, discriminator):
-        received = ([tuple(x.shape) for x in discriminator.inputs], discriminator.output_shape)
-        labels = [] if self.num_classes is None else [(None,)]
-        if (
-            received[0][1:] != labels
-            or received[0][0][1:] != self.image_shape
-            or received[1][1:] != (1,)
-        ):
-            also = "" if self.num_classes is None else " and labels (batch,)"
-            raise ValueError(
-                f"Expected a discriminator from (batch, *{self.image_shape}){also} to logits "
-                f"(batch, 1). Received: one from {received[0]} to {received[1]}"
-            )
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         super().compile(g_optimizer, d_optimizer, **kwargs)
@@ -255,7 +197,7 @@ class GAN(TwoPlayerModel):
                 self.num_classes,
             )
 
-    compile.__doc__ = TwoPlayerModel.compile.__doc__
+    compile.__doc__ = SteppingModel.compile.__doc__
 
     def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """The paper's optimizers of G and of D. 2014: SGD with momentum."""
@@ -337,14 +279,12 @@ class GAN(TwoPlayerModel):
             values, more = self.lazy_gradients(
                 weighted, self.penalty_interval, self.d_optimizer, variables
             )
-            gradients = [g + m for g, m in zip(gradients, more, strict=True)]
+            gradients = add_gradients(gradients, more)
             self.log(gradient_penalty=values)
         self.d_optimizer.apply(gradients, variables)
         if isinstance(self.augment, augmentation.AdaptiveAugment):
-            self.augment.adapt(
-                self.sum_replicas(self.global_mean(tf.sign(real_logits), draws)),
-                draws.global_batch,
-            )
+            mean_sign = self.sum_replicas(self.global_mean(tf.sign(real_logits), draws))
+            self.augment.adapt(mean_sign, draws.global_batch)
 
     def update_generator(self, real: Examples, fakes: Examples, draws: Draws) -> None:
         """One step of G on images that it has made under their tape."""
@@ -382,117 +322,6 @@ class GAN(TwoPlayerModel):
             fake_score=fake_logits,
         )
 
-    # What the steps of all GANs are made of.
-
-    def begin_step(self, data) -> tuple[Examples, Draws]:
-        """The real examples of a training step, and its randomness."""
-        real = self.unpack(data)
-        draws = self.draws(real.images, self.images_seen)
-        self.seed_layers(draws)
-        return real, draws
-
-    def end_step(self, draws: Draws) -> dict:
-        """Moves the average, counts the images, returns the logs."""
-        self.update_ema(draws.global_batch)
-        self.images_seen.assign_add(tf.cast(draws.global_batch, tf.int64))
-        return self.logs()
-
-    def unpack(self, data) -> Examples:
-        """Images as floats in [-1, 1] (uint8 is scaled here, on the device), and labels."""
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        inputs.check_static(images.shape, images.dtype, self.image_shape)
-        dtype = self.variable_dtype
-        scaled = tf.cast(images, dtype)
-        if images.dtype == tf.uint8:
-            scaled = scaled / 127.5 - 1.0
-        if self.num_classes is None:
-            return Examples(scaled)
-        inputs.check_labels(labels, self.num_classes)
-        return Examples(scaled, tf.reshape(tf.cast(labels, tf.int32), (-1,)))
-
-    def draws(self, images, counter, stream: int = 0) -> Draws:
-        """This step's randomness, drawn for the global batch of which `images` is a slice."""
-        local = images.shape[0] or tf.shape(images)[0]
-        seed = 2 * self.seed + stream
-        replicas = tf.distribute.get_replica_context()
-        if replicas is None or replicas.num_replicas_in_sync == 1:
-            return Draws(seed, counter, local)
-        # The last batch of a data set need not be cut evenly: ask every replica for its share.
-        index = replicas.replica_id_in_sync_group
-        share = tf.one_hot(index, replicas.num_replicas_in_sync, dtype=tf.float32)
-        shares = replicas.all_reduce("SUM", share * tf.cast(local, tf.float32))
-        shares = tf.cast(tf.round(shares), tf.int32)
-        offset = tf.cumsum(shares, exclusive=True)[index]
-        return Draws(seed, counter, local, tf.reduce_sum(shares), offset)
-
-    def seed_layers(self, draws: Draws) -> None:
-        """Sets the state of dropout and the like from the counter: Keras does not save it."""
-        first_image = tf.cast(draws.counter, tf.int64) + tf.cast(draws.offset, tf.int64)
-        for index, generator in enumerate(self._seed_generators_inside):
-            state = tf.stack([tf.constant(self.seed * 256 + index, tf.int64), first_image * 256])
-            generator.state.assign(tf.cast(state, generator.state.dtype))
-
-    def lazy_gradients(self, function, interval: int, optimizer, variables) -> tuple:
-        """Gradients of a penalty that is computed every `interval` steps only.
-
-        A penalty that is so much heavier and so much rarer does the same at a fraction of the
-        cost (Karras et al. 2020, arXiv:1912.04958, section 3.1).
-
-        Args:
-            function: of no arguments, gives the penalty's part of the loss, and values to report.
-            interval: int; 1 for every step.
-            optimizer, variables: of the network whose penalty it is.
-
-        Returns:
-            The values (none of them if the penalty was not due), and a gradient for each variable.
-        """
-
-        def due():
-            with tf.GradientTape() as tape:
-                loss, values = function()
-                loss = optimizer.scale_loss(interval * loss)
-            gradients = tape.gradient(loss, variables)
-            pairs = zip(gradients, zeros(), strict=True)
-            return values, [zero if g is None else g for g, zero in pairs]
-
-        def not_due():
-            return tf.zeros((0,), self.variable_dtype), zeros()
-
-        def zeros():
-            return [tf.zeros(v.shape, v.dtype) for v in variables]
-
-        if interval == 1:
-            return due()
-        # Only gradients leave the conditional: an optimizer inside would fail under a strategy.
-        return tf.cond(optimizer.iterations % interval == 0, due, not_due)
-
-    def global_mean(self, per_example, draws: Draws):
-        """The share of this replica in the mean over the global batch (gradients are summed)."""
-        count = tf.cast(draws.global_batch, per_example.dtype)
-        return tf.math.divide_no_nan(tf.reduce_sum(per_example), count)
-
-    def sum_replicas(self, value):
-        """The sum of a tensor over all replicas, on each of them."""
-        replicas = tf.distribute.get_replica_context()
-        if replicas is None or replicas.num_replicas_in_sync == 1:
-            return value
-        return replicas.all_reduce("SUM", value)
-
-    def update_ema(self, batch) -> None:
-        """Moves the average of weights and normalisation statistics towards the generator.
-
-        The weight of the past halves every `ema_half_life` images: 0.5 ** (batch / half-life).
-        """
-        if self.ema_half_life is None:
-            return
-        for average, value in zip(self.ema_generator.weights, self.generator.weights, strict=True):
-            keep = 0.5 ** (tf.cast(batch, average.dtype) / self.ema_half_life)
-            average.assign(value + keep * (average - value))
-
-    def reset_ema(self) -> None:
-        """Sets the moving average to the generator as it is."""
-        self.ema_generator.set_weights(self.generator.get_weights())
-
     def get_config(self) -> dict:
         config = super().get_config()
         config.update(
@@ -509,13 +338,3 @@ class GAN(TwoPlayerModel):
             if users:
                 config[name] = keras.saving.serialize_keras_object(getattr(self, name))
         return config
-
-
-def _seed_generators(*networks) -> list:
-    """The random states of dropout and the like inside the networks, in a fixed order."""
-    return [
-        generator
-        for network in networks
-        for layer in network._flatten_layers()
-        for generator in layer._seed_generators
-    ]

@@ -146,6 +146,44 @@ def check_labels(labels, num_classes: int) -> None:
             raise ValueError(f"{expected}. Received: labels from {low} to {high}")
 
 
+def check_generator(generator, latent_dim, image_shape, num_classes) -> int:
+    """The latent_dim of a user's generator; raises ValueError if it does not fit."""
+    received, also = _shapes(generator, num_classes)
+    latents = received[0][0]
+    if not received[0][1:] == also or len(latents) != 2 or received[1][1:] != image_shape:
+        raise ValueError(
+            f"Expected a generator from (batch, latent_dim){_and(also)} to (batch, "
+            f"*{image_shape}). Received: one from {received[0]} to {received[1]}"
+        )
+    if latent_dim not in (None, latents[1]):
+        raise ValueError(
+            f"Expected latent_dim={latents[1]}, as the generator has it. Received: "
+            f"latent_dim={latent_dim}"
+        )
+    return latents[1]
+
+
+def check_discriminator(discriminator, image_shape, num_classes) -> None:
+    """Raises ValueError if a user's discriminator does not fit."""
+    received, also = _shapes(discriminator, num_classes)
+    images = received[0][0]
+    if not received[0][1:] == also or images[1:] != image_shape or received[1][1:] != (1,):
+        raise ValueError(
+            f"Expected a discriminator from (batch, *{image_shape}){_and(also)} to logits "
+            f"(batch, 1). Received: one from {received[0]} to {received[1]}"
+        )
+
+
+def _shapes(network, num_classes):
+    """Shapes of inputs and output, and of the inputs that are to come after the first."""
+    labels = [] if num_classes is None else [(None,)]
+    return ([tuple(x.shape) for x in network.inputs], network.output_shape), labels
+
+
+def _and(labels):
+    return " and labels (batch,)" if labels else ""
+
+
 def check_sample_labels(labels, n: int, num_classes: int | None) -> np.ndarray | None:
     """The labels `sample` was given as an array (n,), or None; raises ValueError."""
     if labels is None:

@@ -28,6 +28,7 @@ from kgan.layers import (
 )
 from kgan.models import inputs
 from kgan.models.gan import GAN, label_input, one_hot, output_dtype
+from kgan.models.steps import add_gradients
 from kgan.models.two_player import with_labels
 
 SIDES = (16, 32, 64, 128, 256)
@@ -363,7 +364,7 @@ class StyleGANLite(GAN):
         new = self.sum_replicas(self.global_mean(lengths, half))
         step = 0.01 * (tf.cast(new, self.path_length_mean.dtype) - self.path_length_mean)
         self.path_length_mean.assign_add(tf.where(computed, step, 0.0))
-        return [g + m for g, m in zip(gradients, more, strict=True)]
+        return add_gradients(gradients, more)
 
     def _path_lengths(self, draws):
         """‖Jᵀ y‖ of images by styles, for random images y: equation 4."""

@@ -8,6 +8,7 @@ from keras import layers
 
 import kgan
 from kgan.models import GAN
+from kgan.models.steps import seed_generators
 from kgan.random import Draws
 from models.harness import SHAPE, Harness
 
@@ -129,13 +130,13 @@ def test_dropout_differs_by_step_and_resumes_where_it_was(tmp_path):
     for model in (a, b):
         model.compile()
     a.train_on_batch(images)
-    states = [s.state.numpy() for s in a._seed_generators_inside]
+    states = [s.state.numpy() for s in seed_generators(a.generator, a.discriminator)]
     a.save_weights(tmp_path / "a.weights.h5")
     b.load_weights(tmp_path / "a.weights.h5")
     for model in (a, b):
         model.train_on_batch(images)
     TestGAN().assert_equal(a, b)
-    later = [s.state.numpy() for s in a._seed_generators_inside]
+    later = [s.state.numpy() for s in seed_generators(a.generator, a.discriminator)]
     assert len(states) == 2
     assert not any(np.array_equal(x, y) for x, y in zip(states, later, strict=True))
 

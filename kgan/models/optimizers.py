@@ -1,6 +1,7 @@
 """Optimizers as recipes hold them: tables of plain values."""
 
 import keras
+import numpy as np
 
 from kgan.errors import KganError
 
@@ -48,7 +49,7 @@ def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         config["learning_rate"] = _table(keras.optimizers.schedules, schedule)
     elif "learning_rate" in config:  # a float32 variable: 2e-4 comes back as 0.00019999999
-        config["learning_rate"] = float(f"{config['learning_rate']:.7g}")
+        config["learning_rate"] = float(str(np.float32(config["learning_rate"])))
     return config
 
 

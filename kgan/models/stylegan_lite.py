@@ -375,7 +375,8 @@ class StyleGANLite(GAN):
             tape.watch(styles)
             images = self.generator.get_layer("synthesis")(styles, training=True)
             projected = tf.reduce_sum(images * tf.cast(direction, images.dtype))
-        gradient = tape.gradient(projected, styles)  # (batch, layers, latent_dim)
+        # (batch, layers, latent_dim); half precision would overflow when squared
+        gradient = tf.cast(tape.gradient(projected, styles), self.variable_dtype)
         squared = tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=2), axis=1)
         return tf.sqrt(tf.maximum(squared, 1e-12))
 

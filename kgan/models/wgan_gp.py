@@ -98,7 +98,7 @@ class WGANGP(GAN):
             if isinstance(layer, keras.layers.BatchNormalization):
                 raise ValueError(
                     "Expected a critic without batch normalisation, under which no image has a "
-                    "gradient of its own to penalise; LayerNormalization may take its place. "
+                    "gradient of its own to penalise; RMSNormalization may take its place. "
                     f"Received: {layer.name}"
                 )
         super().__init__(

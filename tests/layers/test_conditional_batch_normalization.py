@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgan.layers import ConditionalBatchNormalization
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 from models.harness import TWO_REPLICAS
 
 LABELS = np.array([2, 0, 1, 2, 2], "int32")
@@ -14,7 +14,7 @@ LABELS = np.array([2, 0, 1, 2, 2], "int32")
 
 class TestConditionalBatchNormalization(LayerHarness):
     kind = ConditionalBatchNormalization
-    config = {"num_classes": 4, "momentum": 0.7, "epsilon": 1e-3}
+    config = {"num_classes": 4, "momentum": 0.7, "epsilon": 0.01}
     training = {"training": True}
     inputs = (normal(5, 6, 4, 3), LABELS)
 
@@ -31,7 +31,7 @@ class TestConditionalBatchNormalization(LayerHarness):
         for training in (False, True, False):
             axes = tuple(range(len(shape) - 1))
             used = (x.mean(axes), x.var(axes)) if training else (mean, variance)
-            expected = (x - used[0]) / np.sqrt(used[1] + 1e-3) * scale + offset
+            expected = (x - used[0]) / np.sqrt(used[1] + 0.01) * scale + offset
             y = layer(x, LABELS, training=training)
             np.testing.assert_allclose(y, expected, rtol=1e-11, atol=1e-12)
             if training:
@@ -40,7 +40,7 @@ class TestConditionalBatchNormalization(LayerHarness):
         np.testing.assert_allclose(layer.normalization.moving_variance, variance, rtol=1e-12)
 
     def test_starts_as_keras_batch_normalization(self):
-        plain = keras.layers.BatchNormalization(epsilon=1e-3, dtype="float64")
+        plain = keras.layers.BatchNormalization(epsilon=0.01, dtype="float64")
         layer = self.kind(**self.config, dtype="float64")
         np.testing.assert_allclose(
             layer(self.inputs[0], LABELS, training=True),

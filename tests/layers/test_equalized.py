@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgan.layers import EqualizedConv2D, EqualizedDense
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 
 
 class EqualizedHarness(LayerHarness):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kgan.layers import MinibatchStddev
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 
 
 class TestMinibatchStddev(LayerHarness):

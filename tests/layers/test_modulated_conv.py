@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kgan.layers import ModulatedConv2D, Upsample2D
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 from layers.test_resampling import filtered, insert_zeros
 
 

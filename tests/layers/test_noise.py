@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kgan.layers import NoiseInjection
 from kgan.random import Draws
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 
 X = normal(6, 5, 4, 3)
 

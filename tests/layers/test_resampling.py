@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kgan.layers import Blur2D, Downsample2D, Upsample2D
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 
 TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgan.layers import SpectralConv2D, SpectralDense, SpectralEmbedding
-from layers.test_pixel_normalization import LayerHarness, normal
+from layers.harness import LayerHarness, normal
 from models.harness import TWO_REPLICAS
 
 

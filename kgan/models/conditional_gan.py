@@ -52,7 +52,10 @@ def build_projection_discriminator(image_shape, num_classes, width, seed) -> ker
     for stage in range(dcgan.stages_of(image_shape[0])[1]):
         x = convolve(x, width * 2**stage, 4, 2)  # (batch, side / 2**stage, …, filters)
         x = convolve(x, width * 2**stage, 3, 1)
-    features = layers.GlobalAveragePooling2D(dtype=output_dtype())(x)  # (batch, filters)
+    # The sum over all places: of the mean, under spectral normalisation, little would be left.
+    places = x.shape[1] * x.shape[2]
+    x = layers.GlobalAveragePooling2D(dtype=output_dtype())(x)  # (batch, filters)
+    features = layers.Rescaling(places, dtype=output_dtype(), name="features")(x)
     init = keras.initializers.GlorotUniform(next(seeds))
     linear = SpectralDense(
         1, kernel_initializer=init, seed=next(seeds), dtype=output_dtype(), name="logits"

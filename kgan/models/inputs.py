@@ -177,6 +177,8 @@ def check_discriminator(discriminator, image_shape, num_classes) -> None:
 def _shapes(network, num_classes):
     """Shapes of inputs and output, and of the inputs that are to come after the first."""
     labels = [] if num_classes is None else [(None,)]
+    if not hasattr(network, "inputs"):  # a subclassed model: what it says of itself must do
+        return ([network.input_shape], network.output_shape), labels
     return ([tuple(x.shape) for x in network.inputs], network.output_shape), labels
 
 

@@ -10,18 +10,72 @@ import kgan
 from kgan.models import GAN
 from kgan.models.steps import seed_generators
 from kgan.random import Draws
-from models.harness import SHAPE, Harness
+from models.harness import SHAPE, CoreHarness, Harness, assert_equal, floats
 
 
-def small_networks(activation="gelu"):
+def small_networks(activation="gelu", num_classes=None):
     keras.utils.set_random_seed(0)
-    latents = keras.Input((6,))
-    x = layers.Dense(32, activation)(latents)
-    x = layers.Dense(int(np.prod(SHAPE)), "tanh")(x)
-    generator = keras.Model(latents, layers.Reshape(SHAPE)(x))
-    images = keras.Input(SHAPE)
-    x = layers.Dense(24, activation)(layers.Flatten()(images))
-    return generator, keras.Model(images, layers.Dense(1)(x))
+    latents, images = keras.Input((6,)), keras.Input(SHAPE)
+    z, x, inputs = latents, layers.Flatten()(images), (latents, images)
+    if num_classes:
+        labels = keras.Input((), dtype="int32")
+        one_hot = layers.CategoryEncoding(num_classes, "one_hot")(labels)
+        z, x = (layers.Concatenate()([y, one_hot]) for y in (z, x))
+        inputs = [latents, labels], [images, labels]
+    z = layers.Dense(32, activation)(z)
+    z = layers.Dense(int(np.prod(SHAPE)), "tanh")(z)
+    x = layers.Dense(24, activation)(x)
+    return (
+        keras.Model(inputs[0], layers.Reshape(SHAPE)(z)),
+        keras.Model(inputs[1], layers.Dense(1)(x)),
+    )
+
+
+def users(**kwargs):
+    return dict(zip(("generator", "discriminator"), small_networks(**kwargs), strict=True))
+
+
+class Game:
+    """The game between `small_networks` in code of its own, on float64 tensors."""
+
+    RATES = {"g": 0.03, "d": 0.05}
+
+    def __init__(self, model):
+        self.g = [tf.constant(w) for w in model.generator.get_weights()]
+        self.d = [tf.constant(w) for w in model.discriminator.get_weights()]
+
+    def generate(self, z):
+        z = tf.cast(z, "float64")
+        return tf.tanh(tf.nn.gelu(z @ self.g[0] + self.g[1]) @ self.g[2] + self.g[3])
+
+    def discriminate(self, images):
+        return tf.nn.gelu(images @ self.d[0] + self.d[1]) @ self.d[2] + self.d[3]
+
+    def descend(self, name, loss):
+        """Moves the weights of "g" or "d" down the slope of `loss()`; returns its value."""
+        weights = getattr(self, name)
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            value = loss()
+        pairs = zip(weights, tape.gradient(value, weights), strict=True)
+        setattr(self, name, [w - self.RATES[name] * slope for w, slope in pairs])
+        return value
+
+
+def assert_step_is(by_hand, kind, **kwargs):
+    """One step of a model is what `by_hand(game, real images)` does, and logs what it returns."""
+    images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype="uint8")
+    with floats("float64"):
+        model = kind(SHAPE, **users(), **kwargs)
+        rates = (keras.optimizers.SGD(Game.RATES[name]) for name in "gd")
+        model.compile(*rates, run_eagerly=True)
+        game = Game(model)
+        logs = model.train_on_batch(images, return_dict=True)
+    for name, value in by_hand(game, tf.constant(images.reshape(10, -1) / 127.5 - 1)).items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-10, err_msg=name)
+    weights = model.generator.weights + model.discriminator.weights
+    for hand, weight in zip(game.g + game.d, weights, strict=True):
+        np.testing.assert_allclose(weight, hand, rtol=1e-9, atol=1e-12)
 
 
 class TestGAN(Harness):
@@ -30,71 +84,102 @@ class TestGAN(Harness):
 
     @property
     def smooth_config(self):
-        generator, discriminator = small_networks()
-        return {
-            "generator": generator,
-            "discriminator": discriminator,
-            "augment": {"name": "DiffAugment"},
-        }
+        return {**users(), "augment": "DiffAugment"}
 
 
 class TestGANWithUsersNetworks(Harness):
     kind = GAN
+    test_two_replicas_equal_one = None  # the test of the class above is on such networks
 
     @property
     def config(self):
-        generator, discriminator = small_networks()
-        return {"generator": generator, "discriminator": discriminator}
+        return users()
 
-    smooth_config = config
+
+class TestGANWithUsersConditionalNetworks(CoreHarness):
+    kind = GAN
+    run_eagerly = True
+    test_two_replicas_equal_one = None  # as below
+
+    @property
+    def config(self):
+        return {**users(num_classes=3), "num_classes": 3}
+
+
+@keras.saving.register_keras_serializable("tests")
+class LazyR1(GAN):
+    penalty_weight = 5.0
+    penalty_interval = 2
+
+    def penalty(self, real, fakes, draws):
+        return kgan.losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
+
+
+class TestSubclassWithLazyPenalty(CoreHarness):
+    """A subclass that overrides `penalty` and nothing else."""
+
+    kind = LazyR1
+    run_eagerly = True
+
+    @property
+    def config(self):
+        return {**users(num_classes=3), "num_classes": 3}
+
+    @property
+    def smooth_config(self):
+        adaptive = {"name": "AdaptiveAugment", "interval": 1, "ramp_images": 64, "strength": 0.5}
+        return {**self.config, "augment": adaptive}
+
+    def test_penalty_is_logged_and_moves_the_discriminator(self, eager_model):
+        plain = GAN(SHAPE, **self.config)
+        plain.compile(run_eagerly=True)
+        logs = [m.train_on_batch(*self.data(8), return_dict=True) for m in (eager_model, plain)]
+        assert logs[0]["gradient_penalty"] > 0 and "gradient_penalty" not in logs[1]
+        with_penalty, without = (m.discriminator.get_weights()[0] for m in (eager_model, plain))
+        assert np.abs(with_penalty - without).max() > 1e-4
 
 
 def test_step_is_the_two_updates_written_out_by_hand():
     """Algorithm 1 in NumPy-like float64 code, with the step's own latents."""
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    try:
-        generator, discriminator = small_networks()
-        model = GAN(SHAPE, generator=generator, discriminator=discriminator, seed=4)
-        g_rate, d_rate = 0.03, 0.05
-        model.compile(
-            g_optimizer=keras.optimizers.SGD(g_rate), d_optimizer=keras.optimizers.SGD(d_rate)
-        )
-        images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), dtype="uint8")
-        g = [tf.constant(w) for w in generator.get_weights()]
-        d = [tf.constant(w) for w in discriminator.get_weights()]
+
+    def by_hand(game, real):
         z = Draws(2 * 4, 0, 10).normal((6,))
-        logs = model.train_on_batch(images, return_dict=True)
-    finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
+        fake = game.generate(z)
 
-    real = tf.constant(images.reshape(10, -1) / 127.5 - 1)
-    z = tf.cast(z, "float64")
+        def probability(images):
+            return tf.sigmoid(game.discriminate(images))
 
-    def generate(g):
-        return tf.tanh(tf.nn.gelu(z @ g[0] + g[1]) @ g[2] + g[3])
+        def d_loss():
+            return tf.reduce_mean(
+                -tf.math.log(probability(real)) - tf.math.log(1 - probability(fake))
+            )
 
-    def discriminate(x, d):
-        return tf.nn.gelu(x @ d[0] + d[1]) @ d[2] + d[3]
+        def g_loss():
+            return tf.reduce_mean(-tf.math.log(probability(game.generate(z))))
 
-    fake = generate(g)
-    with tf.GradientTape() as tape:
-        tape.watch(d)
-        d_loss = tf.reduce_mean(
-            -tf.math.log(tf.sigmoid(discriminate(real, d)))
-            - tf.math.log(1 - tf.sigmoid(discriminate(fake, d)))
-        )
-    d = [w - d_rate * dw for w, dw in zip(d, tape.gradient(d_loss, d), strict=True)]
-    with tf.GradientTape() as tape:
-        tape.watch(g)
-        g_loss = tf.reduce_mean(-tf.math.log(tf.sigmoid(discriminate(generate(g), d))))
-    g = [w - g_rate * dw for w, dw in zip(g, tape.gradient(g_loss, g), strict=True)]
+        return {"d_loss": game.descend("d", d_loss), "g_loss": game.descend("g", g_loss)}
 
-    np.testing.assert_allclose(logs["d_loss"], d_loss, rtol=1e-10)
-    np.testing.assert_allclose(logs["g_loss"], g_loss, rtol=1e-10)
-    for hand, weight in zip(g + d, generator.weights + discriminator.weights, strict=True):
-        np.testing.assert_allclose(weight, hand, rtol=1e-9, atol=1e-12)
+    assert_step_is(by_hand, GAN, seed=4)
+
+
+def test_relativistic_step_compares_with_what_the_updated_discriminator_says_of_data():
+    def by_hand(game, real):
+        z = Draws(0, 0, 10).normal((6,))
+        fake = game.generate(z)
+
+        def d_loss():
+            return tf.reduce_mean(
+                tf.math.softplus(game.discriminate(fake) - game.discriminate(real))
+            )
+
+        def g_loss():
+            return tf.reduce_mean(
+                tf.math.softplus(game.discriminate(real) - game.discriminate(game.generate(z)))
+            )
+
+        return {"d_loss": game.descend("d", d_loss), "g_loss": game.descend("g", g_loss)}
+
+    assert_step_is(by_hand, GAN, loss="relativistic")
 
 
 def test_augmentation_is_seen_by_both_players_in_both_updates():
@@ -128,14 +213,14 @@ def test_dropout_differs_by_step_and_resumes_where_it_was(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (8, *SHAPE), dtype="uint8")
     a, b = (GAN(SHAPE, latent_dim=8, width=40) for _ in range(2))
     for model in (a, b):
-        model.compile()
+        model.compile(run_eagerly=True)
     a.train_on_batch(images)
     states = [s.state.numpy() for s in seed_generators(a.generator, a.discriminator)]
     a.save_weights(tmp_path / "a.weights.h5")
     b.load_weights(tmp_path / "a.weights.h5")
     for model in (a, b):
         model.train_on_batch(images)
-    TestGAN().assert_equal(a, b)
+    assert_equal(a, b)
     later = [s.state.numpy() for s in seed_generators(a.generator, a.discriminator)]
     assert len(states) == 2
     assert not any(np.array_equal(x, y) for x, y in zip(states, later, strict=True))
@@ -200,6 +285,18 @@ class TestRefusals:
         with pytest.raises(ValueError, match="ema_half_life > 0.*Received: 0"):
             GAN(SHAPE, ema_half_life=0)
 
+    def test_classes_without_networks_that_take_them(self):
+        with pytest.raises(ValueError, match="ConditionalGAN. Received: num_classes=3"):
+            GAN(SHAPE, num_classes=3)
+        with pytest.raises(ValueError, match="Expected .*Received"):
+            GAN(SHAPE, num_classes=3, **users())
+        with pytest.raises(ValueError, match="Expected .*Received"):
+            GAN(SHAPE, **users(num_classes=3))
+
+    def test_loss(self):
+        with pytest.raises(ValueError, match="Expected a loss among.*Received: loss='hing'"):
+            GAN(SHAPE, loss="hing")
+
     def test_one_optimizer_for_two_networks(self):
         adam = keras.optimizers.Adam()
         with pytest.raises(ValueError, match="an optimizer for each network"):
@@ -220,12 +317,9 @@ def test_schedules_drive_both_optimizers():
 
 
 def test_float16_losses_are_scaled():
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
+    with floats("mixed_float16"):
         model = GAN(SHAPE, latent_dim=4, width=40)
         model.compile()
         model.train_on_batch(np.zeros((4, *SHAPE), "uint8"))
-    finally:
-        keras.config.set_dtype_policy("float32")
     assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
     assert isinstance(model.d_optimizer, keras.optimizers.LossScaleOptimizer)

@@ -13,7 +13,7 @@ SHAPE = (16, 16, 3)
 @pytest.fixture(scope="module")
 def model():
     model = DCGAN(SHAPE, latent_dim=4, width=4)
-    model.compile()
+    model.compile(run_eagerly=True)  # quicker than a graph for every form
     return model
 
 

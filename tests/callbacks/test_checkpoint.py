@@ -38,9 +38,9 @@ def everything(model):
     ]
 
 
-@pytest.mark.parametrize("kind", [DCGAN, GAN])
-def test_resumed_training_equals_uninterrupted_to_the_bit(kind, tmp_path):
-    whole, first, second = (new_model(kind) for _ in range(3))
+def test_resumed_training_equals_uninterrupted_to_the_bit(tmp_path):
+    """GAN, whose dropout is the hardest to resume; the harness has all classes."""
+    whole, first, second = (new_model(GAN) for _ in range(3))
     assert fit(whole, tmp_path / "a", epochs=4) == 0
     assert fit(first, tmp_path / "b", epochs=2) == 0
     assert fit(second, tmp_path / "b", epochs=4) == 2

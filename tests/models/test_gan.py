@@ -84,7 +84,8 @@ class TestGAN(Harness):
 
     @property
     def smooth_config(self):
-        return {**users(), "augment": "DiffAugment"}
+        adaptive = {"name": "AdaptiveAugment", "interval": 1, "ramp_images": 64, "strength": 0.5}
+        return {**users(), "augment": adaptive}
 
 
 class TestGANWithUsersNetworks(Harness):
@@ -125,10 +126,7 @@ class TestSubclassWithLazyPenalty(CoreHarness):
     def config(self):
         return {**users(num_classes=3), "num_classes": 3}
 
-    @property
-    def smooth_config(self):
-        adaptive = {"name": "AdaptiveAugment", "interval": 1, "ramp_images": 64, "strength": 0.5}
-        return {**self.config, "augment": adaptive}
+    smooth_config = config
 
     def test_penalty_is_logged_and_moves_the_discriminator(self, eager_model):
         plain = GAN(SHAPE, **self.config)

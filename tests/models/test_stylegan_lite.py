@@ -21,6 +21,7 @@ class TestStyleGANLite(Harness):
     last_batch = 8  # groups of the minibatch's deviation would be cut
 
 
+@pytest.mark.slow  # tracing StyleGAN takes long
 class TestConditionalStyleGANLite(CoreHarness):
     kind = StyleGANLite
     # The strength moves at every step, by 8 / 64.

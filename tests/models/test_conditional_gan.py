@@ -36,6 +36,7 @@ class TestConditionalGAN(Harness):
                 np.testing.assert_array_equal(v, w)
 
 
+@pytest.mark.slow  # the time of the normal tests is short
 class TestConcat(CoreHarness):
     kind = ConditionalGAN
     config = {"latent_dim": 8, "width": 8, "num_classes": 3, "conditioning": "concat"}

@@ -3,6 +3,7 @@
 Both train the same networks with the same algorithm, optimizers, moving average and augmentation,
 on the same uint8 batches; they take turns, so that a busy machine slows both. Run it alone:
 
+    python tests/benchmarks/throughput.py gan --steps 400
     python tests/benchmarks/throughput.py dcgan --side 64 --width 40 --augment
     python tests/benchmarks/throughput.py dcgan --side 28 --width 64 --steps 200
     python tests/benchmarks/throughput.py wgan-gp --steps 30
@@ -25,6 +26,7 @@ import kgan
 
 # Class, bare loop, and the side and batch size of its recipe.
 MODELS = {
+    "gan": (kgan.models.GAN, bare_loops.dcgan, 28, 64),  # the same step
     "dcgan": (kgan.models.DCGAN, bare_loops.dcgan, 64, 64),
     "wgan-gp": (kgan.models.WGANGP, bare_loops.wgan_gp, 28, 5 * 64),
     "cgan": (kgan.models.ConditionalGAN, bare_loops.conditional_gan, 28, 64),

@@ -125,7 +125,7 @@ def test_concat_shows_the_discriminator_a_plane_for_every_class():
 )
 def test_every_side(side, channels, conditioning):
     shape = (side, side, channels)
-    model = ConditionalGAN(shape, 2, latent_dim=4, width=2, conditioning=conditioning)
+    model = ConditionalGAN(shape, 2, 4, width=2, conditioning=conditioning, ema_half_life=None)
     labels = tf.ones(1, "int32")
     images = model(tf.zeros((1, 4)), labels)
     assert images.shape == (1, *shape)

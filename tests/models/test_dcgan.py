@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from kgan.losses import LOSSES
 from kgan.models import DCGAN
 from kgan.models.dcgan import SIDES
-from models.harness import Harness
+from models.harness import SHAPE, Harness
 
 
 class TestDCGAN(Harness):
@@ -19,7 +20,7 @@ class TestDCGAN(Harness):
 @pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_side(side, channels):
-    model = DCGAN((side, side, channels), latent_dim=4, width=2)
+    model = DCGAN((side, side, channels), latent_dim=4, width=2, ema_half_life=None)
     assert model(np.zeros((1, 4), "float32")).shape == (1, side, side, channels)
     bottom = 7 if side % 7 == 0 else 4
     assert model.generator.layers[2].output.shape[1] == bottom
@@ -64,3 +65,21 @@ def test_seed_decides_the_initial_weights():
         np.testing.assert_array_equal(v, w)
         if v.name == "kernel":
             assert not np.array_equal(v, other)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_every_loss_trains(loss):
+    model = DCGAN(SHAPE, latent_dim=4, width=2, loss=loss)
+    model.compile(run_eagerly=True)
+    before = [v.numpy() for v in model.trainable_variables]
+    logs = model.fit(TestDCGAN().dataset(16), verbose=0).history
+    assert all(np.isfinite(v).all() for v in logs.values())
+    for old, new in zip(before, model.trainable_variables, strict=True):
+        assert np.isfinite(new).all() and (
+            new.path == "logits/bias" or not np.array_equal(old, new)
+        ), new.path
+
+
+def test_classes_are_refused():
+    with pytest.raises(ValueError, match="Expected .*Received"):
+        DCGAN(SHAPE, num_classes=3)

@@ -10,7 +10,7 @@ import kgan
 from kgan.models import GAN
 from kgan.models.steps import seed_generators
 from kgan.random import Draws
-from models.harness import SHAPE, CoreHarness, Harness, assert_equal, floats
+from models.harness import TWO_REPLICAS, SHAPE, CoreHarness, Harness, assert_equal, floats
 
 
 def small_networks(activation="gelu", num_classes=None):
@@ -78,23 +78,31 @@ def assert_step_is(by_hand, kind, **kwargs):
         np.testing.assert_allclose(weight, hand, rtol=1e-9, atol=1e-12)
 
 
+# The strength moves at every step of 8 images, by 8 / 64.
+ADAPTIVE = {"name": "AdaptiveAugment", "interval": 1, "ramp_images": 64, "strength": 0.5}
+
+
 class TestGAN(Harness):
     kind = GAN
     config = {"latent_dim": 8, "width": 40}
 
     @property
     def smooth_config(self):
-        adaptive = {"name": "AdaptiveAugment", "interval": 1, "ramp_images": 64, "strength": 0.5}
-        return {**users(), "augment": adaptive}
+        return {**users(), "augment": ADAPTIVE}
 
 
-class TestGANWithUsersNetworks(Harness):
+class TestGANWithUsersNetworks(CoreHarness):
     kind = GAN
+    run_eagerly = True
     test_two_replicas_equal_one = None  # the test of the class above is on such networks
+    test_preset_keeps_all = Harness.test_preset_keeps_pictures_and_what_training_needs
 
     @property
     def config(self):
-        return users()
+        return {**users(), "augment": ADAPTIVE}
+
+    def test_strength_has_moved_when_it_is_kept(self, trained_model):
+        assert trained_model.augment.strength.numpy() != ADAPTIVE["strength"]
 
 
 class TestGANWithUsersConditionalNetworks(CoreHarness):
@@ -178,6 +186,29 @@ def test_relativistic_step_compares_with_what_the_updated_discriminator_says_of_
         return {"d_loss": game.descend("d", d_loss), "g_loss": game.descend("g", g_loss)}
 
     assert_step_is(by_hand, GAN, loss="relativistic")
+
+
+def test_steps_executed_together_are_the_steps_one_by_one():
+    data = tf.data.Dataset.from_tensor_slices(np.zeros((24, *SHAPE), "uint8"))
+    one, two = (GAN(SHAPE, **users()) for _ in range(2))
+    for model, steps in ((one, 1), (two, 2)):
+        model.compile(steps_per_execution=steps)
+        model.fit(data.batch(8, drop_remainder=True), epochs=2, verbose=0)
+    assert int(two.images_seen) == 48
+    assert_equal(one, two)
+
+
+def test_evaluation_on_two_replicas_is_that_on_one():
+    data = TestGAN().dataset(13)  # the last batch is cut into 3 and 2
+    with floats("float64"):
+        one = GAN(SHAPE, **users())
+        one.compile(run_eagerly=True)
+        with TWO_REPLICAS.scope():
+            two = GAN(SHAPE, **users())
+            two.compile()
+    expected, logs = (model.evaluate(data, verbose=0, return_dict=True) for model in (one, two))
+    for name in ("d_loss", "g_loss", "real_score", "fake_score"):
+        np.testing.assert_allclose(logs[name], expected[name], rtol=1e-12, err_msg=name)
 
 
 def test_augmentation_is_seen_by_both_players_in_both_updates():

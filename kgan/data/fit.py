@@ -12,10 +12,8 @@ FITS = ("crop", "pad", "stretch")
 # JPEGs are decoded at 1/2, 1/4 or 1/8 of their size as long as this many times the target is left.
 # What comes out then is within 12 levels of the full decode, and within 1 on average.
 _DRAFT = 4
-# Pictures of more pixels than this, as decoded, come into memory one at a time.
-LARGE = 1 << 24
-# Most bytes a pixel that are in memory at once while a picture is decoded and converted.
-BYTES_A_PIXEL = 12
+# Of pictures that take more bytes than this, one is decoded at a time.
+LARGE = 1 << 27
 
 _one_at_a_time = threading.Lock()
 _SHADES = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits to 8
@@ -64,7 +62,7 @@ def fit_image(
     mode = "L" if channels == 1 else "RGB"
     side = _DRAFT * max(height, width)
     drafted = picture.draft(None, (side, side))
-    with _one_at_a_time if picture.width * picture.height > LARGE else nullcontext():
+    with _one_at_a_time if bytes_taken(picture, image_shape) > LARGE else nullcontext():
         picture.load()
         orientation = _orientation(picture)
         turn = _TURNS.get(orientation)
@@ -86,6 +84,15 @@ def fit_image(
         padded.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
         picture = padded
     return np.asarray(picture, np.uint8).reshape(image_shape)
+
+
+def bytes_taken(picture: Image.Image, image_shape: tuple[int, int, int]) -> int:
+    """Most bytes of memory that `fit_image` takes for a picture, once it is known at what size."""
+    ready = picture.mode == ("L" if image_shape[2] == 1 else "RGB")
+    ready = ready and not picture.has_transparency_data
+    # Pillow has 4 bytes a pixel in all modes of color. Turning makes a second picture, conversion
+    # a third.
+    return picture.width * picture.height * (8 if ready else 12)
 
 
 def check_fit(fit: str, background: str) -> tuple[int, int, int]:

@@ -52,7 +52,7 @@ def _take(batches, n):
 class TestDataset:
     def test_batches_are_uint8_of_a_known_shape(self):
         spec = _numbered(20).dataset(8).element_spec
-        assert (spec.dtype, spec.shape.as_list()) == (tf.uint8, [None, 4, 4, 1])
+        assert (spec.dtype, spec.shape.as_list()) == (tf.uint8, [8, 4, 4, 1])
 
     def test_every_image_comes_once_an_epoch(self):
         batches = _numbered(320).dataset(64)

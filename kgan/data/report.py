@@ -64,7 +64,7 @@ class Report:
             lines.append(("Formats", _counts(self.formats)))
             lines.append(("Modes", _counts(self.modes)))
         if self.copies:
-            lines.append(("Copies", f"{self.copies:,} images equal another"))
+            lines.append(("Copies", f"{self.copies:,} equal to an earlier image"))
         if self.classes is not None:
             lines.append(("Classes", f"{len(self.classes)}: {_counts(self.classes, 20)}"))
         if self.ignored:

@@ -274,6 +274,7 @@ class TestWriting:
 
 SLOW = """
 import sys, time
+from pathlib import Path
 import kgan.data.folder as folders
 from kgan.cli import main
 

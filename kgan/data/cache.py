@@ -1,5 +1,6 @@
 """Images decoded once, in a file of their own."""
 
+import glob
 import hashlib
 import json
 import os
@@ -8,7 +9,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from kgan.errors import KganError
 # head, images, JSON, length of the JSON, SHA-256 of the JSON
 _HEAD = b"kgan images 1\n".ljust(4096, b"\0")
 _TAIL = 8 + 32
-_BLOCK = 1 << 24  # bytes to a checksum
 _ABANDONED = 3600  # seconds after which a file that is still partial has no writer any more
 
 
@@ -33,31 +33,19 @@ class Writer:
     def __init__(self, file, image_shape: tuple[int, int, int]):
         self._file = file
         self._shape = image_shape
-        self._images = 0
-        self._sums = []
-        self._pending = bytearray()
+        self._sums = []  # of each time `append` is called, the number of images and their checksum
         file.write(_HEAD)
 
     def append(self, images: np.ndarray) -> None:
         """Adds uint8 images (n, height, width, channels)."""
-        self._images += len(images)
-        self._pending += images.tobytes()
-        while len(self._pending) >= _BLOCK:
-            self._write(_BLOCK)
-
-    def _write(self, size):
-        block = self._pending[:size]
-        del self._pending[:size]
-        self._sums.append(zlib.crc32(block))
-        self._file.write(block)
+        if len(images):
+            self._file.write(images)
+            self._sums.append([len(images), zlib.crc32(images)])
 
     def finish(self, key: dict[str, Any], facts: dict[str, Any]) -> None:
         """Ends the file with what it was made from, and what was found in making it."""
-        if self._pending:
-            self._write(len(self._pending))
-        shape = [self._images, *self._shape]
-        text = json.dumps({"key": key, "facts": facts, "shape": shape, "sums": self._sums})
-        text = text.encode()
+        table = {"key": key, "facts": facts, "shape": self._shape, "sums": self._sums}
+        text = json.dumps(table).encode()
         self._file.write(text + len(text).to_bytes(8, "little") + hashlib.sha256(text).digest())
 
 
@@ -77,7 +65,7 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
     needed = images * int(np.prod(image_shape))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for other in path.parent.glob(f".{path.name}.*.partial"):  # a killed process left it
+        for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of killed processes
             if time.time() - other.stat().st_mtime > _ABANDONED:
                 other.unlink()
         free = shutil.disk_usage(path.parent).free
@@ -96,7 +84,8 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
             f"Expected a cache that can be written. Received: {path}: {error.strerror or error}"
         ) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # most often it is in its place
+            partial.unlink()
 
 
 def _sync(folder):
@@ -146,18 +135,16 @@ def read(path: Path, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
     for name, value in key.items():
         if table["key"].get(name) != value:
             raise Stale(f"its {name} is another")
-    if len(_HEAD) + int(np.prod(table["shape"])) + length + _TAIL != size:
+    counts, sums = zip(*table["sums"], strict=True) if table["sums"] else ((), ())
+    shape = (sum(counts), *table["shape"])
+    if len(_HEAD) + int(np.prod(shape)) + length + _TAIL != size:
         raise Stale("it is cut off or damaged")
-    if 0 in table["shape"]:
-        return np.empty(table["shape"], np.uint8), table["facts"]
-    images = np.memmap(path, np.uint8, "r", offset=len(_HEAD), shape=tuple(table["shape"]))
-    if _sums(images) != table["sums"]:
-        raise Stale("its images are damaged")
-    return images, table["facts"]
-
-
-def _sums(images):
-    data = images.reshape(-1)
-    blocks = (data[start : start + _BLOCK] for start in range(0, data.size, _BLOCK))
+    if 0 in shape:  # nothing cannot be mapped
+        return np.empty(shape, np.uint8), table["facts"]
+    images = np.memmap(path, np.uint8, "r", offset=len(_HEAD), shape=shape)
+    ends = np.cumsum(counts)
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(zlib.crc32, blocks))
+        found = pool.map(lambda n, end: zlib.crc32(images[end - n : end]), counts, ends)
+        if tuple(found) != sums:
+            raise Stale("its images are damaged")
+    return images, table["facts"]

@@ -97,12 +97,15 @@ class TestReuse:
                 np.testing.assert_array_equal(images, expected[0])
                 np.testing.assert_array_equal(labels, expected[1])
 
-    def test_many_blocks(self, folder, cache, decoded, monkeypatch):
-        monkeypatch.setattr(kgan.data.cache, "_BLOCK", 1000)  # no multiple of an image
-        plain = load_folder(folder, SHAPE)[0]
-        for _ in range(2):
-            np.testing.assert_array_equal(_read(folder, cache)[0], plain)
-        assert len(decoded) == 2 * 39
+    def test_written_in_several_parts(self, tmp_path, cache):
+        images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), np.uint8)
+        with kgan.data.cache.writing(cache, SHAPE, 10) as writer:
+            for start, stop in ((0, 4), (4, 4), (4, 5), (5, 10)):
+                writer.append(images[start:stop])
+            writer.finish({"a": 1}, {"b": 2})
+        found, facts = kgan.data.cache.read(cache, {"a": 1})
+        np.testing.assert_array_equal(found, images)
+        assert facts == {"b": 2}
 
 
 def _touch(folder, cache):
@@ -204,15 +207,11 @@ class TestStale:
 
 class TestWriting:
     def test_a_full_disk_leaves_nothing(self, folder, cache, monkeypatch):
-        monkeypatch.setattr(kgan.data.cache, "_BLOCK", 1000)
-        write = kgan.data.cache.Writer._write
+        def full(self, images):
+            self._file.write(bytes(1000))
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-        def full(self, size):
-            if self._images > 20:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            write(self, size)
-
-        monkeypatch.setattr(kgan.data.cache.Writer, "_write", full)
+        monkeypatch.setattr(kgan.data.cache.Writer, "append", full)
         with pytest.raises(KganError, match=r"can be written. Received: .*No space left on device"):
             _read(folder, cache)
         assert os.listdir(cache.parent) == []

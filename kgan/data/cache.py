@@ -65,7 +65,8 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
     needed = images * int(np.prod(image_shape))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of killed processes
+        # What killed processes have left.
+        for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
             if time.time() - other.stat().st_mtime > _ABANDONED:
                 other.unlink()
         free = shutil.disk_usage(path.parent).free

@@ -1,5 +1,6 @@
 """kgan.data.folder: folders of images, with all that lies about in them."""
 
+import errno
 import os
 import re
 import struct
@@ -145,6 +146,26 @@ def test_array_that_does_not_fit_in_memory_goes_to_a_file(monkeypatch):
     array = allocate((3, *SHAPE))
     array[:] = 7
     assert isinstance(array, np.memmap) and array.sum() == 7 * 3 * 16 * 16 * 3
+
+
+def test_array_that_fits_nowhere_is_refused(monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(KganError, match="2,304 bytes of memory, or in .*Received: No space left"):
+        allocate((3, *SHAPE))
+
+
+def test_skipped_files_leave_no_gap_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    _write_images(tmp_path, 39)
+    (tmp_path / "010x.png").touch()
+    with pytest.warns(KganWarning):
+        images = load_folder(tmp_path, SHAPE)[0]
+    assert isinstance(images, np.memmap)  # and not a copy in memory
+    assert images[:, 0, 0, 0].tolist() == list(range(39))
 
 
 def test_array_that_fits_stays_in_memory():

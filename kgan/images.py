@@ -44,20 +44,22 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     return sheet
 
 
-def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict) -> Path:
+def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None) -> Path:
     """Writes a PNG that says what made it, whole or not at all.
 
     Args:
         image: uint8 array (height, width, channels), 1 or 3 channels.
         path: of the file.
         provenance: what made it, as plain values: model, seed, kgan's version, ...; kept as JSON
-            in the text chunk "kgan", beside the IPTC digital source type.
+            in the text chunk "kgan", beside the IPTC digital source type. None for a picture that
+            no model made.
     """
     path = Path(path)
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", "kgan")
-    info.add_itxt(_KEY, json.dumps(provenance))
-    info.add_itxt("XML:com.adobe.xmp", _XMP)
+    if provenance is not None:
+        info.add_itxt(_KEY, json.dumps(provenance))
+        info.add_itxt("XML:com.adobe.xmp", _XMP)
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

@@ -19,6 +19,8 @@ class Data:
         source: `"tfds:<name>"` or a folder of images, absolute or relative to the data directory.
         split: TFDS split; not used for folders.
         flip: whether images are mirrored left to right at random.
+        fit, background: how images of another size are fitted; see `kgan.data.load`.
+        labels: `"folders"` for labels from the names of sub-folders.
         title, licence, note: what cards say of the data.
         class_names: of the labels 0, 1, …; written by `kgan train` from the data.
         licence_note: what a data set's licence asks of those who use the weights; also written
@@ -33,6 +35,9 @@ class Data:
     licence_note: str = ""
     note: str = ""
     class_names: list[str] = field(default_factory=list)
+    fit: str = "crop"
+    background: str = "white"
+    labels: str = ""
 
 
 @dataclass
@@ -99,7 +104,11 @@ class Recipe:
 
     def to_toml(self) -> str:
         """The recipe as the text of a TOML file."""
-        return to_toml(self.as_dict())
+        values = self.as_dict()
+        for name in ("fit", "background"):  # which a kgan of before would not know
+            if values["data"][name] == getattr(Data, name):
+                del values["data"][name]
+        return to_toml(values)
 
 
 def from_dict(values: dict[str, Any], where: str) -> Recipe:

@@ -15,7 +15,9 @@ import keras
 import kgan
 from kgan import data, recipe as recipes
 from kgan.callbacks import Checkpoint, Periodic, SampleGrid
+from kgan.data.folder import sample
 from kgan.errors import KganError
+from kgan.images import grid, save_png
 from kgan.models import GAN, optimizers, preset
 from kgan.presets import RECIPE
 from kgan.recipe import Recipe
@@ -52,11 +54,14 @@ def train(
     resume: bool = False,
     data_dir: str | os.PathLike | None = None,
     epochs: int | None = None,
+    cache: str | os.PathLike | None = None,
 ) -> Path:
     """Trains a recipe in a run directory, or goes on with it.
 
     The directory gets the resolved `recipe.toml`, `log.csv`, `grids/`, `snapshots/` (a preset
     beside every grid, so that the best can be chosen), `checkpoints/`, and at the end `preset/`.
+    `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
+    folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
     machine, as one that was never interrupted.
 
@@ -66,6 +71,7 @@ def train(
         resume: whether to go on with a run that is there.
         data_dir: where relative folders and TFDS datasets are looked for.
         epochs: passes over the data, in place of the recipe's number of images.
+        cache: path of a file for a folder's decoded images; see `kgan.data.load`.
 
     Returns:
         The directory of the finished preset.
@@ -83,7 +89,16 @@ def train(
         )
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe)
-    images = data.load(recipe.data.source, model.image_shape, recipe.data.split, data_dir)
+    images = data.load(
+        recipe.data.source,
+        model.image_shape,
+        recipe.data.split,
+        data_dir,
+        recipe.data.fit,
+        recipe.data.background,
+        recipe.data.labels or None,
+        cache,
+    )
     images.check_batch(recipe.batch_size)
     if model.num_classes is not None:
         model = _with_classes(model, images, recipe)
@@ -95,6 +110,7 @@ def train(
             f"{recipe.images}"
         )
     _claim(directory, recipe, resume)
+    _show(directory, images)
 
     checkpoint = Checkpoint(directory / "checkpoints")
     checkpoint.restore(model)
@@ -131,14 +147,26 @@ def _with_classes(model, images, recipe) -> GAN:
     if images.labels is None:
         raise KganError(
             f"Expected labelled images, since a {recipe.model} is conditional. Received: "
-            f"{recipe.data.source} without labels"
+            f"{recipe.data.source} without labels; --labels folders takes a folder's from the "
+            "names of its sub-folders"
         )
     if not recipe.data.class_names:
         recipe.data.class_names = list(images.class_names or [])
     if "num_classes" in recipe.arguments:
         return model
-    recipe.arguments["num_classes"] = int(images.labels.max()) + 1
+    # A class may have no images, or none in this split.
+    classes = max(len(images.class_names or []), int(images.labels.max()) + 1)
+    recipe.arguments["num_classes"] = classes
     return build(recipe)
+
+
+def _show(directory, images):
+    """Prints what was found in the data; writes that and a sheet of it into the run directory."""
+    if images.report is not None:
+        sys.stderr.write(images.report.text(most=10) + "\n")
+        (directory / "data.txt").write_text(images.report.text() + "\n", "utf-8")
+    some = images.images[sample(len(images))]
+    save_png(grid(some), directory / "data.png", None)
 
 
 class Interrupted(KeyboardInterrupt):

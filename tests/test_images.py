@@ -51,6 +51,13 @@ def test_provenance_reads_back_as_written(tmp_path):
     assert read_provenance(tmp_path / "x.png") == FACTS
 
 
+def test_png_that_no_model_made_does_not_say_so(tmp_path):
+    save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", None)
+    assert read_provenance(tmp_path / "x.png") is None
+    with Image.open(tmp_path / "x.png") as picture:
+        assert list(picture.text) == ["Software"]
+
+
 def test_foreign_png_has_no_provenance(tmp_path):
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", "something else")

@@ -34,6 +34,24 @@ def test_recipe_reads_back_as_written(tmp_path):
     assert recipes.read(tmp_path / "recipe.toml") == _full()
 
 
+def test_how_images_are_fitted_reads_back(tmp_path):
+    data = Data("photos", fit="pad", background="#102030", labels="folders")
+    recipe = Recipe(name="x", model="DCGAN", data=data)
+    assert recipes.from_toml(recipe.to_toml()) == recipe
+
+
+def test_defaults_that_a_kgan_of_before_does_not_know_are_not_written():
+    assert set(tomllib.loads(_full().to_toml())["data"]) == {
+        "source",
+        "split",
+        "flip",
+        "title",
+        "licence",
+        "licence_note",
+        "note",
+    }
+
+
 def test_learning_rate_schedule_is_a_nested_table():
     values = tomllib.loads(_full().to_toml())
     assert values["g_optimizer"]["learning_rate"]["decay_steps"] == 10_000

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 import kgan
 from kgan import recipe as recipes
 from kgan import training
+from kgan.errors import KganWarning
 from kgan.presets import sha256
 
 RECIPE = {
@@ -248,9 +250,25 @@ class TestConditional:
         assert json.loads((preset / "metadata.json").read_text())["class_names"][7] == "Sneaker"
         assert kgan.zoo.load(preset).sample(2, seed=0, labels=[0, 9]).shape == (2, 28, 28, 1)
 
-    def test_a_folder_has_no_labels(self, folder, tmp_path):
+    def test_a_folder_has_no_labels_unless_asked(self, folder, tmp_path):
         recipe = recipes.from_dict(self.RECIPE, "a test")
         recipe.data.source = str(folder)
         with pytest.raises(ValueError, match="labelled images, since a ConditionalGAN.*Received"):
             training.train(recipe, tmp_path / "run")
         assert not (tmp_path / "run").exists()
+
+    def test_a_class_without_a_readable_image_keeps_its_number(self, folder, tmp_path):
+        for name in ("a", "b", "c"):
+            (tmp_path / "photos" / name).mkdir(parents=True)
+        for i, path in enumerate(sorted(folder.iterdir())):
+            shutil.copy(path, tmp_path / "photos" / "ab"[i % 2])
+        (tmp_path / "photos/c/x.png").touch()
+        arguments = {"image_shape": [28, 28, 1], "latent_dim": 4, "width": 2}
+        changes = {"arguments": arguments, "data": {"labels": "folders"}}
+        recipe = recipes.from_dict({**self.RECIPE, **changes}, "a test")
+        recipe.data.source = str(tmp_path / "photos")
+        with pytest.warns(KganWarning, match="1 of 45"):
+            training.train(recipe, tmp_path / "run")
+        again = recipes.read(tmp_path / "run" / "recipe.toml")
+        assert again.arguments["num_classes"] == 3
+        assert again.data.class_names == ["a", "b", "c"]

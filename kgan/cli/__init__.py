@@ -10,7 +10,7 @@ import click
 import kgan
 from kgan.errors import KganWarning
 
-VERBS = ("info", "list", "sample", "train")
+VERBS = ("data", "info", "list", "sample", "train")
 
 
 class _Verbs(click.Group):
@@ -35,6 +35,8 @@ class _Verbs(click.Group):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
         except click.UsageError as error:
             _exit_for_usage(ctx, error)
         except (click.ClickException, click.Abort, click.exceptions.Exit):

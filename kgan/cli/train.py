@@ -9,6 +9,8 @@ import click
 from kgan import presets
 from kgan import recipe as recipes
 from kgan.cli.quiet import import_tensorflow
+from kgan.data.fit import FITS
+from kgan.data.folder import LABELS
 from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
 
@@ -34,6 +36,20 @@ DEFAULT_IMAGES = 1_000_000
 )
 @click.option("--size", type=click.IntRange(1), help="Side of the images in pixels.")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="1 for gray, 3 for color.")
+@click.option(
+    "--fit",
+    type=click.Choice(FITS),
+    help="How images of other proportions are fitted. [default: crop, at the center]",
+)
+@click.option("--background", help="Color of pad's bars, and under transparency. [default: white]")
+@click.option(
+    "--labels", type=click.Choice(LABELS), help="Classes from the names of sub-folders of --data."
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="File for a folder's decoded images: for sets larger than memory, and to decode once.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
 @click.option("--images", type=click.IntRange(1), help="Images to see in all.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.")
@@ -52,6 +68,10 @@ def command(
     data_dir: str | None,
     size: int | None,
     channels: str | None,
+    fit: str | None,
+    background: str | None,
+    labels: str | None,
+    cache: Path | None,
     epochs: int | None,
     images: int | None,
     batch_size: int | None,
@@ -66,13 +86,15 @@ def command(
     """Train WHAT: a name from `kgan list`, a recipe.toml, or a model: gan, dcgan, wgan-gp, cgan
     (conditional; labelled data) or stylegan-lite.
 
-    The run directory gets the recipe, log.csv, sample grids, checkpoints, a snapshot of the model
-    beside every grid, and at the end a preset that `kgan sample` and `kgan.zoo.load` take.
+    The run directory gets the recipe, a sheet of the images, log.csv, sample grids, checkpoints, a
+    snapshot of the model beside every grid, and at the end a preset that `kgan sample` and
+    `kgan.zoo.load` take.
 
     \b
     Examples:
       kgan train dcgan --data ./photos --size 64 --flip --epochs 50
       kgan train cgan --data tfds:fashion_mnist --size 28 --channels 1
+      kgan train cgan --data ./pets --labels folders --size 64 --cache pets.cache
       kgan train dcgan-mnist --out runs/digits
       kgan train dcgan-mnist --out runs/digits --resume
     """
@@ -80,7 +102,8 @@ def command(
         raise click.UsageError("Expected --epochs or --images, not both.")
     recipe = _recipe(source)
     if data is not None:
-        recipe.data = Data(source=data, flip=recipe.data.flip)
+        kept = recipe.data
+        recipe.data = Data(data, flip=kept.flip, fit=kept.fit, background=kept.background)
     if not recipe.data.source:
         raise click.UsageError(
             f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
@@ -96,8 +119,14 @@ def command(
         recipe.arguments["augment"] = "DiffAugment"
         if not augment:
             del recipe.arguments["augment"]
-    if flip is not None:
-        recipe.data.flip = flip
+    for name, value in (
+        ("flip", flip),
+        ("fit", fit),
+        ("background", background),
+        ("labels", labels),
+    ):
+        if value is not None:
+            setattr(recipe.data, name, value)
     for name, value in (
         ("images", images),
         ("batch_size", batch_size),
@@ -113,7 +142,7 @@ def command(
     from kgan import training
 
     try:
-        preset = training.train(recipe, out, resume, data_dir, epochs)
+        preset = training.train(recipe, out, resume, data_dir, epochs, cache=cache)
     except training.Interrupted:
         again = shlex.join(arg for arg in sys.argv[1:] if arg != "--resume")
         click.echo(f"Saved. Go on with: kgan {again} --resume", err=True)

@@ -1,116 +1,447 @@
 """Folders of images."""
 
+import hashlib
 import os
 import re
+import stat
 import sys
 import tempfile
 import warnings
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
-from kgan.data.fit import fit_image
+from kgan.data import cache as caches
+from kgan.data.fit import LARGE, bytes_taken, check_fit, fit_image
+from kgan.data.report import SHEET, Report
 from kgan.errors import KganError, KganWarning
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+# What such a file may hold. Pillow's other formats stay shut: one of them runs Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000")
 # More unreadable files than this share mean that something else is wrong.
 MOST_UNREADABLE = 0.05
+LABELS = ("folders",)
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The image files in a folder and the folders in it, sorted.
+class File(NamedTuple):
+    """An image file: its path in the folder, and what tells whether it has changed."""
+
+    name: str
+    size: int
+    mtime: int  # nanoseconds
+
+
+@dataclass
+class Listing:
+    """What is in a folder, before any file is opened.
+
+    Attributes:
+        folder: path.
+        files: image files, in the order of the images.
+        closed: folders that could not be opened: reasons by name.
+        ignored: numbers of other files by suffix.
+    """
+
+    folder: Path
+    files: list[File]
+    closed: dict[str, str]
+    ignored: dict[str, int]
+
+
+def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> Path:
+    """`source` itself, or if that does not exist, its place in the data directory."""
+    path = Path(source)
+    root = data_dir or os.environ.get("KGAN_DATA_DIR")
+    if path.exists() or path.is_absolute() or root is None:
+        return path
+    return Path(root) / path
+
+
+def find_images(folder: Path) -> Listing:
+    """The image files in a folder and the folders in it, sorted; hidden ones are left out.
+
+    Links to folders are followed, but no folder is entered twice, so that links may go in circles.
 
     Raises:
         KganError: if it does not exist, is no folder or holds no image files.
     """
     if not folder.exists():
         raise KganError(
-            f"Expected a folder of images. Received: {folder}, which does not exist "
+            f"Expected a folder of images. Received: {printable(folder)}, which does not exist "
             "(a relative one is also looked for in --data-dir or KGAN_DATA_DIR)"
         )
     if not folder.is_dir():
-        raise KganError(f"Expected a folder of images. Received: the file {folder}")
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
-    if not files:
-        others = sum(path.is_file() for path in folder.rglob("*"))
+        raise KganError(f"Expected a folder of images. Received: the file {printable(folder)}")
+    found = Listing(folder, [], {}, Counter())
+    entered, links = set(), []
+
+    def enter(name):
+        path = os.path.join(folder, name)
+        try:
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) in entered:
+                return
+            entered.add((status.st_dev, status.st_ino))
+            entries = list(os.scandir(path))
+        except OSError as error:
+            found.closed[printable(name) or "."] = _reason(error)
+            return
+        for entry in entries:
+            if not entry.name.startswith("."):
+                look(entry, os.path.join(name, entry.name))
+
+    def look(entry, name):
+        suffix = os.path.splitext(name)[1].lower()
+        try:
+            status = entry.stat()
+        except OSError:  # a link to nothing or in a circle: the reader will say so
+            if suffix in SUFFIXES:
+                found.files.append(File(name, -1, 0))
+            return
+        if stat.S_ISDIR(status.st_mode):
+            (links if entry.is_symlink() else folders).append(name)
+        elif stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
+            if suffix in SUFFIXES:
+                found.files.append(File(name, status.st_size, status.st_mtime_ns))
+            else:
+                found.ignored[printable(suffix) or "without suffix"] += 1
+
+    # Links come last: a folder is known by its own name rather than by that of a link.
+    folders = [""]
+    while folders or links:
+        enter(folders.pop() if folders else links.pop(links.index(min(links))))
+    found.files.sort(key=lambda file: file.name.split(os.sep))
+    found.closed = dict(sorted(found.closed.items()))
+    found.ignored = dict(Counter(found.ignored).most_common())
+    if not found.files:
+        others = sum(found.ignored.values())
+        reasons = "".join(f"; {name}: {reason}" for name, reason in found.closed.items())
         raise KganError(
-            f"Expected a folder of images ({', '.join(SUFFIXES)}). Received: {folder}, which "
+            f"Expected a folder of images ({', '.join(SUFFIXES)}). Received: "
+            f"{printable(folder)}, which "
             + (f"holds {others} other files" if others else "is empty")
+            + reasons
         )
-    return files
+    return found
 
 
-def load_folder(folder: Path, image_shape: tuple[int, int, int]) -> np.ndarray:
+def load_folder(
+    folder: Path,
+    image_shape: tuple[int, int, int],
+    fit: str = "crop",
+    background: str = "white",
+    labels: str | None = None,
+    cache: str | os.PathLike | None = None,
+) -> tuple[np.ndarray, np.ndarray | None, Report]:
     """Decodes the images of a folder, in parallel, with a progress bar on a terminal.
 
-    Files that cannot be decoded are skipped with a warning that names them.
+    Files that cannot be decoded are skipped with a warning that names some of them.
 
     Args:
         folder: path.
-        image_shape: (height, width, channels) to crop and resize to.
+        image_shape: (height, width, channels).
+        fit, background: see `kgan.data.fit.fit_image`.
+        labels: `"folders"` for labels from the names of the folders in the folder.
+        cache: path of a file to keep the images in instead of memory. One that is there is read
+            if it was made from the same files in the same way, and else made anew.
 
     Returns:
-        uint8 array (images, height, width, channels), in the order of the sorted paths.
+        uint8 images (images, height, width, channels), in the order of the sorted paths; int64
+        labels (images,) or None; and a report, whose `classes` are named in the labels' order.
 
     Raises:
         KganError: if there are none, or more than 5% of them cannot be decoded.
     """
-    files = find_images(folder)
-    images = allocate((len(files), *image_shape))
-    unreadable = []
+    check_fit(fit, background)
+    found = find_images(folder)
+    classes = _classes(found, labels)
+    if cache is None:
+        images, report, skipped = _load(found, image_shape, fit, background)
+    else:
+        images, report, skipped = _load_cached(found, image_shape, fit, background, Path(cache))
+    check_skipped(report)
+    if report.skipped:
+        warnings.warn(f"Skipped: {_summary(report)}", KganWarning, stacklevel=2)
+    return images, _label(found, classes, skipped, report), report
 
-    def decode(index):
-        try:
-            with Image.open(files[index]) as picture:
-                images[index] = fit_image(ImageOps.exif_transpose(picture), image_shape)
-        except Exception as error:  # Pillow raises almost anything on a broken file
-            unreadable.append((index, f"{type(error).__name__}: {error}"))
 
-    workers = os.cpu_count() or 1
-    with (
-        warnings.catch_warnings(),  # of the process: not for a thread to change
-        ThreadPoolExecutor(workers) as pool,
-        click.progressbar(
-            length=len(files),
-            label="Reading images",
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as bar,
-    ):
-        warnings.simplefilter("ignore")  # Pillow's, about harmless oddities in files
-        for start in range(0, len(files), 256):
-            stop = min(start + 256, len(files))
-            list(pool.map(decode, range(start, stop)))
-            bar.update(stop - start)
+def check(
+    folder: str | os.PathLike,
+    image_shape: tuple[int, int, int],
+    fit: str = "crop",
+    background: str = "white",
+    labels: str | None = None,
+) -> tuple[Report, np.ndarray]:
+    """Reads every image of a folder, keeps none of them, and reports.
 
-    if unreadable:
-        unreadable.sort()
-        shown = "; ".join(f"{files[i]} ({why})" for i, why in unreadable[:5])
-        summary = f"{len(unreadable)} of {len(files)} image files cannot be decoded: {shown}"
-        if len(unreadable) > MOST_UNREADABLE * len(files):
-            raise KganError(
-                f"Expected at most {MOST_UNREADABLE:.0%} unreadable files. Received: {summary}"
+    Args:
+        folder: path; one that does not exist here is looked for in `KGAN_DATA_DIR`.
+        image_shape, fit, background, labels: see `kgan.data.load`.
+
+    Returns:
+        A `kgan.data.Report`, and up to 64 images as a model would see them, uint8.
+
+    Raises:
+        ValueError: if there are no images. Any number of files may be unreadable.
+
+    Example:
+
+    ```python
+    report, images = kgan.data.check("photos", image_shape=(64, 64, 3))
+    print(report.text())
+    ```
+    """
+    check_fit(fit, background)
+    found = find_images(find_folder(folder))
+    classes = _classes(found, labels)
+    wanted, sheet = set(sample(len(found.files))), []
+
+    def keep(images, indices):
+        sheet.extend(image.copy() for image, i in zip(images, indices, strict=True) if i in wanted)
+
+    report, skipped = _read(found, image_shape, fit, background, keep)
+    report.memory = report.images * int(np.prod(image_shape))
+    _label(found, classes, skipped, report)
+    return report, np.array(sheet, np.uint8).reshape(-1, *image_shape)
+
+
+def check_skipped(report: Report) -> None:
+    """Raises KganError if so many files were skipped that training must not begin."""
+    if len(report.skipped) > MOST_UNREADABLE * report.files:
+        raise KganError(
+            f"Expected at most {MOST_UNREADABLE:.0%} unreadable files. Received: {_summary(report)}"
+        )
+
+
+def sample(images: int) -> np.ndarray:
+    """Indices of the images that a contact sheet shows, evenly spaced."""
+    return np.unique(np.linspace(0, images - 1, min(images, SHEET)).round().astype(int))
+
+
+def printable(name: str | os.PathLike) -> str:
+    """A path as text that can be written anywhere, also if it is no valid UTF-8."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _summary(report):
+    shown = [f"{Path(report.folder, name)} ({why})" for name, why in report.skipped.items()][:5]
+    return (
+        f"{len(report.skipped)} of {report.files} image files cannot be decoded: "
+        + "; ".join(shown)
+        + ("; …" if len(report.skipped) > len(shown) else "")
+    )
+
+
+def _classes(found, labels):
+    """The names of the first folders of a listing, sorted, or None without labels."""
+    if labels is None:
+        return None
+    if labels not in LABELS:
+        raise KganError(f"Expected labels to be None or one of {LABELS}. Received: {labels!r}")
+    outside = [file.name for file in found.files if os.sep not in file.name]
+    if outside:
+        raise KganError(
+            "Expected every image in a sub-folder named after its class. Received: "
+            f"{printable(found.folder / outside[0])}"
+            + (f" and {len(outside) - 1} more in no sub-folder" if outside[1:] else "")
+        )
+    return sorted({file.name.split(os.sep)[0] for file in found.files})
+
+
+def _label(found, classes, skipped, report):
+    """The labels of the images that were not skipped; the report is told how many each has."""
+    if classes is None:
+        return None
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = [numbers[file.name.split(os.sep)[0]] for file in found.files]
+    labels = np.delete(np.array(labels, np.int64), skipped)
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    report.classes = dict(zip(map(printable, classes), counts, strict=True))
+    return labels
+
+
+def _load(found, image_shape, fit, background):
+    """The images in memory, or in a temporary file if there is too little."""
+    images, end = allocate((len(found.files), *image_shape)), 0
+
+    def keep(some, indices):
+        nonlocal end
+        images[end : end + len(some)] = some
+        end += len(some)
+
+    report, skipped = _read(found, image_shape, fit, background, keep)
+    if isinstance(images, np.memmap):
+        report.file = images.nbytes
+    else:
+        report.memory = images.nbytes
+    return images[:end], report, skipped
+
+
+def _load_cached(found, image_shape, fit, background, path):
+    """The images mapped from a cache, which is written first if need be."""
+    digest = hashlib.sha256()
+    for name, size, mtime in found.files:
+        digest.update(os.fsencode(name) + f"\0{size}\0{mtime}\0".encode())
+    key = {
+        "image_shape": list(image_shape),
+        "fit": fit,
+        "background": list(check_fit(fit, background)),
+        "list of files": digest.hexdigest(),
+    }
+    try:
+        images, facts = caches.read(path, key)
+        report = Report(**facts["report"])
+        # What is not the files' own: it may have changed since.
+        report.folder, report.background = printable(found.folder), background
+        report.image_shape = image_shape
+        report.ignored, report.reading = found.ignored, 0
+    except (FileNotFoundError, caches.Stale) as error:
+        if isinstance(error, caches.Stale):
+            warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=4)
+        with caches.writing(path, image_shape, len(found.files)) as writer:
+            report, skipped = _read(
+                found, image_shape, fit, background, lambda some, _: writer.append(some)
             )
-        warnings.warn(f"Skipped: {summary}", KganWarning, stacklevel=2)
-        images = np.delete(images, [i for i, _ in unreadable], axis=0)
-    return images
+            check_skipped(report)
+            facts = {"report": vars(report), "skipped": skipped}
+            writer.finish(key, facts)
+        images, _ = caches.read(path, key)
+    report.file, report.cache = path.stat().st_size, printable(path)
+    return images, report, facts["skipped"]
+
+
+def _read(
+    found: Listing,
+    image_shape: tuple[int, int, int],
+    fit: str,
+    background: str,
+    keep: Callable[[np.ndarray, list[int]], None],
+) -> tuple[Report, list[int]]:
+    """Decodes every file; `keep` gets the images in their order, some at a time, with indices.
+
+    Returns a report, and the indices of the files that were skipped.
+    """
+    n, workers = len(found.files), os.cpu_count() or 1
+    at_once = max(workers, min(1024, (1 << 25) // int(np.prod(image_shape))))
+    images = np.empty((min(n, at_once), *image_shape), np.uint8)
+    sizes, taken = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
+    kinds, contents = [""] * n, np.zeros(n, np.int64)
+    Image.init()  # not for two threads at once
+    formats = [name for name in FORMATS if name in Image.OPEN]
+
+    def read(index):
+        """Fills in what there is to know of a file; raises whatever Pillow raises."""
+        name, size, _ = found.files[index]
+        if size == 0:
+            raise KganError("empty file")
+        with Image.open(os.path.join(found.folder, name), formats=formats) as picture:
+            kinds[index] = picture.format, picture.mode
+            sizes[index] = picture.size
+            image = fit_image(picture, image_shape, fit, background)
+            taken[index] = bytes_taken(picture, image_shape)  # of a draft, less than of all of it
+        images[index % at_once] = image
+        contents[index] = hash(image.tobytes())
+
+    def read_some(indices):
+        reasons = {}
+        for index in indices:
+            try:
+                read(index)
+            except Exception as error:  # Pillow raises almost anything on a broken file
+                reasons[index] = _reason(error)
+        return reasons
+
+    reasons = {}
+    pool = ThreadPoolExecutor(workers)
+    try:
+        with (
+            warnings.catch_warnings(),  # of the process: not for a thread to change
+            click.progressbar(
+                length=n, label="Reading images", file=sys.stderr, hidden=not sys.stderr.isatty()
+            ) as bar,
+        ):
+            warnings.simplefilter("ignore")  # Pillow's, about harmless oddities in files
+            for start in range(0, n, at_once):
+                indices = range(start, min(start + at_once, n))
+                groups = [indices[i : i + 8] for i in range(0, len(indices), 8)]
+                for group, more in zip(groups, pool.map(read_some, groups), strict=True):
+                    reasons.update(more)
+                    bar.update(len(group))
+                good = [index for index in indices if index not in reasons]
+                if len(good) < len(indices):
+                    images[: len(good)] = images[[index % at_once for index in good]]
+                keep(images[: len(good)], good)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+    read_well = np.array([index not in reasons for index in range(n)])
+    skipped = {printable(found.files[index].name): reasons[index] for index in sorted(reasons)}
+    report = Report(
+        printable(found.folder),
+        image_shape,
+        fit,
+        background,
+        files=n + len(found.closed),
+        formats=_count(kinds[i][0] for i in np.flatnonzero(read_well)),
+        modes=_count(kinds[i][1] for i in np.flatnonzero(read_well)),
+        copies=int(read_well.sum() - len(np.unique(contents[read_well]))),
+        skipped={**found.closed, **skipped},
+        ignored=found.ignored,
+    )
+    sizes, taken = sizes[read_well], np.sort(taken[read_well])
+    if len(sizes):
+        order = np.argsort(sizes.prod(axis=1), kind="stable")
+        report.sizes = sizes[order[[0, len(order) // 2, -1]]].tolist()
+        report.enlarged = int((sizes < image_shape[1::-1]).any(axis=1).sum())
+        # Of the large ones there is but one at a time.
+        small, large = taken[taken <= LARGE], taken[taken > LARGE][-1:]
+        at_a_time = np.concatenate([small, large])[-workers:]
+        report.reading = images.nbytes + int(at_a_time.sum())
+    return report, sorted(reasons)
+
+
+def _count(values):
+    return dict(Counter(values).most_common())
+
+
+def _reason(error):
+    """Why a file was skipped, in one printable line."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture, or of an unknown format"
+    if isinstance(error, KganError):
+        return str(error)
+    text = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    return " ".join(printable(text).split())[:200]
 
 
 def allocate(shape: tuple[int, ...]) -> np.ndarray:
-    """An empty uint8 array: in memory if it fits in half of what is free, else in a file."""
-    if int(np.prod(shape)) <= _free_memory() // 2:
+    """An empty uint8 array: in memory if it fits in half of what is free, else in a file.
+
+    Raises:
+        KganError: if there is no room for that file.
+    """
+    size = int(np.prod(shape))
+    if size <= _free_memory() // 2:
         return np.empty(shape, np.uint8)
     # Deleted by the operating system when the array is gone.
-    return np.memmap(tempfile.TemporaryFile(prefix="kgan-"), np.uint8, "w+", shape=shape)
+    try:
+        with tempfile.TemporaryFile(prefix="kgan-") as file:
+            if hasattr(os, "posix_fallocate"):  # else a full disk would end the process later on
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.uint8, "w+", shape=shape)
+    except OSError as error:
+        raise KganError(
+            f"Expected {size:,} bytes of memory, or in {tempfile.gettempdir()}, for the images. "
+            f"Received: {error.strerror or error}; TMPDIR names another folder"
+        ) from None
 
 
 def _free_memory() -> int:

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kgan.data.fit import fit_image
-from kgan.data.folder import allocate, load_folder
+from kgan.data.fit import check_fit, fit_image
+from kgan.data.folder import allocate, find_folder, load_folder
+from kgan.data.report import Report
 from kgan.errors import KganError
 from kgan.models.inputs import check_data, check_image_shape, check_int
 
@@ -24,11 +25,13 @@ class ImageSet:
         images: uint8 array (images, height, width, channels).
         labels: int64 array (images,), or None.
         class_names: list of str, or None.
+        report: of a folder, what was found in it.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
     class_names: list[str] | None = None
+    report: Report | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -172,26 +175,54 @@ def load(
     image_shape: tuple[int, int, int],
     split: str = "train",
     data_dir: str | os.PathLike | None = None,
+    fit: str = "crop",
+    background: str = "white",
+    labels: str | None = None,
+    cache: str | os.PathLike | None = None,
 ) -> ImageSet:
-    """Reads images of any size into memory, cropped and resized to one shape.
+    """Reads images of any size and kind into memory, as images of one shape.
 
     Args:
         source: `"tfds:<name>"`, a folder of images (searched recursively), an array of uint8
             images (images, height, width[, channels]), or a tuple of such an array and labels.
             A folder that does not exist here is looked for in the data directory.
         image_shape: (height, width, channels), 1 or 3 channels. Images of another size are
-            cropped at the center to these proportions and resized with antialiasing.
+            resized with antialiasing.
         split: TFDS split, such as `"train"`, `"test"` or `"train[:50000]"`.
         data_dir: the data directory. By default `KGAN_DATA_DIR`; for TFDS, before that,
             `TFDS_DATA_DIR`, and after it TFDS's own default. A folder `tensorflow_datasets` in
             it is taken for TFDS. TFDS downloads what is not there.
+        fit: how images become `image_shape`: `"crop"` to its proportions at the center, `"pad"`
+            with bars, or `"stretch"`.
+        background: a color such as `"white"` or `"#ff8000"`, of the bars and of what is
+            transparent in a picture.
+        labels: `"folders"` for a folder whose sub-folders are named after their classes, which
+            are numbered in the order of their names.
+        cache: path of a file for the decoded images of a folder, instead of memory: for sets that
+            are larger, and to decode once only. It is made if need be, and made anew if it is torn
+            or damaged, or if files or options have changed.
 
     Raises:
         ValueError: if there are no images, or what is there is something else.
     """
     image_shape = check_image_shape(image_shape)
+    check_fit(fit, background)
+    if isinstance(source, (str, os.PathLike)) and not str(source).startswith("tfds:"):
+        folder = find_folder(source, data_dir)
+        images, numbers, report = load_folder(folder, image_shape, fit, background, labels, cache)
+        names = None if report.classes is None else list(report.classes)
+        return ImageSet(images, numbers, names, report)
+    for name, value in (("labels", labels), ("cache", cache)):
+        if value is not None:
+            kind = source if isinstance(source, str) else type(source).__name__
+            raise KganError(
+                f"Expected {name} with a folder of images only. Received: {name}={str(value)!r} "
+                f"with {kind}"
+            )
+    if isinstance(source, str):
+        return _from_tfds(source[len("tfds:") :], image_shape, split, data_dir, fit, background)
     if isinstance(source, tuple) and len(source) == 2:
-        data = _from_array(source[0], image_shape)
+        data = _from_array(source[0], image_shape, fit, background)
         data.labels = np.asarray(source[1]).astype(np.int64).reshape(-1)
         if len(data.labels) != len(data):
             raise KganError(
@@ -200,15 +231,11 @@ def load(
             )
         return data
     if isinstance(source, np.ndarray):
-        return _from_array(source, image_shape)
-    if not isinstance(source, (str, os.PathLike)):
-        raise KganError(
-            "Expected 'tfds:<name>', a folder of images or a uint8 array. Received: "
-            f"{type(source).__name__}"
-        )
-    if str(source).startswith("tfds:"):
-        return _from_tfds(str(source)[len("tfds:") :], image_shape, split, data_dir)
-    return ImageSet(load_folder(find_folder(source, data_dir), image_shape))
+        return _from_array(source, image_shape, fit, background)
+    raise KganError(
+        "Expected 'tfds:<name>', a folder of images or a uint8 array. Received: "
+        f"{type(source).__name__}"
+    )
 
 
 def dataset(
@@ -220,12 +247,17 @@ def dataset(
     shuffle: bool = True,
     flip: bool = False,
     seed: int = 0,
+    fit: str = "crop",
+    background: str = "white",
+    labels: str | None = None,
+    cache: str | os.PathLike | None = None,
 ) -> tf.data.Dataset:
     """Batches for `fit` from anything `load` reads.
 
     Args:
-        source, image_shape, split, data_dir: see `kgan.data.load`. A `tf.data.Dataset` is
-            returned as it is, once its batches are seen to have this shape.
+        source, image_shape, split, data_dir, fit, background, labels, cache: see
+            `kgan.data.load`. A `tf.data.Dataset` is returned as it is, once its batches are seen
+            to have this shape.
         batch_size, shuffle, flip, seed: see `kgan.data.ImageSet.dataset`.
 
     Returns:
@@ -241,20 +273,11 @@ def dataset(
     """
     if isinstance(source, tf.data.Dataset):
         return check_data(source, tuple(image_shape))
-    data = load(source, image_shape, split, data_dir)
+    data = load(source, image_shape, split, data_dir, fit, background, labels, cache)
     return data.dataset(batch_size, shuffle, flip, seed)
 
 
-def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> Path:
-    """`source` itself, or if that does not exist, its place in the data directory."""
-    path = Path(source)
-    root = data_dir or os.environ.get("KGAN_DATA_DIR")
-    if path.exists() or path.is_absolute() or root is None:
-        return path
-    return Path(root) / path
-
-
-def _from_array(array, image_shape):
+def _from_array(array, image_shape, fit, background):
     array = np.asarray(array)
     if array.ndim == 3:
         array = array[..., None]
@@ -267,7 +290,7 @@ def _from_array(array, image_shape):
         return ImageSet(array)
     images = allocate((len(array), *image_shape))
     for i, image in enumerate(array):
-        images[i] = fit_image(_picture(image), image_shape)
+        images[i] = fit_image(_picture(image), image_shape, fit, background)
     return ImageSet(images)
 
 
@@ -275,7 +298,7 @@ def _picture(image):
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
-def _from_tfds(name, image_shape, split, data_dir):
+def _from_tfds(name, image_shape, split, data_dir, fit, background):
     import tensorflow_datasets as tfds
 
     tfds.display_progress_bar(True)
@@ -301,7 +324,7 @@ def _from_tfds(name, image_shape, split, data_dir):
     for i, example in enumerate(examples.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()):
         image = example["image"]
         if image.shape != tuple(image_shape):
-            image = fit_image(_picture(image), image_shape)
+            image = fit_image(_picture(image), image_shape, fit, background)
         images[i] = image
         labels[i] = example.get("label", 0)
     if "label" not in features:

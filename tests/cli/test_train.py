@@ -12,6 +12,7 @@ from PIL import Image
 import kgan
 from kgan import recipe as recipes
 from kgan.cli import main
+from kgan.images import read_provenance
 
 
 def _write_images(folder, n):
@@ -48,10 +49,22 @@ class TestRun:
         done, _ = finished
         assert (done.returncode, done.stdout) == (0, "run/preset\n"), done.stderr
 
-    def test_stderr_holds_progress_only(self, finished):
-        done, _ = finished
+    def test_stderr_holds_the_report_and_progress_only(self, finished):
+        done, cwd = finished
+        report = (cwd / "run/data.txt").read_text()
+        assert report.startswith("Images:   40 of 40 image files in photos\n")
+        assert done.stderr.startswith(report)
         line = r"(32|64) of 64 images  .*d_loss .*images/s  0:\d\d left"
-        assert [bool(re.fullmatch(line, text)) for text in done.stderr.splitlines()] == [True] * 2
+        progress = done.stderr.removeprefix(report).splitlines()
+        assert [bool(re.fullmatch(line, text)) for text in progress] == [True] * 2
+
+    def test_sheet_shows_the_images(self, finished):
+        _, cwd = finished
+        with Image.open(cwd / "run/data.png") as picture:
+            assert picture.size == (7 * 18 + 2, 6 * 18 + 2)
+            corner = np.asarray(picture)[2:18, 2:18]
+        np.testing.assert_array_equal(corner, np.asarray(Image.open(cwd / "photos/00.png")))
+        assert read_provenance(cwd / "run/data.png") is None  # no model made it
 
     def test_recipe_is_that_of_the_arguments(self, finished):
         _, cwd = finished
@@ -59,6 +72,8 @@ class TestRun:
         assert (recipe.model, recipe.images, recipe.batch_size) == ("DCGAN", 64, 8)
         assert recipe.arguments["image_shape"] == [16, 16, 3]
         assert recipe.data.source == "photos"
+        text = (cwd / "run/recipe.toml").read_text()
+        assert not re.search("^(fit|background|labels) =", text, re.MULTILINE)
 
     def test_log_has_a_line_a_checkpoint(self, finished):
         _, cwd = finished
@@ -116,6 +131,23 @@ class TestBadInput:
             (["dcgan", "--data", "nowhere"], 1, "folder of images. Received: nowhere, which does"),
             (["dcgan", "--data", "nowhere", "--size", 17], 1, r"a side among \(16, 28, .*\[17, 17"),
             (["dcgam", "--data", "x"], 1, "Received: 'dcgam'; .*one of gan, dcgan"),
+            (["dcgan", "--data", "x", "--fit", "zoom"], 2, "'zoom' is not one of 'crop', 'pad'"),
+            (["dcgan", "--data", "x", "--labels", "x"], 2, "'x' is not 'folders'"),
+            (
+                ["dcgan", "--data", "x", "--background", "whitish"],
+                1,
+                "background to be a color .*'whitish'",
+            ),
+            (
+                ["cgan", "--data", "tfds:mnist", "--labels", "folders"],
+                1,
+                "labels with a folder of images only. Received: labels='folders' with tfds:mnist",
+            ),
+            (
+                ["dcgan", "--data", "tfds:mnist", "--cache", "x.cache"],
+                1,
+                "cache with a folder of images only. Received: cache='x.cache' with tfds:mnist",
+            ),
             (["none.toml"], 1, r"Expected a recipe in TOML. Received: none\.toml"),
         ],
     )
@@ -154,3 +186,54 @@ class TestBadInput:
         done = train("x.toml", "--data", "photos")
         assert done.exit_code == 1
         assert re.fullmatch(r"Error: Expected .*image_shape.*64.*\n", done.stderr)
+
+
+class TestOptionsOfData:
+    @pytest.fixture
+    def pets(self, tmp_path):
+        for i in range(24):
+            path = tmp_path / "pets" / ("dog", "cat", "T-shirt top")[i % 3] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGBA", (40, 20), (i, i, i, 255 * (i % 2))).save(path)
+        (tmp_path / "pets/cat/broken.jpg").touch()
+        return tmp_path / "pets"
+
+    def test_go_into_the_recipe_and_the_preset(self, train, pets, tmp_path):
+        text = (
+            "cgan --data pets --labels folders --size 16 --fit pad --background #010203 "
+            "--batch-size 8 --images 16 --checkpoint-images 16 --grid-images 16 "
+            "--cache pets.cache --out run"
+        )
+        arguments = text.split()
+        done = train(*arguments)
+        assert done.exit_code == 0, done.stderr
+        recipe = recipes.read(tmp_path / "run/recipe.toml")
+        data = recipe.data
+        assert (data.fit, data.background, data.labels) == ("pad", "#010203", "folders")
+        assert data.class_names == ["T-shirt top", "cat", "dog"]
+        assert recipe.arguments["num_classes"] == 3
+        report = (tmp_path / "run/data.txt").read_text()
+        assert "Classes:  3: T-shirt top 8, cat 8, dog 8" in report
+        assert "cat/broken.jpg: empty file" in report and "pets.cache" in report
+        assert "Skipped: 1 of 25 image files" in done.stderr and report in done.stderr
+        with Image.open(tmp_path / "run/data.png") as picture:
+            assert picture.getpixel((2, 2)) == (1, 2, 3)
+        # Done again, with the cache, it is the same run.
+        assert train(*arguments, "--resume").exit_code == 0
+        changed = train(*arguments[:-2], "--out", "run", "--resume", "--fit", "crop")
+        assert changed.exit_code == 1 and re.search("data: .*'pad'.* there.*'crop'", changed.stderr)
+        sample = click.testing.CliRunner().invoke(
+            main, ["sample", "run/preset", "--labels", "dog,T-shirt top", "--out", "x.png"]
+        )
+        assert sample.exit_code == 0, sample.output
+
+    def test_fit_and_background_stay_with_other_data(self, train, pets, tmp_path):
+        text = (
+            'format = 1\nname = "x"\nmodel = "DCGAN"\nimages = 8\nbatch_size = 8\n'
+            "[arguments]\nimage_shape = [16, 16, 1]\nwidth = 2\n"
+            '[data]\nsource = "tfds:none"\nfit = "stretch"\nbackground = "black"\n'
+        )
+        (tmp_path / "x.toml").write_text(text)
+        done = train("x.toml", "--data", "pets", "--out", "run")
+        assert done.exit_code == 0, done.stderr
+        assert "Become:   16x16x1, stretched, over black" in done.stderr

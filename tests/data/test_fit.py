@@ -4,9 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 
 from kgan.data.fit import fit_image
+from kgan.errors import KganError
 
 
 def _noise(height, width, channels=3):
@@ -91,3 +92,205 @@ def test_16_bit_gray_keeps_its_shades(channels):
     Image.fromarray(ramp).save(file, "PNG")
     fitted = fit_image(Image.open(file), (16, 16, channels))[..., 0]
     assert np.abs(fitted - ramp / 257.0).max() <= 1
+
+
+class TestColors:
+    """Each kind of picture, one color in and the color that is expected out."""
+
+    @pytest.mark.parametrize(
+        "mode, color, expected",
+        [
+            ("1", 1, (255, 255, 255)),
+            ("L", 100, (100, 100, 100)),
+            ("LA", (100, 255), (100, 100, 100)),
+            ("La", (100, 255), (100, 100, 100)),
+            ("RGB", (200, 100, 50), (200, 100, 50)),
+            ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
+            ("RGBa", (200, 100, 50, 255), (200, 100, 50)),
+            ("RGBX", (200, 100, 50, 0), (200, 100, 50)),
+            ("CMYK", (55, 155, 205, 0), (200, 100, 50)),
+            ("CMYK", (0, 0, 0, 255), (0, 0, 0)),
+            ("YCbCr", (76, 85, 255), (254, 0, 0)),
+            ("HSV", (0, 255, 255), (255, 0, 0)),
+            ("LAB", (138, 209, 198), (255, 0, 0)),  # red at D50: L 54.3%, a 80.8, b 69.9
+            ("LAB", (255, 128, 128), (255, 255, 255)),
+            ("I;16", 25700, (100, 100, 100)),
+            ("I", 25700, (100, 100, 100)),
+            ("I", 100, (100, 100, 100)),
+            ("F", 100.4, (100, 100, 100)),
+            ("F", 0.5, (128, 128, 128)),
+            ("F", 25700, (100, 100, 100)),
+        ],
+    )
+    def test_color(self, mode, color, expected):
+        picture = Image.new(mode, (20, 16), color)
+        fitted = fit_image(picture, (16, 16, 3))
+        assert np.abs(fitted.astype(int) - expected).max() <= (
+            5 if mode == "LAB" else 0
+        )  # whole steps of a and b
+
+    @pytest.mark.parametrize("mode", ["LA", "La", "PA", "RGBA", "RGBa"])
+    @pytest.mark.parametrize(
+        "background, expected", [("white", 255), ("black", 0), ("#646464", 100)]
+    )
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_what_is_transparent_is_put_over_the_background(
+        self, mode, background, expected, channels
+    ):
+        picture = Image.new(mode, (16, 16))
+        assert (fit_image(picture, (16, 16, channels), background=background) == expected).all()
+
+    def test_half_transparent_red_over_white(self):
+        picture = Image.new("RGBA", (16, 16), (255, 0, 0, 128))
+        assert fit_image(picture, (16, 16, 3))[0, 0].tolist() == [255, 127, 127]
+
+    def test_transparent_color_of_a_palette(self):
+        picture = Image.new("P", (16, 16), 1)
+        picture.putpalette([255, 0, 0, 0, 255, 0])
+        picture.putpixel((0, 0), 0)
+        picture.info["transparency"] = 1
+        fitted = fit_image(picture, (16, 16, 3), background="blue")
+        assert fitted[0, 0].tolist() == [255, 0, 0] and fitted[5, 5].tolist() == [0, 0, 255]
+
+    @pytest.mark.parametrize("mode, clear", [("L", 7), ("RGB", (7, 7, 7)), ("I;16", 7)])
+    def test_transparent_shade_of_a_png(self, mode, clear):
+        file = io.BytesIO()
+        picture = Image.new(mode, (16, 16), clear)
+        picture.save(file, "PNG", transparency=clear)
+        assert (fit_image(Image.open(file), (16, 16, 3)) == 255).all()
+
+    @pytest.mark.parametrize("mode, value", [("I", -1), ("I", 70000), ("F", -0.5), ("F", np.nan)])
+    def test_numbers_that_are_no_shades_are_refused(self, mode, value):
+        with pytest.raises(KganError, match="shades from 0 to 65535. Received: "):
+            fit_image(Image.new(mode, (16, 16), value), (16, 16, 3))
+
+    def test_lab_of_a_tiff(self):
+        file = io.BytesIO()
+        Image.new("LAB", (16, 16), (138, 209, 198)).save(file, "TIFF")
+        assert np.abs(fit_image(Image.open(file), (16, 16, 3)) - [255, 0, 0]).max() <= 5
+
+    def test_big_endian_16_bit(self):
+        file = io.BytesIO()
+        Image.new("I;16B", (16, 16), 25700).save(file, "TIFF")
+        assert (fit_image(Image.open(file), (16, 16, 1)) == 100).all()
+
+
+class TestOrientation:
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+    @pytest.mark.parametrize("shape", [(16, 16, 3), (24, 16, 3)])
+    def test_equals_pillows_own(self, orientation, fit, shape):
+        picture = _turned(_smooth(41, 30), orientation, "PNG")
+        upright = ImageOps.exif_transpose(picture)
+        assert upright.size == ((41, 30) if orientation >= 5 else (30, 41))
+        upright = Image.fromarray(np.asarray(upright))
+        np.testing.assert_array_equal(
+            fit_image(picture, shape, fit), fit_image(upright, shape, fit)
+        )
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+    def test_of_a_jpeg_decoded_at_reduced_size(self, orientation, fit):
+        # Sides that 8 does not divide, and a target that is no square.
+        picture = _turned(_smooth(1203, 997), orientation, "JPEG")
+        upright = Image.fromarray(np.asarray(ImageOps.exif_transpose(picture.copy())))
+        picture = _turned(_smooth(1203, 997), orientation, "JPEG")
+        fitted = fit_image(picture, (28, 16, 3), fit)
+        assert picture.width < 200
+        difference = np.abs(fitted.astype(int) - fit_image(upright, (28, 16, 3), fit))
+        assert difference.max() <= 2
+
+    def test_metadata_that_cannot_be_read_are_passed_over(self):
+        file = io.BytesIO()
+        _smooth(16, 16).save(file, "PNG", exif=b"Exif\0\0nonsense" + bytes(range(200)))
+        np.testing.assert_array_equal(
+            fit_image(Image.open(file), (16, 16, 3)), np.asarray(_smooth(16, 16))
+        )
+
+
+def _turned(picture, orientation, format):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = io.BytesIO()
+    picture.save(file, format, exif=exif)
+    return Image.open(file)
+
+
+class TestReducedDecoding:
+    """A large JPEG is decoded at reduced size: within 12 levels of the full one, 1 on average."""
+
+    @pytest.mark.parametrize("side, quality", [(1100, 95), (1500, 75), (2050, 85)])
+    @pytest.mark.parametrize("picture", ["photo", "noise", "lines"])
+    def test_is_close_to_the_full_one(self, side, quality, picture):
+        file = io.BytesIO()
+        _detailed(picture, side).save(file, "JPEG", quality=quality)
+        opened = Image.open(file)
+        fitted = fit_image(opened, (64, 64, 3)).astype(int)
+        assert opened.width <= side // 2  # it was decoded at reduced size
+        full = Image.fromarray(np.asarray(Image.open(file)))
+        difference = np.abs(fitted - fit_image(full, (64, 64, 3)))
+        assert difference.max() <= 12 and difference.mean() <= 1
+
+    def test_pictures_of_less_than_8_times_the_target_are_decoded_in_full(self):
+        file = io.BytesIO()
+        _detailed("noise", 511).save(file, "JPEG")
+        full = Image.fromarray(np.asarray(Image.open(file)))
+        np.testing.assert_array_equal(
+            fit_image(Image.open(file), (64, 64, 3)), fit_image(full, (64, 64, 3))
+        )
+
+
+def _detailed(kind, side):
+    rng = np.random.default_rng(0)
+    if kind == "noise":
+        return Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
+    if kind == "lines":
+        picture = Image.new("RGB", (side, side), "white")
+        for _ in range(60):
+            ends, color = rng.integers(0, side, 4).tolist(), tuple(rng.integers(0, 256, 3).tolist())
+            ImageDraw.Draw(picture).line(ends, color, int(rng.integers(1, 9)))
+        return picture
+    # The spectrum of photographs falls with frequency.
+    frequency = np.fft.fftfreq(side)
+    radius = np.maximum(np.hypot(*np.meshgrid(frequency, frequency)), 1 / side)[..., None]
+    spectrum = np.fft.fft2(rng.normal(size=(side, side, 3)), axes=(0, 1)) / radius
+    values = np.fft.ifft2(spectrum, axes=(0, 1)).real
+    return Image.fromarray((values / values.std() * 60 + 128).clip(0, 255).astype(np.uint8))
+
+
+class TestFits:
+    def test_wide_picture_gets_bars_above_and_below(self):
+        fitted = fit_image(Image.new("RGB", (40, 20), "red"), (16, 16, 3), "pad", "blue")
+        assert (fitted[4:12] == (255, 0, 0)).all()
+        assert (fitted[:4] == (0, 0, 255)).all() and (fitted[12:] == (0, 0, 255)).all()
+
+    def test_tall_picture_gets_bars_at_its_sides(self):
+        fitted = fit_image(Image.new("RGB", (20, 40), "red"), (16, 16, 3), "pad")
+        assert (fitted[:, 4:12] == (255, 0, 0)).all()
+        assert (fitted[:, :4] == 255).all() and (fitted[:, 12:] == 255).all()
+
+    def test_bars_of_a_gray_image_have_the_luma_of_the_background(self):
+        fitted = fit_image(Image.new("RGB", (40, 20), "black"), (16, 16, 1), "pad", "red")
+        assert (fitted[:4] == 76).all() and (fitted[4:12] == 0).all()
+
+    def test_stretched_picture_shows_all_of_it(self):
+        pixels = np.zeros((20, 40, 3), np.uint8)
+        pixels[:, 20:] = 255
+        fitted = fit_image(Image.fromarray(pixels), (20, 20, 3), "stretch")
+        assert (fitted[:, :8] < 8).all() and (fitted[:, 12:] > 247).all()
+
+    @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+    @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 1), (17, 16), (3000, 2999)])
+    @pytest.mark.parametrize("shape", [(16, 16, 3), (28, 28, 1)])
+    def test_every_size_fits(self, fit, size, shape):
+        fitted = fit_image(Image.new("RGB", size, (9, 9, 9)), shape, fit, "#090909")
+        np.testing.assert_array_equal(fitted, np.full(shape, 9))
+
+    def test_unknown_fit_is_refused(self):
+        with pytest.raises(KganError, match=r"fit to be one of .*'crop'.*Received: 'zoom'"):
+            fit_image(Image.new("L", (4, 4)), (16, 16, 1), "zoom")
+
+    @pytest.mark.parametrize("background", ["whitish", "", 3, None])
+    def test_unknown_background_is_refused(self, background):
+        with pytest.raises(KganError, match="background to be a color such as .*Received: "):
+            fit_image(Image.new("L", (4, 4)), (16, 16, 1), background=background)

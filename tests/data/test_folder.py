@@ -1,13 +1,20 @@
 """kgan.data.folder: folders of images, with all that lies about in them."""
 
+import errno
+import os
+import re
+import struct
+import sys
 import warnings
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
 import kgan.data.folder
-from kgan.data.folder import allocate, find_images, load_folder
+from kgan.data.folder import allocate, check, find_images, load_folder
 from kgan.errors import KganError, KganWarning
 
 SHAPE = (16, 16, 3)
@@ -20,6 +27,10 @@ def _write_images(folder, n):
         Image.new("RGB", (16, 16), (i, i, i)).save(folder / f"{i:03d}.png")
 
 
+def _names(folder):
+    return [Path(file.name).as_posix() for file in find_images(folder).files]
+
+
 def _write_truncated_jpeg(path):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(pixels).save(path, "JPEG")
@@ -30,32 +41,31 @@ def test_folders_are_searched_recursively_in_sorted_order(tmp_path):
     for name in ("b/2.png", "a/1.JPG", "c.webp", "a/0/x.jpeg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
-    assert found == ["a/0/x.jpeg", "a/1.JPG", "b/2.png", "c.webp"]
+    assert _names(tmp_path) == ["a/0/x.jpeg", "a/1.JPG", "b/2.png", "c.webp"]
 
 
 def test_hidden_and_other_files_are_ignored(tmp_path):
     for name in ("x.png", ".hidden.png", "._x.png", "notes.txt", "Thumbs.db", "png"):
         (tmp_path / name).touch()
     (tmp_path / "folder.png").mkdir()
-    assert find_images(tmp_path) == [tmp_path / "x.png"]
+    assert _names(tmp_path) == ["x.png"]
 
 
 def test_hidden_folders_are_ignored(tmp_path):
     for name in ("x.png", ".thumbnails/x.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert find_images(tmp_path) == [tmp_path / "x.png"]
+    assert _names(tmp_path) == ["x.png"]
 
 
 def test_folder_below_a_hidden_one_is_read(tmp_path):
     _write_images(tmp_path / ".cache" / "photos", 1)
-    assert find_images(tmp_path / ".cache" / "photos")
+    assert _names(tmp_path / ".cache" / "photos") == ["000.png"]
 
 
 def test_images_come_in_the_order_of_their_names(tmp_path):
     _write_images(tmp_path, 30)
-    images = load_folder(tmp_path, SHAPE)
+    images = load_folder(tmp_path, SHAPE)[0]
     expected = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None, None], (30, *SHAPE))
     np.testing.assert_array_equal(images, expected)
 
@@ -63,7 +73,7 @@ def test_images_come_in_the_order_of_their_names(tmp_path):
 def test_first_frame_of_an_animation_is_taken(tmp_path):
     frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
-    assert load_folder(tmp_path, SHAPE)[0, 0, 0].tolist() == [255, 0, 0]
+    assert load_folder(tmp_path, SHAPE)[0][0, 0, 0].tolist() == [255, 0, 0]
 
 
 def test_photo_is_turned_as_its_camera_was_held(tmp_path):
@@ -72,7 +82,7 @@ def test_photo_is_turned_as_its_camera_was_held(tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6  # to be shown turned by 90 degrees clockwise
     picture.save(tmp_path / "x.jpg", exif=exif)
-    top, bottom = load_folder(tmp_path, SHAPE)[0, [3, 12], 8].astype(int)
+    top, bottom = load_folder(tmp_path, SHAPE)[0][0, [3, 12], 8].astype(int)
     assert top[2] > 200 > bottom[2] and bottom[0] > 200 > top[0]
 
 
@@ -111,7 +121,7 @@ def test_one_truncated_jpeg_among_many_is_left_out(tmp_path):
     _write_truncated_jpeg(tmp_path / "020.jpg")  # sorts before 020.png
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        images = load_folder(tmp_path, SHAPE)
+        images = load_folder(tmp_path, SHAPE)[0]
     assert images[:, 0, 0, 0].tolist() == list(range(39))
 
 
@@ -138,5 +148,274 @@ def test_array_that_does_not_fit_in_memory_goes_to_a_file(monkeypatch):
     assert isinstance(array, np.memmap) and array.sum() == 7 * 3 * 16 * 16 * 3
 
 
+def test_array_that_fits_nowhere_is_refused(monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(KganError, match="2,304 bytes of memory, or in .*Received: No space left"):
+        allocate((3, *SHAPE))
+
+
+def test_skipped_files_leave_no_gap_in_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    _write_images(tmp_path, 39)
+    (tmp_path / "010x.png").touch()
+    with pytest.warns(KganWarning):
+        images = load_folder(tmp_path, SHAPE)[0]
+    assert isinstance(images, np.memmap)  # and not a copy in memory
+    assert images[:, 0, 0, 0].tolist() == list(range(39))
+
+
 def test_array_that_fits_stays_in_memory():
     assert not isinstance(allocate((3, *SHAPE)), np.memmap)
+
+
+def _fifo(path):
+    os.mkfifo(path)
+
+
+def _circle(path):
+    path.symlink_to(path.name)
+
+
+def _dangling(path):
+    path.symlink_to("nowhere.png")
+
+
+def _bomb(path):
+    Image.new("1", (8, 8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 30_000, 30_000)  # IHDR's width and height
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+
+
+def _locked(path):
+    Image.new("L", (8, 8)).save(path)
+    path.chmod(0)
+
+
+BROKEN = {
+    "empty": ("empty file", lambda path: path.touch()),
+    "text": (
+        "no picture, or of an unknown format",
+        lambda path: path.write_text("Dear diary,"),
+    ),
+    "postscript": (  # Pillow would start Ghostscript
+        "no picture, or of an unknown format",
+        lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n"),
+    ),
+    "truncated": (r"OSError: image file is truncated.*", _write_truncated_jpeg),
+    "circle": ("Too many levels of symbolic links", _circle),
+    "dangling": ("No such file or directory", _dangling),
+    "bomb": (r"DecompressionBombError: .*900000000 pixels.*", _bomb),
+    "locked": ("Permission denied", _locked),
+    "negative": (
+        "Expected shades from 0 to 65535. Received: -7 to -7",
+        lambda path: Image.new("I", (8, 8), -7).save(path, "TIFF"),
+    ),
+}
+
+
+class TestBroken:
+    """What cannot be read is skipped with its reason, and nothing else is."""
+
+    @pytest.mark.parametrize("kind", BROKEN)
+    def test_is_skipped_with_its_reason(self, tmp_path, kind):
+        if kind == "locked" and os.getuid() == 0:
+            pytest.skip("root may read everything")
+        _write_images(tmp_path, 3)
+        reason, write = BROKEN[kind]
+        write(tmp_path / "001x.png")
+        report, images = check(tmp_path, SHAPE)
+        assert images[:, 0, 0, 0].tolist() == [0, 1, 2]
+        assert (report.files, report.images, list(report.skipped)) == (4, 3, ["001x.png"])
+        assert re.fullmatch(reason, report.skipped["001x.png"])
+
+    def test_all_at_once_in_training(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(kgan.data.folder, "MOST_UNREADABLE", 1)
+        _write_images(tmp_path, 3)
+        for kind, (_, write) in BROKEN.items():
+            write(tmp_path / f"{kind}.png")
+        _fifo(tmp_path / "pipe.png")
+        with pytest.warns(KganWarning, match=r"Skipped: .* of 12 image files"):
+            images, _, report = load_folder(tmp_path, SHAPE)
+        locked = os.getuid() == 0  # root may read everything
+        assert len(images) == report.images == 3 + locked
+        assert len(report.skipped) == len(BROKEN) - locked
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path):
+        _write_images(tmp_path, 1)
+        _fifo(tmp_path / "x.png")
+        (tmp_path / "y.png").symlink_to("x.png")
+        assert _names(tmp_path) == ["000.png"]
+
+    def test_more_than_a_twentieth_stops_the_run(self, tmp_path):
+        _write_images(tmp_path, 18)
+        (tmp_path / "x.png").touch()
+        message = r"at most 5% unreadable files. Received: 1 of 19 .*x\.png \(empty file\)$"
+        with pytest.raises(KganError, match=message):
+            load_folder(tmp_path, SHAPE)
+
+    def test_a_twentieth_does_not(self, tmp_path):
+        _write_images(tmp_path, 19)
+        (tmp_path / "x.png").touch()
+        with pytest.warns(KganWarning):
+            assert len(load_folder(tmp_path, SHAPE)[0]) == 19
+
+    @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
+    def test_names_that_are_not_utf8(self, tmp_path):
+        folder = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+        os.mkdir(folder)
+        Image.new("L", (8, 8), 7).save(os.fsdecode(os.path.join(folder, b"gr\xfcn.png")))
+        with open(os.path.join(folder, b"leer\xff.png"), "wb"):
+            pass
+        report, images = check(os.fsdecode(folder), SHAPE)
+        assert (images == 7).all() and report.skipped == {r"leer\xff.png": "empty file"}
+        report, _ = check(tmp_path, SHAPE, labels="folders")
+        assert report.classes == {r"caf\xe9": 1}
+        report.text().encode()
+
+    def test_folder_that_may_not_be_opened(self, tmp_path, monkeypatch):
+        _write_images(tmp_path, 2)
+        (tmp_path / "private").mkdir()
+        scandir = os.scandir
+
+        def guarded(path):
+            if path.endswith("private"):
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", guarded)
+        report, _ = check(tmp_path, SHAPE)
+        assert report.images == 2 and report.skipped == {"private": "Permission denied"}
+
+
+class TestLinks:
+    def test_linked_folder_is_read(self, tmp_path):
+        _write_images(tmp_path / "elsewhere", 2)
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos/a").symlink_to("../elsewhere")
+        assert _names(tmp_path / "photos") == ["a/000.png", "a/001.png"]
+
+    def test_linked_file_is_read(self, tmp_path):
+        _write_images(tmp_path / "elsewhere", 1)
+        (tmp_path / "photos").mkdir()
+        (tmp_path / "photos/a.png").symlink_to("../elsewhere/000.png")
+        assert len(check(tmp_path / "photos", SHAPE)[1]) == 1
+
+    def test_circles_are_entered_once(self, tmp_path):
+        _write_images(tmp_path / "a/b", 1)
+        (tmp_path / "a/b/up").symlink_to("../..")
+        (tmp_path / "a/again").symlink_to("b")
+        (tmp_path / "0").symlink_to("a/b")  # a link sorts first, but the folder has the name
+        assert _names(tmp_path) == ["a/b/000.png"]
+
+
+class TestLabels:
+    @pytest.fixture
+    def pets(self, tmp_path):
+        _write_images(tmp_path / "dog", 3)
+        _write_images(tmp_path / "cat/black", 2)
+        _write_images(tmp_path / "cat/red", 1)
+        return tmp_path
+
+    def test_are_numbered_in_the_order_of_the_folders(self, pets):
+        _, labels, report = load_folder(pets, SHAPE, labels="folders")
+        assert labels.tolist() == [0, 0, 0, 1, 1, 1] and labels.dtype == np.int64
+        assert report.classes == {"cat": 3, "dog": 3}
+
+    def test_skip_what_is_skipped(self, pets, monkeypatch):
+        monkeypatch.setattr(kgan.data.folder, "MOST_UNREADABLE", 1)
+        (pets / "cat/x.png").touch()
+        (pets / "bird").mkdir()
+        (pets / "bird/x.png").touch()
+        (pets / "empty").mkdir()
+        with pytest.warns(KganWarning):
+            images, labels, report = load_folder(pets, SHAPE, labels="folders")
+        assert labels.tolist() == [1, 1, 1, 2, 2, 2] and len(images) == 6
+        assert report.classes == {"bird": 0, "cat": 3, "dog": 3}
+
+    def test_image_without_a_class_is_named(self, pets):
+        Image.new("L", (8, 8)).save(pets / "stray.png")
+        with pytest.raises(KganError, match=r"named after its class. Received: .*stray\.png$"):
+            load_folder(pets, SHAPE, labels="folders")
+
+    def test_no_labels_unless_asked(self, pets):
+        _, labels, report = load_folder(pets, SHAPE)
+        assert labels is None and report.classes is None
+
+    def test_unknown_kind_is_refused(self, pets):
+        with pytest.raises(KganError, match=r"labels to be None or one of .*Received: 'files'"):
+            load_folder(pets, SHAPE, labels="files")
+
+
+class TestReport:
+    def test_counts_what_is_there(self, tmp_path):
+        Image.new("RGB", (40, 30), "red").save(tmp_path / "a.png")
+        Image.new("RGB", (50, 40), "red").save(tmp_path / "b.jpg", quality=95)
+        Image.new("L", (60, 70), 3).save(tmp_path / "c.png")
+        Image.new("L", (10, 30), 3).save(tmp_path / "d.bmp")
+        (tmp_path / "e.png").touch()
+        (tmp_path / "notes.TXT").touch()
+        (tmp_path / "README").touch()
+        report, images = check(tmp_path, SHAPE)
+        assert len(images) == report.images == 4
+        assert report.sizes == [[10, 30], [50, 40], [60, 70]]
+        assert report.enlarged == 1
+        assert report.formats == {"PNG": 2, "JPEG": 1, "BMP": 1}
+        assert report.modes == {"RGB": 2, "L": 2}
+        assert report.copies == 1  # the two gray ones are equal at 16x16
+        assert report.ignored == {".txt": 1, "without suffix": 1}
+        assert report.memory == 4 * 16 * 16 * 3
+
+    def test_sheet_holds_64_images_evenly_spaced(self, tmp_path):
+        _write_images(tmp_path, 127)
+        _, images = check(tmp_path, SHAPE)
+        assert images[:, 0, 0, 0].tolist() == list(range(0, 127, 2))
+
+    @pytest.mark.parametrize("in_memory", [True, False])
+    def test_says_where_the_images_are(self, tmp_path, monkeypatch, in_memory):
+        if not in_memory:
+            monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+        _write_images(tmp_path, 5)
+        images, _, report = load_folder(tmp_path, SHAPE)
+        sizes = (images.nbytes, 0) if in_memory else (0, images.nbytes)
+        assert (report.memory, report.file) == sizes
+
+
+MEASURE = r"""
+import re, sys
+from pathlib import Path
+from kgan.data.folder import load_folder
+
+def peak():
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+load_folder(Path(sys.argv[2]), (64, 64, 3))  # what the first picture brings in
+before = peak()
+_, _, report = load_folder(Path(sys.argv[1]), (64, 64, 3))
+print(peak() - before, report.memory + report.reading)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("kind", ["many", "large", "clear"])
+def test_memory_is_bounded_by_what_the_report_says(run_python, tmp_path, kind):
+    _write_images(tmp_path / "first", 1)
+    (tmp_path / "photos").mkdir()
+    if kind == "many":
+        for i in range(1500):
+            Image.new("RGB", (90, 110), (i % 256, 0, 0)).save(tmp_path / f"photos/{i}.bmp")
+    elif kind == "large":
+        for i in range(3):
+            Image.new("RGB", (5000, 4000)).save(tmp_path / f"photos/{i}.png", compress_level=1)
+    else:
+        for i in range(3):
+            Image.new("LA", (3000, 2000)).save(tmp_path / f"photos/{i}.png", compress_level=1)
+    done = run_python("-c", MEASURE, tmp_path / "photos", tmp_path / "first", cwd=tmp_path)
+    taken, announced = map(int, done.stdout.split())
+    assert taken <= announced + (8 << 20), done.stdout  # and the allocator's own
+    assert announced <= 4 * taken, done.stdout

@@ -1,0 +1,69 @@
+"""`kgan data`."""
+
+from pathlib import Path
+
+import click
+
+from kgan import data, images
+from kgan.data.fit import FITS
+from kgan.data.folder import LABELS, check_skipped
+
+
+@click.group("data")
+def command() -> None:
+    """Look at images before training on them.
+
+    \b
+    Example:
+      kgan data check ./photos --size 64 --out sheet.png
+    """
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--size", type=click.IntRange(1), default=64, show_default=True, help="Side in pixels."
+)
+@click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
+@click.option("--fit", type=click.Choice(FITS), default="crop", show_default=True)
+@click.option(
+    "--background",
+    default="white",
+    show_default=True,
+    help="Color of pad's bars, and under transparency.",
+)
+@click.option("--labels", type=click.Choice(LABELS), help="Classes from the names of sub-folders.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="PNG, or directory for data.png: a sheet of 64 images as a model would see them.",
+)
+def check(
+    folder: Path,
+    size: int,
+    channels: str,
+    fit: str,
+    background: str,
+    labels: str | None,
+    out: Path | None,
+) -> None:
+    """Read every image in FOLDER as `kgan train` would, and print what was found.
+
+    More than 5% of files that cannot be read, with which training would not begin, exit with 1.
+
+    \b
+    Examples:
+      kgan data check ./photos
+      kgan data check ./pets --labels folders --size 128 --fit pad --out sheet.png
+    """
+    if out is not None and out.suffix != ".png":
+        if out.suffix and not out.is_dir():
+            raise click.UsageError(f"Expected --out with .png, or a directory. Received: {out}")
+        out = out / "data.png"
+    shape = (size, size, int(channels))
+    report, some = data.check(folder, shape, fit, background, labels)
+    click.echo(report.text())
+    if out is not None and len(some):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        click.echo(f"Sheet:    {images.save_png(images.grid(some), out, None)}")
+    check_skipped(report)

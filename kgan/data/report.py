@@ -1,0 +1,103 @@
+"""What is in a folder of images, and what a model will see of it."""
+
+from dataclasses import dataclass, field
+
+SHEET = 64  # images on a contact sheet
+
+
+@dataclass
+class Report:
+    """What reading a folder of images found.
+
+    Attributes:
+        folder: path, as text.
+        image_shape, fit, background: as what and how the images were read.
+        files: number of image files; those that are not skipped are images.
+        sizes: (width, height) of the smallest picture, the median and the largest, by area.
+        enlarged: number of pictures smaller than `image_shape`.
+        formats, modes: numbers of pictures by file format and by Pillow's mode.
+        copies: number of images that equal an earlier one.
+        classes: numbers of images by class name, in the order of the labels; None without labels.
+        skipped: files that could not be decoded, and folders that could not be opened: reasons by
+            name.
+        ignored: numbers of files that are no images, by suffix.
+        memory: bytes of memory that hold the images.
+        reading: bytes that reading took beyond these, at most.
+        file: bytes of the file that holds the images instead, of the cache or a temporary one.
+        cache: path of the cache, or None.
+    """
+
+    folder: str
+    image_shape: tuple[int, int, int]
+    fit: str
+    background: str
+    files: int
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    enlarged: int = 0
+    formats: dict[str, int] = field(default_factory=dict)
+    modes: dict[str, int] = field(default_factory=dict)
+    copies: int = 0
+    classes: dict[str, int] | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+    ignored: dict[str, int] = field(default_factory=dict)
+    memory: int = 0
+    reading: int = 0
+    file: int = 0
+    cache: str | None = None
+
+    @property
+    def images(self) -> int:
+        """Number of images that were read."""
+        return self.files - len(self.skipped)
+
+    def text(self, most: int | None = None) -> str:
+        """The report in about ten lines, and one for each skipped file, up to `most`."""
+        height, width, channels = self.image_shape
+        lines = [
+            ("Images", f"{self.images:,} of {self.files:,} image files in {self.folder}"),
+            ("Become", f"{width}x{height}x{channels}, {_FIT[self.fit]}, over {self.background}"),
+        ]
+        if self.sizes:
+            small, median, large = ("x".join(map(str, size)) for size in self.sizes)
+            enlarged = f"; {self.enlarged:,} enlarged" if self.enlarged else ""
+            lines.append(("Sizes", f"smallest {small}, median {median}, largest {large}{enlarged}"))
+            lines.append(("Formats", _counts(self.formats)))
+            lines.append(("Modes", _counts(self.modes)))
+        if self.copies:
+            lines.append(("Copies", f"{self.copies:,} equal to an earlier image"))
+        if self.classes is not None:
+            lines.append(("Classes", f"{len(self.classes)}: {_counts(self.classes, 20)}"))
+        if self.ignored:
+            number = sum(self.ignored.values())
+            lines.append(("Ignored", f"{number:,} other files: {_counts(self.ignored)}"))
+        if self.cache:
+            lines.append(("Cache", f"{_bytes(self.file)} in {self.cache}"))
+        elif self.file:
+            lines.append(("Disk", f"{_bytes(self.file)} in a temporary file, for lack of memory"))
+        if self.memory or self.reading:
+            lines.append(
+                ("Memory", f"{_bytes(self.memory)}, and up to {_bytes(self.reading)} in reading")
+            )
+        share = f" ({len(self.skipped) / self.files:.2%})" if self.skipped else ""
+        lines.append(("Skipped", f"{len(self.skipped):,}{share}"))
+        shown = list(self.skipped.items())[:most]
+        lines += [("", f"{name}: {reason}") for name, reason in shown]
+        if len(shown) < len(self.skipped):
+            lines.append(("", f"and {len(self.skipped) - len(shown):,} more"))
+        return "\n".join(f"{name + ':' if name else '':10}{value}" for name, value in lines)
+
+
+_FIT = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}
+
+
+def _counts(numbers, most=10):
+    ordered = list(numbers.items())
+    shown = ", ".join(f"{name} {number:,}" for name, number in ordered[:most])
+    return shown + (f" and {len(ordered) - most} more" if len(ordered) > most else "")
+
+
+def _bytes(number):
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e3:.1f} kB"

@@ -1,0 +1,309 @@
+"""kgan.data.cache: images decoded once, in a file that is whole or not there."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kgan.data.cache
+import kgan.data.folder
+from kgan.data import load
+from kgan.data.folder import load_folder
+from kgan.errors import KganError, KganWarning
+
+SHAPE = (16, 16, 3)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """40 images in two classes, one of them unreadable."""
+    for i in range(39):
+        path = tmp_path / "photos" / ("even" if i % 2 == 0 else "odd") / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), (i, i, i)).save(path)
+    (tmp_path / "photos/odd/00.png").touch()
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "here" / "photos.cache"
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The pictures that are decoded from now on."""
+    pictures = []
+    fit = kgan.data.folder.fit_image
+    monkeypatch.setattr(
+        kgan.data.folder, "fit_image", lambda *args: pictures.append(args[0]) or fit(*args)
+    )
+    return pictures
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Skipped:kgan.errors.KganWarning")
+
+
+def _read(folder, cache, **options):
+    return load_folder(folder, SHAPE, cache=cache, **{"labels": "folders", **options})
+
+
+class TestReuse:
+    def test_gives_the_same_without_decoding(self, folder, cache, decoded):
+        plain = load_folder(folder, SHAPE, labels="folders")
+        first = _read(folder, cache)
+        assert len(decoded) == 2 * 39
+        second = _read(folder, cache)
+        assert len(decoded) == 2 * 39
+        for images, labels, report in (first, second):
+            np.testing.assert_array_equal(images, plain[0])
+            np.testing.assert_array_equal(labels, plain[1])
+            assert report.skipped == plain[2].skipped == {"odd/00.png": "empty file"}
+            assert report.classes == plain[2].classes == {"even": 20, "odd": 19}
+            assert (report.sizes, report.modes) == (plain[2].sizes, plain[2].modes)
+            assert (report.memory, report.file) == (0, cache.stat().st_size)
+
+    def test_is_on_disk_and_may_not_be_changed(self, folder, cache):
+        images = _read(folder, cache)[0]
+        assert isinstance(images, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            images[0] = 0
+
+    def test_does_not_depend_on_labels(self, folder, cache, decoded):
+        assert _read(folder, cache, labels=None)[1] is None
+        assert _read(folder, cache)[1].tolist() == [0] * 20 + [1] * 19
+        assert len(decoded) == 39
+
+    def test_goes_with_a_folder_that_was_moved(self, folder, cache, decoded):
+        _read(folder, cache)
+        folder.rename(folder.with_name("moved"))
+        report = _read(folder.with_name("moved"), cache)[2]
+        assert len(decoded) == 39 and report.folder.endswith("moved")
+
+    def test_batches_are_those_from_memory(self, folder, cache):
+        def batches(**options):
+            data = load(folder, SHAPE, labels="folders", **options)
+            return list(data.dataset(8, flip=True).as_numpy_iterator())
+
+        for _ in range(2):
+            for (images, labels), expected in zip(batches(cache=cache), batches(), strict=True):
+                np.testing.assert_array_equal(images, expected[0])
+                np.testing.assert_array_equal(labels, expected[1])
+
+    def test_written_in_several_parts(self, tmp_path, cache):
+        images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), np.uint8)
+        with kgan.data.cache.writing(cache, SHAPE, 10) as writer:
+            for start, stop in ((0, 4), (4, 4), (4, 5), (5, 10)):
+                writer.append(images[start:stop])
+            writer.finish({"a": 1}, {"b": 2})
+        found, facts = kgan.data.cache.read(cache, {"a": 1})
+        np.testing.assert_array_equal(found, images)
+        assert facts == {"b": 2}
+
+
+def _touch(folder, cache):
+    os.utime(folder / "even/00.png", ns=(0, 1))
+
+
+def _add(folder, cache):
+    Image.new("RGB", (20, 20)).save(folder / "odd/new.png")
+
+
+def _rename(folder, cache):
+    (folder / "odd/01.png").rename(folder / "odd/02.png")
+
+
+def _cut(end):
+    def cut(folder, cache):
+        os.truncate(cache, end if end >= 0 else cache.stat().st_size + end)
+
+    return cut
+
+
+def _flip(place):
+    def flip(folder, cache):
+        data = bytearray(cache.read_bytes())
+        data[place] ^= 1
+        cache.write_bytes(data)
+
+    return flip
+
+
+def _grow(folder, cache):
+    with open(cache, "ab") as file:
+        file.write(bytes(99))
+
+
+class TestStale:
+    @pytest.mark.parametrize(
+        "change, reason",
+        [
+            (_touch, "its list of files is another"),
+            (_add, "its list of files is another"),
+            (_rename, "its list of files is another"),
+            (_cut(0), "it is cut off"),
+            (_cut(10), "it is cut off"),
+            (_cut(4096), "it is cut off"),
+            (_cut(20_000), "it is cut off"),
+            (_cut(-1), "it is cut off"),
+            (_flip(5000), "its images are damaged"),
+            (_flip(-1), "it is cut off or damaged"),
+            (_flip(-100), "it is cut off or damaged"),
+            (_flip(-34), "it is cut off"),
+            (_grow, "it is cut off"),
+        ],
+    )
+    def test_is_made_anew_with_one_warning(self, folder, cache, change, reason):
+        before = _read(folder, cache)[0].copy()
+        change(folder, cache)
+        with pytest.warns(KganWarning) as caught:
+            images = _read(folder, cache)[0]
+        made = [str(w.message) for w in caught if "Making the cache" in str(w.message)]
+        assert len(made) == 1 and made[0].startswith(f"Making the cache {cache} anew: {reason}")
+        np.testing.assert_array_equal(images, load_folder(folder, SHAPE)[0])
+        if change is not _rename:
+            np.testing.assert_array_equal(images[:20], before[:20])
+        assert os.listdir(cache.parent) == [cache.name]
+
+    @pytest.mark.parametrize(
+        "options", [{"fit": "pad"}, {"background": "black"}, {"image_shape": (28, 28, 1)}]
+    )
+    def test_other_options(self, folder, cache, options):
+        _read(folder, cache)
+        options = {"image_shape": SHAPE, **options}
+        with pytest.warns(KganWarning, match="anew: its (fit|background|image_shape) is another"):
+            images = load_folder(folder, cache=cache, **options)[0]
+        np.testing.assert_array_equal(images, load_folder(folder, **options)[0])
+
+    @pytest.mark.parametrize("content", [b"Dear diary,\n", b"x", bytes(9000)])
+    def test_a_file_that_is_something_else_is_left_alone(self, folder, cache, content):
+        cache.parent.mkdir()
+        cache.write_bytes(content)
+        with pytest.raises(KganError, match=r"a new file for the cache.*Received: .*\.cache"):
+            _read(folder, cache)
+        assert cache.read_bytes() == content
+
+    def test_a_folder_is_refused(self, folder, tmp_path):
+        with pytest.raises(KganError, match="a file as cache. Received: the folder"):
+            _read(folder, tmp_path)
+
+    def test_every_truncation_is_noticed(self, folder, cache):
+        _read(folder, cache)
+        data = cache.read_bytes()
+        images, key = [], None
+        for end in np.random.default_rng(0).integers(0, len(data), 60):
+            cache.write_bytes(data[:end])
+            with pytest.raises(kgan.data.cache.Stale):
+                images, key = kgan.data.cache.read(cache, {})
+        assert (images, key) == ([], None)
+
+
+class TestWriting:
+    def test_a_full_disk_leaves_nothing(self, folder, cache, monkeypatch):
+        def full(self, images):
+            self._file.write(bytes(1000))
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(kgan.data.cache.Writer, "append", full)
+        with pytest.raises(KganError, match=r"can be written. Received: .*No space left on device"):
+            _read(folder, cache)
+        assert os.listdir(cache.parent) == []
+
+    def test_too_little_room_is_seen_before_any_work(self, folder, cache, decoded, monkeypatch):
+        usage = shutil.disk_usage("/")._replace(free=1000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(KganError, match=r"30,720 bytes of free disk .*Received: 1,000"):
+            _read(folder, cache)
+        assert decoded == [] and os.listdir(cache.parent) == []
+
+    def test_too_many_unreadable_files_leave_nothing(self, folder, cache):
+        (folder / "odd/02.png").touch()
+        (folder / "odd/04.png").touch()
+        with pytest.raises(KganError, match="3 of 42 image files"):
+            _read(folder, cache)
+        assert os.listdir(cache.parent) == []
+
+    def test_the_old_one_is_kept_until_the_new_one_is_whole(self, folder, cache, monkeypatch):
+        _read(folder, cache)
+        before = cache.read_bytes()
+        _add(folder, cache)
+
+        def interrupt(*args):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(kgan.data.cache.Writer, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt), pytest.warns(KganWarning, match="anew"):
+            _read(folder, cache)
+        assert cache.read_bytes() == before and os.listdir(cache.parent) == [cache.name]
+
+    @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="must be allowed to mount")
+    def test_a_disk_that_is_really_full(self, folder, tmp_path):
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("may not mount")
+        try:
+            # What is free is enough when it begins, and is not when it ends.
+            shape = (16, 16, 3)
+            (disk / "ballast").write_bytes(bytes(32_768))
+            message = r"cache that can be written. Received: .*No space left on device"
+            with pytest.raises(KganError, match=message):
+                load_folder(folder, shape, cache=disk / "x.cache")
+            assert os.listdir(disk) == ["ballast"]
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+    def test_what_killed_processes_left_is_removed_after_an_hour(self, folder, cache):
+        cache.parent.mkdir()
+        old, new = (cache.parent / f".photos.cache.{pid}.partial" for pid in (1, 2))
+        for path in (old, new):
+            path.touch()
+        os.utime(old, (time.time() - 4000,) * 2)
+        _read(folder, cache)
+        assert sorted(os.listdir(cache.parent)) == [new.name, cache.name]
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+import kgan.data.folder as folders
+from kgan.cli import main
+
+fit = folders.fit_image
+def slowly(*args):
+    if not Path("started").exists():
+        Path("started").touch()
+    time.sleep(0.05)
+    return fit(*args)
+folders.fit_image = slowly
+main(sys.argv[1:], prog_name="kgan")
+"""
+
+
+@pytest.mark.parametrize("verb", ["data check", "train"])
+def test_ctrl_c_while_reading(folder, tmp_path, verb):
+    options = {
+        "data check": "photos --size 16 --out sheet.png",
+        "train": "dcgan --data photos --size 16 --cache x.cache --out run",
+    }
+    command = [*verb.split(), *options[verb].split()]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Interrupted" in said and "Traceback" not in said
+    assert sorted(os.listdir(tmp_path)) == ["photos", "started"]

@@ -12,9 +12,20 @@ from pathlib import Path
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
 import kgan
 from kgan import data, recipe as recipes
-from kgan.callbacks import Checkpoint, Periodic, SampleGrid
+from kgan.callbacks import (
+    Checkpoint,
+    CollapseWarning,
+    Periodic,
+    SampleGrid,
+    TerminateOnDivergence,
+)
 from kgan.errors import KganError
 from kgan.models import GAN, optimizers, preset
 from kgan.presets import RECIPE
@@ -52,6 +63,7 @@ def train(
     resume: bool = False,
     data_dir: str | os.PathLike | None = None,
     epochs: int | None = None,
+    override: bool = False,
 ) -> Path:
     """Trains a recipe in a run directory, or goes on with it.
 
@@ -66,6 +78,8 @@ def train(
         resume: whether to go on with a run that is there.
         data_dir: where relative folders and TFDS datasets are looked for.
         epochs: passes over the data, in place of the recipe's number of images.
+        override: whether to go on with another recipe than the run was started with, whose
+            place it takes.
 
     Returns:
         The directory of the finished preset.
@@ -94,8 +108,13 @@ def train(
             f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
             f"{recipe.images}"
         )
-    _claim(directory, recipe, resume)
+    _claim(directory, recipe, override)
+    with _lock(directory):
+        return _go_on(recipe, directory, model, images)
 
+
+def _go_on(recipe, directory, model, images) -> Path:
+    """Trains from the last checkpoint, if there is one, to the end."""
     checkpoint = Checkpoint(directory / "checkpoints")
     checkpoint.restore(model)
     # Every batch of the stream is full, so that the count of images tells the step.
@@ -112,11 +131,13 @@ def train(
                 verbose=0,
                 shuffle=False,  # the stream has shuffled already
                 callbacks=[
+                    TerminateOnDivergence(),
                     StopAt(last * recipe.batch_size, recipe.batch_size, received),
                     checkpoint,
                     log,
                     SampleGrid(directory / "grids", every_images=recipe.grid_images),
                     Snapshots(directory / "snapshots", recipe, log),
+                    CollapseWarning(every_images=recipe.grid_images),
                     ProgressLine(last * recipe.batch_size, recipe.batch_size),
                 ],
             )
@@ -149,26 +170,47 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def _claim(directory, recipe, resume):
+def _claim(directory, recipe, override):
     """Writes the recipe into a new run directory, or checks that it is the one that is there."""
     path = directory / RECIPE
     if not path.exists():
         if directory.is_dir() and any(directory.iterdir()):
             raise KganError(f"Expected a run to resume in {directory}. Received: no {RECIPE}")
         directory.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"partial-{RECIPE}")
-        partial.write_text(recipe.to_toml(), "utf-8")
-        os.replace(partial, path)
+        _write(path, recipe.to_toml())
         return
     there, here = recipes.read(path).as_dict(), recipes.from_toml(recipe.to_toml()).as_dict()
     changed = [
         f"{key}: {there[key]!r} there, {here[key]!r} now" for key in here if here[key] != there[key]
     ]
-    if changed:
+    if changed and not override:
         raise KganError(
-            f"Expected the recipe that the run in {directory} was started with. Received: "
-            + "; ".join(changed)
+            f"Expected the recipe that the run in {directory} was started with (--override goes on "
+            f"with another). Received: {'; '.join(changed)}"
         )
+    if changed:
+        _write(path, recipe.to_toml())
+
+
+def _write(path, text):
+    partial = path.with_name(f"partial-{path.name}")
+    partial.write_text(text, "utf-8")
+    os.replace(partial, path)
+
+
+@contextmanager
+def _lock(directory: Path):
+    """Keeps other processes out of a run directory; the system lifts it if this one dies."""
+    with open(directory / ".lock", "a") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise KganError(
+                f"Expected a run directory of this process's own. Received: {directory}, in which "
+                "another process is training"
+            ) from None
+        yield
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from kgan.callbacks import (
     SampleGrid,
     TerminateOnDivergence,
 )
-from kgan.errors import KganError
+from kgan.errors import KganError, reason
 from kgan.models import GAN, optimizers, preset
 from kgan.presets import RECIPE
 from kgan.recipe import Recipe
@@ -109,8 +109,14 @@ def train(
             f"{recipe.images}"
         )
     _claim(directory, recipe, override)
-    with _lock(directory):
-        return _go_on(recipe, directory, model, images)
+    try:
+        with _lock(directory):
+            return _go_on(recipe, directory, model, images)
+    except OSError as error:
+        raise KganError(
+            f"Expected to write to the run directory {directory}. Received: {reason(error)}. Its "
+            "last checkpoint is whole if it is still there: make room, and go on with --resume"
+        ) from error
 
 
 def _go_on(recipe, directory, model, images) -> Path:

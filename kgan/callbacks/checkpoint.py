@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, reason
 from kgan.presets import sha256
 
 
@@ -56,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
                 torn.unlink(missing_ok=True)
             raise KganError(
                 f"Expected to write a checkpoint to {self.directory}. Received: "
-                f"{error.strerror or error}. The last one is whole: make room, and go on from there"
+                f"{reason(error)}. The last one is whole: make room, and go on from there"
             ) from error
 
     def _save(self, model, epoch):

@@ -50,6 +50,7 @@ class CollapseWarning(Periodic):
         super().on_train_begin(logs)
         self._varied = False
         self._saturated = 0
+        self._d_loss = None
 
     def on_train_batch_end(self, batch, logs=None):
         self._d_loss = (logs or {}).get("d_loss")

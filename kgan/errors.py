@@ -1,5 +1,7 @@
 """The errors that kgan raises on purpose."""
 
+import re
+
 
 class KganError(ValueError):
     """Something kgan was given cannot be used: a file, a name, a recipe, a directory.
@@ -11,3 +13,9 @@ class KganError(ValueError):
 
 class KganWarning(UserWarning):
     """Something that went on, but not quite as asked. The command line prints it in one line."""
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, in a few words; h5py hides them in a paragraph."""
+    hidden = re.search(r"error message = '([^']*)'", str(error))
+    return hidden[1] if hidden else error.strerror or str(error)

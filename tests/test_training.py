@@ -16,7 +16,7 @@ from PIL import Image
 
 import kgan
 from kgan import recipe as recipes
-from kgan import training
+from kgan import run_directory, training
 from kgan.errors import KganWarning
 from kgan.presets import sha256
 
@@ -196,6 +196,80 @@ def test_a_run_is_not_overwritten(folder, uninterrupted):
 def test_resume_refuses_another_recipe_and_names_what_changed(folder, uninterrupted):
     with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
         training.train(recipe(folder, seed=1), uninterrupted, resume=True)
+
+
+def test_override_goes_on_with_another_recipe(folder, uninterrupted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    longer = recipe(folder, images=176)
+    training.train(longer, run, resume=True, override=True)
+    assert recipes.read(run / "recipe.toml").images == 176
+    assert int(kgan.zoo.load(run / "preset").images_seen.numpy()) == 176
+
+
+def test_a_run_belongs_to_one_process(folder, uninterrupted):
+    before = weights(uninterrupted)
+    message = "another process is training"
+    with run_directory.locked(uninterrupted), pytest.raises(ValueError, match=message):
+        training.train(recipe(folder), uninterrupted, resume=True)
+    assert weights(uninterrupted) == before
+
+
+def test_a_removed_directory_stops_the_run(folder, tmp_path):
+    run = tmp_path / "run"
+
+    class Remove(training.RunLog):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            if epoch == 2:
+                shutil.rmtree(run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "RunLog", Remove)
+        with pytest.raises(ValueError, match="Expected to write .*(removed|No such file)"):
+            training.train(recipe(folder), run)
+    assert not run.exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB; skipped where mounting is not permitted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_its_last_checkpoint_is_whole(folder, small_disk):
+    run = small_disk / "run"
+
+    class Fill(training.RunLog):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            if epoch == 2:
+                with open(small_disk / "other", "wb", buffering=0) as file:
+                    while True:
+                        try:
+                            file.write(bytes(4096))
+                        except OSError:
+                            break
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "RunLog", Fill)
+        with pytest.raises(ValueError, match="Expected to write .*No space left.*is whole"):
+            training.train(recipe(folder, grid_images=10_000), run)
+    (small_disk / "other").unlink()
+    kept = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert [name for name in kept if name.endswith("json")] == [
+        "images-000000032.json",
+        "images-000000048.json",
+    ]
+    assert not [name for name in kept if name.startswith("partial")]
+    training.train(recipe(folder, grid_images=10_000), run, resume=True)
+    assert int(kgan.zoo.load(run / "preset").images_seen.numpy()) == 160
 
 
 def test_resume_refuses_a_directory_that_is_no_run(folder, tmp_path):

@@ -1,8 +1,10 @@
-"""Callbacks for `fit`: sample grids, and checkpoints with exact resume."""
+"""Callbacks for `fit`: sample grids, checkpoints with exact resume, and watches over training."""
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 from kgan.callbacks.checkpoint import Checkpoint
+from kgan.callbacks.collapse_warning import CollapseWarning
 from kgan.callbacks.periodic import Periodic
 from kgan.callbacks.sample_grid import SampleGrid
+from kgan.callbacks.terminate_on_divergence import TerminateOnDivergence
 
-__all__ = ["Checkpoint", "Periodic", "SampleGrid"]
+__all__ = ["Checkpoint", "CollapseWarning", "Periodic", "SampleGrid", "TerminateOnDivergence"]

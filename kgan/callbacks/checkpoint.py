@@ -1,5 +1,6 @@
 """Checkpoints from which training goes on as if it had never stopped."""
 
+import errno
 import json
 import os
 import warnings
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, reason
 from kgan.presets import sha256
 
 
@@ -37,13 +38,32 @@ class Checkpoint(keras.callbacks.Callback):
             raise ValueError(f"Expected keep >= 1. Received: {keep}")
         self.directory = Path(directory)
         self.keep = keep
+        self._made = False
 
     def on_epoch_end(self, epoch, logs=None):
         self.save(self.model, epoch + 1)
 
     def save(self, model: keras.Model, epoch: int) -> None:
-        """Saves a checkpoint now; `epoch` is what `restore` will return."""
+        """Saves a checkpoint now; `epoch` is what `restore` will return.
+
+        Raises:
+            ValueError: if it cannot be written; the ones before are as they were.
+        """
+        try:
+            self._save(model, epoch)
+        except OSError as error:
+            for torn in self.directory.glob("partial-*"):  # they may hold the space that is missing
+                torn.unlink(missing_ok=True)
+            raise KganError(
+                f"Expected to write a checkpoint to {self.directory}. Received: "
+                f"{reason(error)}. The last one is whole: make room, and go on from there"
+            ) from error
+
+    def _save(self, model, epoch):
+        if self._made and not self.directory.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "the directory has been removed")
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._made = True
         for torn in self.directory.glob("partial-*"):  # left by a process that was killed
             torn.unlink(missing_ok=True)
         images_seen = int(model.images_seen.numpy())

@@ -62,6 +62,7 @@ DEFAULT_IMAGES = 1_000_000
     "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/<name>]"
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
 def command(
     source: str,
     data: str | None,
@@ -82,6 +83,7 @@ def command(
     grid_images: int | None,
     out: Path | None,
     resume: bool,
+    override: bool,
 ) -> None:
     """Train WHAT: a name from `kgan list`, a recipe.toml, or a model: gan, dcgan, wgan-gp, cgan
     (conditional; labelled data) or stylegan-lite.
@@ -142,7 +144,7 @@ def command(
     from kgan import training
 
     try:
-        preset = training.train(recipe, out, resume, data_dir, epochs, cache=cache)
+        preset = training.train(recipe, out, resume, data_dir, epochs, override, cache)
     except training.Interrupted:
         again = shlex.join(arg for arg in sys.argv[1:] if arg != "--resume")
         click.echo(f"Saved. Go on with: kgan {again} --resume", err=True)

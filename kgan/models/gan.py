@@ -177,6 +177,7 @@ class GAN(SteppingModel):
         # The counters from which all randomness is drawn are weights, so that they are saved.
         self.images_seen = self.add_state("images_seen", "int64")
         self.images_tested = self.add_state("images_tested", "int64")
+        self.diverged = self.add_state("diverged", "int64", shape=(3,))
         self.built = True
 
     @property
@@ -224,7 +225,7 @@ class GAN(SteppingModel):
         if not self.share_fakes:
             fakes = self.forge(draws)
         self.update_generator(real, fakes, draws)
-        return self.end_step(draws)
+        return self.end_step(draws, fakes)
 
     def forge(self, draws: Draws) -> Examples:
         """Generated images, of uniformly drawn classes if the model is conditional."""

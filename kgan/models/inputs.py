@@ -56,11 +56,11 @@ def check_floats(images: np.ndarray) -> None:
     """Raises ValueError unless float images look as if scaled to [-1, 1]."""
     low, high = float(np.min(images)), float(np.max(images))
     if not (low >= -1.0 - 1e-3 and high <= 1.0 + 1e-3):
-        hint = (
-            "images / 127.5 - 1 converts"
-            if high > 2
-            else "clip them, or scale by the data set's own range"
-        )
+        hint = "clip them, or scale by the data set's own range"
+        if not np.isfinite([low, high]).all():
+            hint = "some are not finite"
+        elif high > 2:
+            hint = "images / 127.5 - 1 converts"
     elif low >= 0.0:
         hint = "for images in [0, 1], images * 2 - 1 converts; uint8 is taken as it is"
     else:

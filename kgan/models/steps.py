@@ -27,8 +27,8 @@ class Examples(NamedTuple):
 class SteppingModel(TwoPlayerModel):
     """Data, randomness, averages over replicas, lazy penalties and the moving average of a step.
 
-    A subclass sets what `TwoPlayerModel` asks for, and `seed`, `ema_half_life` and
-    `images_tested`.
+    A subclass sets what `TwoPlayerModel` asks for, and `seed`, `ema_half_life`, `images_tested`
+    and `diverged`.
     """
 
     def begin_step(self, data) -> tuple[Examples, Draws]:
@@ -38,11 +38,30 @@ class SteppingModel(TwoPlayerModel):
         self.seed_layers(draws)
         return real, draws
 
-    def end_step(self, draws: Draws) -> dict:
-        """Moves the average, counts the images, returns the logs."""
+    def end_step(self, draws: Draws, fakes: Examples) -> dict:
+        """Moves the average, counts the images, looks for divergence, returns the logs."""
         self.update_ema(draws.global_batch)
         self.images_seen.assign_add(tf.cast(draws.global_batch, tf.int64))
+        self.note_divergence(fakes)
         return self.logs()
+
+    def note_divergence(self, fakes: Examples) -> None:
+        """Records after how many images fakes, D and G were first not finite.
+
+        Only `diverged` is written, on the device; `kgan.callbacks.TerminateOnDivergence` reads it.
+        A gradient that is not finite shows in the weights of the same step.
+
+        Args:
+            fakes: images that G made before it was updated: if these are not finite, it is G that
+                has diverged, and D has it from them.
+        """
+        sums = [tf.cast(tf.reduce_sum(fakes.images), tf.float32)]
+        for loss, network in (("d_loss", self.discriminator), ("g_loss", self.generator)):
+            weights = [tf.cast(tf.reduce_sum(w), tf.float32) for w in network.trainable_variables]
+            sums.append(tf.add_n(weights) + tf.cast(self._means[loss].total, tf.float32))
+        bad = self.sum_replicas(tf.cast(~tf.math.is_finite(tf.stack(sums)), tf.float32)) > 0
+        first = bad & (self.diverged == 0)
+        self.diverged.assign(tf.where(first, self.images_seen, self.diverged))
 
     def unpack(self, data) -> Examples:
         """Images as floats in [-1, 1] (uint8 is scaled here, on the device), and labels."""

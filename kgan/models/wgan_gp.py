@@ -132,8 +132,9 @@ class WGANGP(GAN):
             rows, part = draws.part(step, self.critic_steps)  # this update's alone
             real = Examples(*[None if x is None else x[rows] for x in (batch.images, batch.labels)])
             self.update_discriminator(real, self.forge(part), part)
-        self.update_generator(real, self.forge(part), part)
-        return self._with_estimate(self.end_step(draws))
+        fakes = self.forge(part)
+        self.update_generator(real, fakes, part)
+        return self._with_estimate(self.end_step(draws, fakes))
 
     def test_step(self, data) -> dict:
         return self._with_estimate(super().test_step(data))

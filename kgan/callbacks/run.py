@@ -1,0 +1,142 @@
+"""What `kgan train` writes and prints while it runs."""
+
+import csv
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import keras
+
+from kgan.callbacks.periodic import Periodic
+from kgan.models import preset
+from kgan.recipe import Recipe
+
+
+class StopAt(keras.callbacks.Callback):
+    """Stops once a number of images have been seen, or a signal has been received."""
+
+    def __init__(self, images: int, batch_size: int, signals: list[int]):
+        super().__init__()
+        self.signals = signals
+        self.images = images
+        self.batch_size = batch_size
+
+    def on_train_begin(self, logs=None):
+        self._left = (self.images - int(self.model.images_seen.numpy())) // self.batch_size
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._left -= 1
+        if self._left <= 0 or self.signals:
+            self.model.stop_training = True
+
+
+class RunLog(keras.callbacks.Callback):
+    """A line in `log.csv` for every checkpoint: images seen, seconds of training, all logs."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_train_begin(self, logs=None):
+        # A killed run may have logged more than it saved: that part is done again.
+        seen = int(self.model.images_seen.numpy())
+        self._rows = [row for row in self._read() if int(row["images_seen"]) <= seen]
+        self._before = float(self._rows[-1]["seconds"]) if self._rows else 0.0
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {
+            "images_seen": int(self.model.images_seen.numpy()),
+            "seconds": f"{self.seconds():.1f}",
+            **{name: f"{float(value):.6g}" for name, value in (logs or {}).items()},
+        }
+        self._rows.append(row)
+        partial = self.path.with_name(f"partial-{self.path.name}")
+        with open(partial, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(partial, self.path)
+
+    def seconds(self) -> float:
+        """Time spent in training so far, over all sessions."""
+        if hasattr(self, "_start"):
+            return self._before + time.monotonic() - self._start
+        rows = self._read()
+        return float(rows[-1]["seconds"]) if rows else 0.0
+
+    def _read(self):
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="") as file:
+            return list(csv.DictReader(file))
+
+
+class Snapshots(Periodic):
+    """A preset beside every sample grid: the best pictures need not be the last."""
+
+    def __init__(self, directory: Path, recipe: Recipe, log: RunLog):
+        super().__init__(every_images=recipe.grid_images)
+        self.directory = directory
+        self.recipe = recipe
+        self.log = log
+
+    def act(self, images_seen: int) -> None:
+        path = self.directory / f"images-{images_seen:09d}"
+        preset.save_preset(self.model, path, self.recipe, self.log.seconds())
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """One line of images, losses, rate and time left; without a terminal, one a checkpoint."""
+
+    def __init__(self, images: int, batch_size: int):
+        super().__init__()
+        self.images = images
+        self.batch_size = batch_size
+        self._terminal = sys.stderr.isatty()
+
+    def on_train_begin(self, logs=None):
+        self._first = self._seen = int(self.model.images_seen.numpy())
+        self._start = self._shown = time.monotonic()
+        self._traced = False
+        if self._seen:
+            sys.stderr.write(f"Going on from {self._seen:,} images\n")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._seen += self.batch_size
+        if not self._traced:  # tracing is not training
+            self._traced = True
+            self._first, self._start = self._seen, time.monotonic()
+        elif self._terminal and time.monotonic() - self._shown > 0.5:
+            self._show(logs, "")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._show(logs, "" if self._terminal else "\n")
+
+    def on_train_end(self, logs=None):
+        if self._terminal:
+            sys.stderr.write("\n")
+
+    def _show(self, logs, end):
+        self._shown = time.monotonic()
+        elapsed = max(self._shown - self._start, 1e-9)
+        rate = (self._seen - self._first) / elapsed
+        left = (self.images - self._seen) / rate if rate else 0
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
+        line = (
+            f"{self._seen:,} of {self.images:,} images  {losses}  {rate:.0f} images/s  "
+            f"{_clock(left)} left"
+        )
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            line = f"\r{line[:width]:<{width}}"
+        sys.stderr.write(line + end)
+        sys.stderr.flush()
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from kgan.errors import KganError
 
-MOST_JSON = 1 << 20  # bytes
+MOST_JSON = 1 << 22  # bytes
 MOST_TOML = 1 << 18
 MOST_LEVELS = 40  # of nesting
 

@@ -155,6 +155,14 @@ def check_metadata(metadata: dict, where: str | os.PathLike) -> dict:
                 f"Damaged preset: expected {key} to be {expected}. Received: "
                 f"{plain.short(metadata.get(key))} in {where}"
             )
+    for name, file in metadata["files"].items():
+        most = _most_bytes(name)
+        if file["size"] > most:
+            hint = "; KGAN_MOST_WEIGHTS, in MB, allows more" if name == WEIGHTS else ""
+            raise KganError(
+                f"Expected at most {most:,} bytes of {name}. Received: {file['size']:,} in "
+                f"{where}{hint}"
+            )
     return metadata
 
 
@@ -196,10 +204,8 @@ def _are_files(value):
         and all(re.fullmatch(r"\w[\w.-]{0,99}", name, re.ASCII) for name in value)
         and METADATA not in value
         and all(
-            isinstance(file, dict)
-            and _is_hash(file.get("sha256"))
-            and _is_count(file.get("size"), 0, _most_bytes(name))
-            for name, file in value.items()
+            isinstance(file, dict) and _is_hash(file.get("sha256")) and _is_count(file.get("size"))
+            for file in value.values()
         )
     )
 
@@ -251,8 +257,7 @@ _FIELDS = {
         lambda v: v is None or (isinstance(v, list) and all(isinstance(m, dict) for m in v)),
     ),
     "files": (
-        f"plain file names, at most {MOST_FILES}, each with its sha256 and a size within bounds "
-        f"(of the weights {_MOST_WEIGHTS} MB, or what KGAN_MOST_WEIGHTS says)",
+        f"plain file names, at most {MOST_FILES}, each with its sha256 and size",
         _are_files,
     ),
 }

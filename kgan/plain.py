@@ -104,8 +104,9 @@ def check(values: Any, where: str) -> None:
 
 
 def short(value: Any) -> str:
-    """Like repr, but of no more than a line."""
-    return reprlib.repr(value)
+    """Like repr, but of no more than 200 characters."""
+    text = reprlib.repr(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _table(pairs):

@@ -92,7 +92,9 @@ _ARGUMENTS = {
     "image_shape": (
         "[height, width, channels]",
         lambda v: (
-            isinstance(v, list) and len(v) == 3 and all(type(n) is int and 0 < n <= 4096 for n in v)
+            isinstance(v, (list, tuple))
+            and len(v) == 3
+            and all(type(n) is int and 0 < n <= 4096 for n in v)
         ),
     ),
     "latent_dim": _or_null(_is_int(1, 1 << 14)),

@@ -140,5 +140,8 @@ def _rewrite(directory, change):
     change(config)
     path.write_text(json.dumps(config))
     metadata = json.loads((directory / presets.METADATA).read_text())
-    metadata["files"][presets.CONFIG] = {"sha256": presets.sha256(path), "size": path.stat().st_size}
+    metadata["files"][presets.CONFIG] = {
+        "sha256": presets.sha256(path),
+        "size": path.stat().st_size,
+    }
     (directory / presets.METADATA).write_text(json.dumps(metadata))

@@ -144,11 +144,7 @@ def check_metadata(metadata: dict, where: str | os.PathLike) -> dict:
         KganError: if it is of another format, names too large a file, or anything in it that is
             printed, computed with or taken for a file is not what it should be.
     """
-    if metadata.get("format") != FORMAT:
-        raise KganError(
-            f"Expected a preset of format {FORMAT}. Received: format "
-            f"{plain.short(metadata.get('format'))} in {where}; a newer kgan may read it"
-        )
+    _check_format(metadata, where)
     _check_fields(metadata, where)
     for name, file in metadata["files"].items():
         most = _most_bytes(name)
@@ -159,6 +155,14 @@ def check_metadata(metadata: dict, where: str | os.PathLike) -> dict:
                 f"{where}{hint}"
             )
     return metadata
+
+
+def _check_format(values, where):
+    if values.get("format") != FORMAT:
+        raise KganError(
+            f"Expected a preset of format {FORMAT}. Received: format "
+            f"{plain.short(values.get('format'))} in {where}; a newer kgan may read it"
+        )
 
 
 def _check_fields(metadata, where):
@@ -315,8 +319,10 @@ def _read_json(path: Path, pin: str | None = None) -> dict:
 
 
 def read_config(directory: Path) -> dict:
-    """The checked `config.json` of a preset."""
-    return _read_json(directory / CONFIG)
+    """The `config.json` of a preset."""
+    config = _read_json(directory / CONFIG)
+    _check_format(config, directory / CONFIG)
+    return config
 
 
 def read_recipe(directory: Path) -> recipes.Recipe:

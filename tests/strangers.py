@@ -315,9 +315,7 @@ def _filtered(parent, name, values, rng):
 
 
 def _other_shape(parent, name, values, rng):
-    parent[name] = rng.choice(
-        (values.ravel()[:-1], values[None], np.append(values.ravel(), 0), values.ravel())
-    )
+    parent[name] = rng.choice((values.ravel()[:-1], values[None], np.append(values.ravel(), 0)))
 
 
 def _other_dtype(parent, name, values, rng):

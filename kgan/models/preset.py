@@ -100,6 +100,7 @@ def load_preset(source: str | os.PathLike):
     directory, metadata = presets.read(source)
     where, weights = directory / presets.CONFIG, directory / presets.WEIGHTS
     kind, arguments = _described(presets.read_config(directory), where)
+    _check_same(metadata, {"model": kind.__name__}, directory)
     recipe = presets.read_recipe(directory)
     stored = hdf5.layout(weights)
     count = sum(math.prod(dataset.shape) for dataset in stored.values())

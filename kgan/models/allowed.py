@@ -236,12 +236,16 @@ def _check_layer(layer, where, level):
         for key, value in _table(layer.get("config"), where).items():
             if key == "layer":  # of a wrapper
                 calls += _check_layer(value, where, level + 1)
+            elif key == "dtype" and kind == "InputLayer":
+                _check_dtype(value, _DTYPES, where)
             else:
                 _check_value(key, value, where, level)
     for key, value in layer.items():
         if key == "build_config":
             _check_shapes(value, where)
-        elif key in ("name", "shared_object_id"):
+        elif key == "name":
+            _check_name(value, where)
+        elif key == "shared_object_id":
             _check_plain(key, value, where)
         elif key not in ("module", "class_name", "registered_name", "config", "inbound_nodes"):
             _refuse("a layer's description", key, where)
@@ -260,10 +264,9 @@ def _check_value(key, value, where, level):
     """Checks a value of a layer's configuration."""
     kind = key.rpartition("_")[2]
     if key == "name":
-        if not isinstance(value, str):
-            _refuse("names", value, where)
+        _check_name(value, where)
     elif key == "dtype":
-        _check_dtype(value, where)
+        _check_dtype(value, _POLICIES, where)
     elif kind == "activation" and isinstance(value, dict):
         if value.get("class_name") == "function" and value.get("config") == _OWN_ACTIVATION:
             return
@@ -290,7 +293,13 @@ def _check_value(key, value, where, level):
         _check_plain(key, value, where)
 
 
-def _check_dtype(value, where):
+def _check_name(value, where):
+    """Checks a name that is to be one of a scope in TensorFlow."""
+    if not isinstance(value, str) or not re.fullmatch(r"[\w.>-]{1,200}", value, re.ASCII):
+        _refuse("names of letters, digits, '_', '.', '-' and '>'", value, where)
+
+
+def _check_dtype(value, known, where):
     name = value
     if isinstance(value, dict):
         policy = {"module": "keras", "class_name": "DTypePolicy", "registered_name": None}
@@ -298,7 +307,7 @@ def _check_dtype(value, where):
         name = config.get("name")
         if value != {**policy, "config": {"name": name}}:
             _refuse("a dtype or its policy", value.get("class_name"), where)
-    if not isinstance(name, str) or name not in _DTYPES:
+    if not isinstance(name, str) or name not in known:
         _refuse("a dtype or its policy", name, where)
 
 
@@ -308,7 +317,7 @@ def _check_plain(key, value, where):
         for item in value:
             _check_plain(key, item, where)
     elif isinstance(value, str):
-        if key != "name" and not re.fullmatch(r"\w{0,40}", value, re.ASCII):
+        if not re.fullmatch(r"\w{0,40}", value, re.ASCII):
             _refuse(f"{key[:40]} in a word", value, where)
     elif isinstance(value, dict):
         _refuse(f"{key[:40]} without objects", value.get("class_name", value), where)
@@ -358,7 +367,7 @@ def _check_argument(value, where):
         if value.get("class_name") != "__keras_tensor__":
             _refuse("calls on tensors", value.get("class_name"), where)
         _check_shapes(tensor.get("shape"), where)
-        _check_dtype(tensor.get("dtype"), where)
+        _check_dtype(tensor.get("dtype"), _DTYPES, where)
         _check_references(tensor.get("keras_history"), where)
     elif isinstance(value, str):
         _refuse("calls on tensors", value, where)

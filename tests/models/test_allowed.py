@@ -136,7 +136,8 @@ def test_odd_descriptions_of_a_layer_are_refused(changes):
         ("use_bias", "a b; c"),
         ("quantization_config", {"class_name": "Int8QuantizationConfig"}),
         ("layer", {**OWN, "name": "y"}),
-        ("name", OWN),
+        *(("name", value) for value in (OWN, "", "a b", "a/b", "é", "x" * 1000)),
+        ("dtype", "int32"),
     ],
     ids=str,
 )

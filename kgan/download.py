@@ -1,24 +1,26 @@
 """Presets from the web, each file checked against its hash before it is kept."""
 
 import hashlib
-import json
+import http.client
 import os
 import shutil
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from kgan import plain
 from kgan.errors import KganError
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_MOST_JSON = 4 << 20  # bytes of a metadata or registry file
-_MOST_FILE = 1 << 30  # bytes of any other file
 _TIMEOUT = 30  # seconds without an answer
+_LEAST_RATE = 1 << 13  # bytes a second, below which a server only keeps us waiting
 
 
 def is_url(source: str) -> bool:
@@ -44,10 +46,21 @@ def split_url(source: str) -> tuple[str, str | None]:
         )
     if url.startswith("hf://"):
         url = f"https://huggingface.co/{url.removeprefix('hf://').strip('/')}/resolve/main"
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+    if not _is_allowed(url):
         raise KganError(f"Expected https:// or hf://owner/repo. Received: {source}")
     return url.rstrip("/"), pin
+
+
+def _is_allowed(url, local=True):
+    """Whether a URL is https, or (`local`) plain http to this machine."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        mine = parts.hostname in _LOOPBACK
+    except ValueError:
+        return False
+    return (parts.scheme == "https" and not mine) or (
+        local and mine and parts.scheme in ("http", "https")
+    )
 
 
 def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
@@ -56,22 +69,25 @@ def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
     Raises:
         KganError: if it cannot be had, is too large, has another hash or is no JSON table.
     """
-    content = b"".join(_chunks(url, _MOST_JSON))
+    content = b"".join(_chunks(url, plain.MOST_JSON))
     _check_hash(url, hashlib.sha256(content).hexdigest(), pin)
     try:
-        values = json.loads(content)
-    except ValueError as error:
-        raise KganError(f"Damaged preset: {url} is no JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise KganError(f"Damaged preset: expected a table in {url}")
-    return values, content
+        return plain.parse_json(content, url), content
+    except KganError as error:
+        raise KganError(f"Damaged preset: {error}") from None
 
 
-def fetch_preset(url: str, pin: str | None, metadata_name: str) -> Path:
+def fetch_preset(url: str, pin: str | None, metadata_name: str, check: Callable) -> Path:
     """Downloads a preset into the cache, unless it is there.
 
     The cache is `KGAN_CACHE`, or `kgan` in `XDG_CACHE_HOME` or `~/.cache`; an entry is named by
     the hash of its metadata, which holds the hashes of all other files.
+
+    Args:
+        url, pin: from `split_url`.
+        metadata_name: of the file that names all others.
+        check: of the metadata and its address; raises unless all names are plain and all sizes
+            bounded.
 
     Raises:
         KganError: if a file cannot be had or has another hash; nothing is left behind.
@@ -80,17 +96,12 @@ def fetch_preset(url: str, pin: str | None, metadata_name: str) -> Path:
     entry = cache_directory() / hashlib.sha256(content).hexdigest()
     if entry.is_dir():
         return entry
-    files = metadata.get("files")
-    if not isinstance(files, dict) or not all(
-        name == os.path.basename(name) and name not in ("", ".", "..", metadata_name)
-        for name in files
-    ):
-        raise KganError(f"Damaged preset: expected plain file names in {url}/{metadata_name}")
+    files = check(metadata, f"{url}/{metadata_name}")["files"]
     entry.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=entry.parent))
     try:
         with click.progressbar(
-            length=sum(int(file["size"]) for file in files.values()),
+            length=sum(file["size"] for file in files.values()),
             label=f"Downloading {metadata.get('name')}",
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
@@ -99,7 +110,7 @@ def fetch_preset(url: str, pin: str | None, metadata_name: str) -> Path:
                 address = f"{url}/{urllib.parse.quote(name)}"
                 digest = hashlib.sha256()
                 with open(partial / name, "wb") as file:
-                    for chunk in _chunks(address, min(int(expected["size"]), _MOST_FILE)):
+                    for chunk in _chunks(address, expected["size"]):
                         digest.update(chunk)
                         file.write(chunk)
                         bar.update(len(chunk))
@@ -123,18 +134,38 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kgan"
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a redirection to where we would have gone ourselves, but never in from outside."""
+
+    def redirect_request(self, request, file, code, message, headers, url):
+        local = urllib.parse.urlsplit(request.full_url).hostname in _LOOPBACK
+        if not _is_allowed(url, local):
+            raise urllib.error.URLError(f"Expected to be sent to https://. Received: {url[:200]!r}")
+        return super().redirect_request(request, file, code, message, headers, url)
+
+
 def _chunks(url, most):
     """The bytes at an address, piece by piece, no more than `most` of them."""
+    deadline = time.monotonic() + 2 * _TIMEOUT + most / _LEAST_RATE
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
+        opener = urllib.request.build_opener(_Redirects)
+        with opener.open(url, timeout=_TIMEOUT) as response:
             left = most
-            while chunk := response.read(1 << 16):
+            announced = response.headers.get("Content-Length", "")
+            if announced.isdecimal() and int(announced) > most:
+                raise KganError(f"Damaged preset: {url} is larger than {most} bytes")
+            while chunk := response.read1(1 << 16):
                 left -= len(chunk)
                 if left < 0:
                     raise KganError(f"Damaged preset: {url} is larger than {most} bytes")
+                if time.monotonic() > deadline:
+                    raise KganError(f"Cannot get {url}: too slow")
                 yield chunk
-    except (OSError, urllib.error.URLError) as error:
-        raise KganError(f"Cannot get {url}: {getattr(error, 'reason', error)}") from None
+    except KganError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split())
+        raise KganError(f"Cannot get {url}: {reason or type(error).__name__}") from None
 
 
 def _check_hash(what, received, expected):

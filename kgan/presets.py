@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import kgan
-from kgan import download
+from kgan import download, plain
 from kgan import recipe as recipes
 from kgan.errors import KganError
 
@@ -21,6 +21,12 @@ CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
 REQUIRED = (CONFIG, WEIGHTS, RECIPE, CARD, SAMPLES)
 REGISTRY = "registry.json"
+
+MOST_FILES = 32
+_MOST_BYTES = {CONFIG: plain.MOST_JSON, RECIPE: plain.MOST_TOML, CARD: 1 << 20, LICENCE: 1 << 20}
+_MOST_OTHER = 1 << 25
+# With optimizers that keep all they can, a model takes 8 times the size of its weights: 0.8 GB.
+_MOST_WEIGHTS = 96  # MB
 
 
 def sha256(path: Path) -> str:
@@ -58,13 +64,16 @@ def _entries() -> dict[str, tuple[str, str | None]]:
         if download.is_url(registry):
             url, pin = download.split_url(registry)
             pins, _ = download.fetch_json(f"{url}/{REGISTRY}", pin)
+            _check_pins(pins, f"{url}/{REGISTRY}")
             entries.update({name: (f"{url}/{name}", pin) for name, pin in pins.items()})
             continue
         registry = Path(registry)
         pins = _read_json(registry / REGISTRY) if (registry / REGISTRY).is_file() else {}
+        _check_pins(pins, registry / REGISTRY)
         for metadata in sorted(registry.glob(f"*/{METADATA}")):
             name = metadata.parent.name
-            entries[name] = (str(metadata.parent), pins.get(name))
+            if name.isprintable():
+                entries[name] = (str(metadata.parent), pins.get(name))
     return entries
 
 
@@ -109,40 +118,184 @@ def read(source: str | os.PathLike) -> tuple[Path, dict]:
     """
     place, pin = resolve(source)
     if download.is_url(place):
-        directory, pin = download.fetch_preset(place, pin, METADATA), None
+        directory = download.fetch_preset(place, pin, METADATA, check_metadata)
+        pin = directory.name
     else:
         directory = Path(place)
     metadata = _read_metadata(directory / METADATA, pin)
-    files = metadata.get("files", {})
+    files = metadata["files"]
     for name in (*REQUIRED, *(set(files) - set(REQUIRED))):
-        _check_file(directory / name, files.get(name))
+        try:
+            _check_file(directory / name, files.get(name))
+        except OSError as error:
+            raise KganError(f"Incomplete preset: {error}") from None
     return directory, metadata
 
 
 def _read_metadata(path, pin):
-    if pin is not None and sha256(path) != pin:
-        raise KganError(
-            f"Damaged preset: {path} has SHA-256 {sha256(path)[:12]}…, the registry expects "
-            f"{pin[:12]}…. Install kgan again, or remove the changed entry"
-        )
-    return _check_format(_read_json(path), path)
+    _check_inside(path)
+    return check_metadata(_read_json(path, pin), path)
 
 
-def _check_format(metadata, where):
-    if metadata.get("format") != FORMAT:
+def check_metadata(metadata: dict, where: str | os.PathLike) -> dict:
+    """Returns the metadata of a preset if it is what `write_metadata` writes, of files to be read.
+
+    Raises:
+        KganError: if it is of another format, names too large a file, or anything in it that is
+            printed, computed with or taken for a file is not what it should be.
+    """
+    _check_format(metadata, where)
+    _check_fields(metadata, where)
+    for name, file in metadata["files"].items():
+        most = _most_bytes(name)
+        if file["size"] > most:
+            hint = "; KGAN_MOST_WEIGHTS, in MB, allows more" if name == WEIGHTS else ""
+            raise KganError(
+                f"Expected at most {most:,} bytes of {name}. Received: {file['size']:,} in "
+                f"{where}{hint}"
+            )
+    return metadata
+
+
+def _check_format(values, where):
+    if values.get("format") != FORMAT:
         raise KganError(
             f"Expected a preset of format {FORMAT}. Received: format "
-            f"{metadata.get('format')!r} in {where}; a newer kgan may read it"
+            f"{plain.short(values.get('format'))} in {where}; a newer kgan may read it"
         )
-    missing = {"name", "model", "image_shape", "parameters", "training", "files"} - set(metadata)
-    if missing:
-        raise KganError(f"Damaged preset: {where} has no {', '.join(sorted(missing))}")
-    return metadata
+
+
+def _check_fields(metadata, where):
+    for key, (expected, fits) in _FIELDS.items():
+        if not fits(metadata.get(key)):
+            raise KganError(
+                f"Damaged preset: expected {key} to be {expected}. Received: "
+                f"{plain.short(metadata.get(key))} in {where}"
+            )
+
+
+def _is_line(value):
+    return isinstance(value, str) and 0 < len(value) <= 1000 and not re.search(r"[\t\n]", value)
+
+
+def _is_lines(value):
+    return value is None or (isinstance(value, list) and all(map(_is_line, value)))
+
+
+def _is_count(value, low=0, high=2**53):
+    return type(value) is int and low <= value <= high
+
+
+def _is_shape(value):
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(_is_count(n, 1, 4096) for n in value)
+        and value[2] in (1, 3)
+    )
+
+
+def _is_training(value):
+    return (
+        isinstance(value, dict)
+        and _is_count(value.get("images_seen"))
+        and isinstance(value.get("seconds"), int | float | None)
+        and _is_line(value.get("hardware"))
+    )
+
+
+def _are_files(value):
+    # Two that differ in case would be one on some systems.
+    return (
+        isinstance(value, dict)
+        and len({name.lower() for name in value}) == len(value) <= MOST_FILES
+        and all(re.fullmatch(r"\w[\w.-]{0,99}", name, re.ASCII) for name in value)
+        and METADATA not in value
+        and all(
+            isinstance(file, dict) and _is_hash(file.get("sha256")) and _is_count(file.get("size"))
+            for file in value.values()
+        )
+    )
+
+
+def _is_hash(value):
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _most_bytes(name):
+    if name != WEIGHTS:
+        return _MOST_BYTES.get(name, _MOST_OTHER)
+    text = os.environ.get("KGAN_MOST_WEIGHTS", str(_MOST_WEIGHTS))
+    if not re.fullmatch("[0-9]{1,6}", text):
+        raise KganError(f"Expected KGAN_MOST_WEIGHTS to be a number of MB. Received: {text!r}")
+    return int(text) << 20
+
+
+_LINE, _LINE_OR_NULL = "one line of text", "one line of text, or null"
+_FIELDS = {
+    "name": (_LINE, _is_line),
+    "model": (_LINE, _is_line),
+    "dataset": (_LINE_OR_NULL, lambda v: v is None or _is_line(v)),
+    "licence": (_LINE_OR_NULL, lambda v: v is None or _is_line(v)),
+    "image_shape": ("[height, width, 1 or 3], of at most 4096 pixels a side", _is_shape),
+    "num_classes": (
+        "an int from 1 to 100,000, or null",
+        lambda v: v is None or _is_count(v, 1, 100_000),
+    ),
+    "class_names": ("a list of lines of text, or null", _is_lines),
+    "parameters": (
+        "counts of generator and discriminator",
+        lambda v: (
+            isinstance(v, dict)
+            and v.keys() == {"generator", "discriminator"}
+            and all(map(_is_count, v.values()))
+        ),
+    ),
+    "versions": (
+        "a table of kgan, keras and tensorflow",
+        lambda v: (
+            isinstance(v, dict)
+            and {"kgan", "keras", "tensorflow"} <= v.keys()
+            and all(_is_line(line) for pair in v.items() for line in pair)
+        ),
+    ),
+    "training": ("a table with images_seen, seconds and hardware", _is_training),
+    "metrics": (
+        "a list of tables, or null",
+        lambda v: v is None or (isinstance(v, list) and all(isinstance(m, dict) for m in v)),
+    ),
+    "files": (
+        f"plain file names, at most {MOST_FILES}, each with its sha256 and size",
+        _are_files,
+    ),
+}
+
+
+def _check_pins(pins, where):
+    for name, pin in pins.items():
+        if not (_is_line(name) and os.path.basename(name) == name and _is_hash(pin)):
+            raise KganError(
+                f"Damaged registry: expected names and SHA-256. Received: {plain.short(name)}: "
+                f"{plain.short(pin)} in {where}"
+            )
+
+
+def _check_inside(path):
+    """Raises KganError for a link to a place outside the preset's directory."""
+    if path.resolve().parent != path.parent.resolve():
+        raise KganError(f"Damaged preset: expected a file. Received: {path}, a link elsewhere")
 
 
 def _check_file(path, expected):
     if expected is None or not path.is_file():
         raise KganError(f"Incomplete preset: {path} is missing")
+    _check_inside(path)
+    size = path.stat().st_size
+    if size != expected["size"]:
+        raise KganError(
+            f"Damaged preset: {path} has {size:,} bytes, expected {expected['size']:,}. Get the "
+            "preset again"
+        )
     received = sha256(path)
     if received != expected["sha256"]:
         raise KganError(
@@ -151,19 +304,25 @@ def _check_file(path, expected):
         )
 
 
-def _read_json(path: Path) -> dict:
+def _read_json(path: Path, pin: str | None = None) -> dict:
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise KganError(f"Damaged preset: {path} cannot be read: {error}") from None
-    if not isinstance(values, dict):
-        raise KganError(f"Damaged preset: expected a table in {path}. Received: {values!r}")
-    return values
+        content = plain.read_bytes(path, plain.MOST_JSON)
+        received = hashlib.sha256(content).hexdigest()
+        if pin not in (None, received):
+            raise KganError(
+                f"{path} has SHA-256 {received[:12]}…, the registry expects {pin[:12]}…. Install "
+                "kgan again, or remove the changed entry"
+            )
+        return plain.parse_json(content, str(path))
+    except KganError as error:
+        raise KganError(f"Damaged preset: {error}") from None
 
 
 def read_config(directory: Path) -> dict:
-    """The checked `config.json` of a preset."""
-    return _read_json(directory / CONFIG)
+    """The `config.json` of a preset."""
+    config = _read_json(directory / CONFIG)
+    _check_format(config, directory / CONFIG)
+    return config
 
 
 def read_recipe(directory: Path) -> recipes.Recipe:
@@ -176,7 +335,7 @@ def info(source: str | os.PathLike) -> dict:
     place, pin = resolve(source)
     if download.is_url(place):
         path, address = None, f"{place}/{METADATA}"
-        metadata = _check_format(download.fetch_json(address, pin)[0], address)
+        metadata = check_metadata(download.fetch_json(address, pin)[0], address)
     else:
         path = place
         metadata = _read_metadata(Path(place) / METADATA, pin)
@@ -240,6 +399,8 @@ def write_metadata(directory: Path, metadata: dict) -> None:
             path.name: {"sha256": sha256(path), "size": path.stat().st_size} for path in files
         },
     }
+    _check_fields(metadata, directory)
+    plain.check(metadata, str(directory))
     (directory / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
 
 

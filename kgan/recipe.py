@@ -1,11 +1,11 @@
 """Recipes: all that is needed to train a model again, in one TOML file."""
 
 import json
-import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from kgan import plain
 from kgan.errors import KganError
 
 FORMAT = 1
@@ -83,7 +83,8 @@ class Recipe:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise KganError(
-                    f"Expected {name} in a recipe to be an int >= {low}. Received: {value!r}"
+                    f"Expected {name} in a recipe to be an int >= {low}. Received: "
+                    f"{plain.short(value)}"
                 )
         for table, kinds in (
             (self, dict.fromkeys(("name", "model", "note"), str)),
@@ -95,8 +96,13 @@ class Recipe:
                 if not isinstance(getattr(table, name), kind):
                     raise KganError(
                         f"Expected {name} in a recipe to be a {kind.__name__}. Received: "
-                        f"{getattr(table, name)!r}"
+                        f"{plain.short(getattr(table, name))}"
                     )
+        if not all(isinstance(name, str) for name in self.data.class_names):
+            raise KganError(
+                "Expected class_names in a recipe to be a list of text. Received: "
+                f"{plain.short(self.data.class_names)}"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values."""
@@ -117,14 +123,16 @@ def from_dict(values: dict[str, Any], where: str) -> Recipe:
     received = values.pop("format", None)
     if received != FORMAT:
         raise KganError(
-            f"Expected a recipe with format = {FORMAT}. Received: format {received!r} in {where}; "
-            "a newer kgan may read it"
+            f"Expected a recipe with format = {FORMAT}. Received: format "
+            f"{plain.short(received)} in {where}; a newer kgan may read it"
         )
     for kind, table in ((Recipe, values), (Data, values.get("data", {}))):
         known = {f.name for f in fields(kind)}
         if not isinstance(table, dict) or set(table) - known:
+            received = sorted(set(table) - known) if isinstance(table, dict) else table
             raise KganError(
-                f"Expected a recipe with the keys {sorted(known)}. Received: {table!r} in {where}"
+                f"Expected a recipe with the keys {sorted(known)}. Received: "
+                f"{plain.short(received)} in {where}"
             )
     try:
         return Recipe(**{**values, "data": Data(**values.get("data", {}))})
@@ -139,17 +147,15 @@ def read(path: Path) -> Recipe:
         KganError: if it cannot be read, is no TOML, or has unknown or missing keys.
     """
     try:
-        return from_toml(Path(path).read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise KganError(f"Expected a recipe in TOML. Received: {path}: {error}") from None
+        content = plain.read_bytes(Path(path), plain.MOST_TOML)
+    except KganError as error:
+        raise KganError(f"Expected a recipe in TOML. {error}") from None
+    return from_dict(plain.parse_toml(content, str(path)), str(path))
 
 
 def from_toml(text: str, where: str = "a string") -> Recipe:
     """A recipe from TOML; `where` names the source in errors."""
-    try:
-        return from_dict(tomllib.loads(text), where)
-    except tomllib.TOMLDecodeError as error:
-        raise KganError(f"Expected a recipe in TOML. Received: {where}: {error}") from None
+    return from_dict(plain.parse_toml(text.encode(), where), where)
 
 
 def to_toml(table: dict[str, Any], prefix: str = "") -> str:

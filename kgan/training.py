@@ -17,6 +17,7 @@ from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
 from kgan.models import GAN, optimizers, preset
+from kgan.models.allowed import check_arguments
 from kgan.recipe import Recipe
 
 
@@ -34,6 +35,7 @@ def build(recipe: Recipe) -> GAN:
     arguments = dict(recipe.arguments)
     if arguments.get("ema_half_life") is False:  # TOML has no null
         arguments["ema_half_life"] = None
+    check_arguments(arguments, kind, "the recipe")
     try:
         model = kind(**arguments, seed=recipe.seed)
     except TypeError as error:

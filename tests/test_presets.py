@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import strangers
 
 from kgan import presets
 from kgan.errors import KganError
@@ -157,6 +158,128 @@ class TestRead:
         (preset / "metadata.json").write_text(json.dumps(metadata))
         with pytest.raises(KganError, match="metadata.json"):
             presets.info(preset)
+
+
+class TestStrangers:
+    """What a stranger may have put into a preset, with the right hashes."""
+
+    @pytest.mark.parametrize(
+        "key, value",
+        [
+            *(("name", v) for v in (None, "", 7, "two\nlines", "\x1b[31m", "\ud800", "x" * 5000)),
+            *(("model", v) for v in (None, ["GAN"], "\u202eNAG")),
+            *(("licence", v) for v in ("free\n\nName: other", {"a": 1}, True)),
+            ("dataset", "\x07"),
+            *(("image_shape", v) for v in ("64", [64, 64], [64, 64, 2], [0, 1, 3], [1e9, 1, 1])),
+            *(("image_shape", v) for v in ([2**40, 1, 1], [True, 1, 1], {}, None)),
+            *(("num_classes", v) for v in (0, -1, 2**40, "10", 1.5, True)),
+            *(("class_names", v) for v in ("abc", [1], [["a"]], ["a\nb"], {})),
+            *(("parameters", v) for v in ([], {"generator": 1}, 3)),
+            ("parameters", {"generator": "1", "discriminator": 2}),
+            ("parameters", {"generator": -1, "discriminator": 2**70}),
+            *(("versions", v) for v in (None, [], {"kgan": "1"})),
+            ("versions", {"kgan": "1", "keras": "3", "tensorflow": [2]}),
+            *(("training", v) for v in (None, {}, {"images_seen": "many"})),
+            ("training", {"images_seen": 1, "seconds": "1", "hardware": "x"}),
+            ("training", {"images_seen": 1, "seconds": None, "hardware": "x\ny"}),
+            *(("metrics", v) for v in ("x", [1], {"a": 1})),
+            *(("files", v) for v in ([], "x", {"config.json": 1}, {"config.json": {}})),
+            ("format", True + 1),
+            ("format", float("nan")),
+        ],
+        ids=lambda value: repr(value)[:30],
+    )
+    def test_odd_metadata_are_refused_in_a_line(self, preset, key, value):
+        _change_metadata(preset, **{key: value})
+        for read in (presets.read, presets.info):
+            with pytest.raises(KganError, match="metadata.json") as caught:
+                read(preset)
+            message = str(caught.value)
+            assert message.isprintable() and len(message) < 1000
+
+    @pytest.mark.parametrize(
+        "name",
+        ["/etc/passwd", "../x", "a/b", "a\\b", "..", ".", "", ".x", "CONFIG.JSON", "metadata.json"],
+    )
+    def test_odd_names_of_files_are_refused(self, preset, name):
+        files = json.loads((preset / "metadata.json").read_text())["files"]
+        _change_metadata(preset, files={**files, name: files["config.json"]})
+        with pytest.raises(KganError, match="expected files to be plain file names"):
+            presets.read(preset)
+
+    @pytest.mark.parametrize("changes", [{"size": -1}, {"size": "1"}, {"sha256": "0"}])
+    def test_odd_sizes_and_hashes_are_refused(self, preset, changes):
+        files = json.loads((preset / "metadata.json").read_text())["files"]
+        files["config.json"].update(changes)
+        _change_metadata(preset, files=files)
+        with pytest.raises(KganError, match="expected files to be plain file names"):
+            presets.read(preset)
+
+    def test_many_files_are_refused(self, preset):
+        files = {f"x{i}": {"size": 0, "sha256": "0" * 64} for i in range(presets.MOST_FILES + 1)}
+        _change_metadata(preset, files=files)
+        with pytest.raises(KganError, match=f"at most {presets.MOST_FILES}"):
+            presets.read(preset)
+
+    @pytest.mark.parametrize("name", ["config.json", "recipe.toml", "samples.png"])
+    def test_large_file_is_refused_before_it_is_read(self, preset, name):
+        os.truncate(preset / name, 1 << 26)
+        strangers.rehash(preset)
+        with pytest.raises(KganError, match=f"Expected at most .* bytes of {name}. Received: 67,1"):
+            presets.read(preset)
+
+    def test_large_weights_are_refused_unless_asked_for(self, preset, monkeypatch):
+        os.truncate(preset / presets.WEIGHTS, 97 << 20)
+        strangers.rehash(preset)
+        with pytest.raises(KganError, match="at most 100,663,296 .*KGAN_MOST_WEIGHTS, in MB"):
+            presets.read(preset)
+        monkeypatch.setenv("KGAN_MOST_WEIGHTS", "97")
+        assert presets.read(preset)
+
+    @pytest.mark.parametrize("value", ["", "-1", "many", "1e9"])
+    def test_odd_limit_is_refused(self, preset, monkeypatch, value):
+        monkeypatch.setenv("KGAN_MOST_WEIGHTS", value)
+        with pytest.raises(KganError, match="KGAN_MOST_WEIGHTS to be a number of MB"):
+            presets.read(preset)
+
+    def test_other_size_is_damage(self, preset):
+        with open(preset / presets.CARD, "a") as file:
+            file.write("!")
+        with pytest.raises(KganError, match="Damaged preset: .*README.md has .* bytes, expected"):
+            presets.read(preset)
+
+    @pytest.mark.parametrize("name", [*FILES, "metadata.json"])
+    def test_link_out_of_the_directory_is_refused(self, preset, name):
+        (preset / name).rename(preset.parent / "elsewhere")
+        (preset / name).symlink_to(preset.parent / "elsewhere")
+        with pytest.raises(KganError, match=f"Received: .*{name}, a link elsewhere"):
+            presets.read(preset)
+
+    @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
+    def test_what_is_no_file_is_missing(self, preset, name, make):
+        (preset / name).unlink()
+        make(preset / name)
+        with pytest.raises(KganError, match=f"Incomplete preset: .*{name} is missing"):
+            presets.read(preset)
+
+    def test_metadata_that_are_no_file_are_no_preset(self, preset):
+        (preset / "metadata.json").unlink()
+        os.mkfifo(preset / "metadata.json")
+        with pytest.raises(KganError, match="which has no metadata.json"):
+            presets.read(preset)
+
+    @pytest.mark.parametrize(
+        "pins", [{"a/b": "0" * 64}, {"a": "0"}, {"a": 7}, {"\x1b": "0" * 64}, {"..\n": None}, []]
+    )
+    def test_odd_registry_is_refused(self, zoo, pins):
+        (zoo / "registry.json").write_text(json.dumps(pins))
+        with pytest.raises(KganError, match="Damaged.*registry.json"):
+            presets.names()
+
+    def test_only_what_can_be_loaded_is_written(self, tmp_path):
+        with pytest.raises(KganError, match="expected licence to be one line"):
+            _make_preset(tmp_path / "x", metadata={**METADATA, "licence": "two\nlines"})
 
 
 class TestInfo:

@@ -117,6 +117,12 @@ def test_bad_number_is_refused(key, value):
         MINIMAL + "[data]\nsource = 3\n",
         MINIMAL + "[data]\nflip = 'yes'\n",
         "format = 1\nname = 3\nmodel = 'DCGAN'\n",
+        MINIMAL + "[data]\nclass_names = [1]\n",
+        MINIMAL + "images = 99999999999999999999\n",
+        MINIMAL + "note = '\x1b[31m'\n",
+        MINIMAL + "note = 1979-05-27\n",
+        MINIMAL + "[arguments]\nwidth = nan\n",
+        MINIMAL + f"[arguments]\nwidth = {'[' * 100}{']' * 100}\n",
     ],
 )
 def test_value_of_the_wrong_type_is_refused(text):
@@ -127,6 +133,12 @@ def test_value_of_the_wrong_type_is_refused(text):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(KganError, match=r"a recipe in TOML.*none\.toml.*No such file"):
         recipes.read(tmp_path / "none.toml")
+
+
+def test_large_file_is_not_read(tmp_path):
+    (tmp_path / "x.toml").write_text("#" * (1 << 19))
+    with pytest.raises(KganError, match=r"at most 262,144 bytes. Received: .*x\.toml"):
+        recipes.read(tmp_path / "x.toml")
 
 
 def test_file_that_is_no_text_is_named(tmp_path):

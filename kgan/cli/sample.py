@@ -72,7 +72,8 @@ def command(
             f"Expected -n to be a multiple of {len(classes)}, the number of --labels. Received: "
             f"-n {number}"
         )
-    name = Path(metadata["name"]).name  # of a stranger's preset: a file name, not a path
+    # Of a stranger's preset: a file name, not a path.
+    name = Path(metadata["name"]).name or "samples"
     in_a_grid = not separate and (out is None or out.suffix != ".npz")
     if in_a_grid and number > MOST_IN_A_GRID:
         raise click.UsageError(

@@ -25,8 +25,8 @@ def smooth(x, padding: tuple[int, int], stride: int = 1, gain: float = 1.0):
 
 
 def _kernel(x, gain):
-    taps = np.outer(_TAPS, _TAPS)[:, :, None, None] * gain
-    return tf.constant(np.tile(taps, (1, 1, x.shape[-1], 1)), x.dtype)  # (4, 4, channels, 1)
+    taps = tf.constant(np.outer(_TAPS, _TAPS)[:, :, None, None] * gain, x.dtype)
+    return tf.tile(taps, (1, 1, x.shape[-1], 1))  # (4, 4, channels, 1)
 
 
 @keras.saving.register_keras_serializable("kgan")

@@ -177,9 +177,11 @@ def check_discriminator(discriminator, image_shape, num_classes) -> None:
 def _shapes(network, num_classes):
     """Shapes of inputs and output, and of the inputs that are to come after the first."""
     labels = [] if num_classes is None else [(None,)]
-    if not hasattr(network, "inputs"):  # a subclassed model: what it says of itself must do
-        return ([network.input_shape], network.output_shape), labels
-    return ([tuple(x.shape) for x in network.inputs], network.output_shape), labels
+    if hasattr(network, "inputs"):
+        received = [tuple(x.shape) for x in network.inputs]
+    else:  # a subclassed model, which only knows its shapes
+        received = [network.input_shape]
+    return (received, network.output_shape), labels
 
 
 def _and(labels):

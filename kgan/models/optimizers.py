@@ -4,6 +4,17 @@ import keras
 import numpy as np
 
 from kgan.errors import KganError
+from kgan.plain import short
+
+_OPTIMIZERS = {
+    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion"),
+    *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
+}
+_SCHEDULES = {
+    *("CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay"),
+    *("PiecewiseConstantDecay", "PolynomialDecay"),
+}
+_MOST_PIECES = 1000  # of a piecewise constant schedule
 
 
 def with_loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -29,11 +40,9 @@ def from_table(table: dict | None) -> keras.optimizers.Optimizer | None:
     config = dict(table)
     if isinstance(config.get("learning_rate"), dict):
         config["learning_rate"] = _construct(
-            keras.optimizers.schedules,
-            keras.optimizers.schedules.LearningRateSchedule,
-            config["learning_rate"],
+            keras.optimizers.schedules, _SCHEDULES, config["learning_rate"]
         )
-    return _construct(keras.optimizers, keras.optimizers.Optimizer, config)
+    return _construct(keras.optimizers, _OPTIMIZERS, config)
 
 
 def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
@@ -44,30 +53,44 @@ def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
-    config = _table(keras.optimizers, optimizer)
+    config = _table(keras.optimizers, _OPTIMIZERS, optimizer)
     schedule = optimizer._learning_rate
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        config["learning_rate"] = _table(keras.optimizers.schedules, schedule)
+        config["learning_rate"] = _table(keras.optimizers.schedules, _SCHEDULES, schedule)
     elif "learning_rate" in config:  # a float32 variable: 2e-4 comes back as 0.00019999999
         config["learning_rate"] = float(str(np.float32(config["learning_rate"])))
     return config
 
 
-def _construct(module, base, table):
+def _construct(module, known, table):
     config = dict(table)
     name = config.pop("name", None)
-    kind = getattr(module, name, None) if isinstance(name, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, base)):
-        raise KganError(f"Expected a class of {module.__name__} in a recipe. Received: {table!r}")
+    if not isinstance(name, str) or name not in known:
+        raise KganError(
+            f"Expected a class of {module.__name__} in a recipe. Received: {short(name)}"
+        )
+    _check_values(name, config)
     try:
-        return kind(**config)
-    except (TypeError, ValueError) as error:
-        raise KganError(f"{name} in a recipe: {error}. Received: {table!r}") from None
+        return getattr(module, name)(**config)
+    except Exception as error:  # Keras checks some values, and computes with others
+        reason = " ".join(str(error).split())[:300]
+        raise KganError(f"{name} in a recipe: {reason}. Received: {short(table)}") from None
 
 
-def _table(module, thing):
+def _check_values(name, config):
+    """Raises KganError unless all are numbers, null, lists of numbers, or schedules."""
+    plain = int | float | None | keras.optimizers.schedules.LearningRateSchedule
+    for key, value in config.items():
+        items = value if isinstance(value, list) and len(value) <= _MOST_PIECES else [value]
+        if not all(isinstance(item, plain) for item in items):
+            raise KganError(
+                f"Expected {key} of {name} in a recipe to be a number. Received: {short(value)}"
+            )
+
+
+def _table(module, known, thing):
     kind = type(thing)
-    if getattr(module, kind.__name__, None) is not kind:
+    if getattr(module, kind.__name__, None) is not kind or kind.__name__ not in known:
         raise KganError(
             "Expected an optimizer and a schedule of Keras' own, which a preset can describe. "
             f"Received: {kind.__module__}.{kind.__name__}"
@@ -80,4 +103,5 @@ def _table(module, thing):
             for key, value in config.items()
             if key == "learning_rate" or value != defaults.get(key)
         }
+    _check_values(kind.__name__, {k: v for k, v in config.items() if k != "learning_rate"})
     return {"name": kind.__name__, **config}

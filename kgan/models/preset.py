@@ -1,39 +1,32 @@
 """A model to a preset directory and back."""
 
 import json
+import math
 import os
 import platform
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
 import kgan
-from kgan import images, presets
+from kgan import hdf5, images, presets
 from kgan.errors import KganError
 from kgan.models import optimizers
+from kgan.models.allowed import NETWORKS, check_arguments, check_values
+from kgan.plain import short
 from kgan.recipe import Recipe, from_dict
 
-# Layers that networks of strangers may be made of: they compute, and do nothing else.
-ALLOWED_LAYERS = {
-    *("InputLayer", "Dense", "Conv1D", "Conv2D", "Conv2DTranspose", "SeparableConv2D"),
-    *("DepthwiseConv2D", "Embedding", "Flatten", "Reshape", "Permute", "Activation", "ReLU"),
-    *("LeakyReLU", "PReLU", "ELU", "Softmax", "BatchNormalization", "LayerNormalization"),
-    *(
-        "GroupNormalization",
-        "UnitNormalization",
-        "RMSNormalization",
-        "SpectralNormalization",
-        "Dropout",
-    ),
-    *("SpatialDropout2D", "GaussianNoise", "GaussianDropout", "Add", "Subtract", "Multiply"),
-    *("Average", "Maximum", "Minimum", "Concatenate", "Dot", "UpSampling2D", "ZeroPadding2D"),
-    *("Cropping2D", "MaxPooling1D", "MaxPooling2D", "AveragePooling2D", "Identity", "Rescaling"),
-    *("GlobalAveragePooling2D", "GlobalMaxPooling2D"),
-}
-_NETWORKS = ("generator", "discriminator")
+# Values that a model may have beside those that its preset holds: counters, means, states of seeds;
+# a class of the user's own may have more networks.
+_MORE_VALUES = 10_000
+_MORE_VALUES_OF_USERS = 1 << 26
 
 
 class _Contents(keras.Model):
@@ -62,7 +55,7 @@ def save_preset(
     recipe = recipe or describe(model, directory.name)
     config = _config(model)
     with presets.writing(directory) as partial:
-        _write_json(partial / presets.CONFIG, config)
+        (partial / presets.CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / presets.RECIPE).write_text(recipe.to_toml(), "utf-8")
         _Contents(model).save_weights(partial / presets.WEIGHTS)
         rows = min(model.num_classes or 8, 16)
@@ -82,13 +75,10 @@ def save_preset(
         metadata = {
             "format": presets.FORMAT,
             "name": recipe.name,
-            "model": type(model).__name__,
+            **_facts(model),
             "dataset": recipe.data.title or recipe.data.source or None,
             "licence": recipe.data.licence or None,
-            "image_shape": list(model.image_shape),
-            "num_classes": model.num_classes,
             "class_names": recipe.data.class_names or None,
-            "parameters": {name: getattr(model, name).count_params() for name in _NETWORKS},
             "versions": {
                 "kgan": kgan.__version__,
                 "keras": keras.__version__,
@@ -107,40 +97,160 @@ def save_preset(
 
 def load_preset(source: str | os.PathLike):
     """The model of a preset, compiled with its recipe's optimizers; see `kgan.zoo.load`."""
-    directory, _ = presets.read(source)
-    config = presets.read_config(directory)
-    kinds = {kind.__name__: kind for kind in _subclasses(kgan.models.GAN)}
-    if config.get("class") not in kinds:
+    directory, metadata = presets.read(source)
+    where, weights = directory / presets.CONFIG, directory / presets.WEIGHTS
+    kind, arguments = _described(presets.read_config(directory), where)
+    _check_same(metadata, {"model": kind.__name__}, directory)
+    recipe = presets.read_recipe(directory)
+    stored = hdf5.layout(weights)
+    count = sum(math.prod(dataset.shape) for dataset in stored.values())
+    own = kind.__module__.startswith("kgan.")
+    with _refusing(directory):
+        # There are two generators at most, and one is stored.
+        most = 2 * count + (_MORE_VALUES if own else _MORE_VALUES_OF_USERS)
+        with _variables_within(most, zeros=own, where=weights):
+            model = kind.from_config(arguments)
+        for network in (model.generator, model.discriminator):
+            check_values(network, where)
+        _load_weights(_Contents(model), weights, stored)
+        _check_same(metadata, _facts(model), directory)
+        if model.ema_generator is not model.generator:
+            model.generator.set_weights(model.ema_generator.get_weights())
+        model.compile(
+            g_optimizer=optimizers.from_table(recipe.g_optimizer),
+            d_optimizer=optimizers.from_table(recipe.d_optimizer),
+        )
+    return model
+
+
+def _described(config, where) -> tuple[type, dict]:
+    """The class and the arguments that a config.json names, once they are known to be sound."""
+    kinds = _kinds()
+    name = config.get("class")
+    if not isinstance(name, str) or name not in kinds:
         raise KganError(
             f"Expected a preset of one of the classes {sorted(kinds)}. Received: class "
-            f"{config.get('class')!r} in {directory / presets.CONFIG}"
+            f"{short(name)} in {where}; a class of your own is to be imported first"
         )
-    arguments = dict(config["config"])
-    for name in _NETWORKS:
-        if name in arguments:
-            _check_network(arguments[name], directory / presets.CONFIG)
-    recipe = presets.read_recipe(directory)
-    model = kinds[config["class"]].from_config(arguments)
+    arguments = config.get("config")
+    check_arguments(arguments, kinds[name], str(where))
+    return kinds[name], arguments
+
+
+def _kinds() -> dict[str, type]:
+    """All GANs that are registered with Keras, by name: kgan's, and those that users imported."""
+    kinds = [kind for kind in _subclasses(kgan.models.GAN) if _is_registered(kind)]
+    kinds.sort(key=lambda kind: kind.__module__.startswith("kgan."))  # a name of kgan's is kgan's
+    return {kind.__name__: kind for kind in kinds}
+
+
+def _is_registered(kind):
+    return keras.saving.get_registered_object(keras.saving.get_registered_name(kind)) is kind
+
+
+@contextmanager
+def _refusing(directory: Path) -> Iterator[None]:
+    """Turns whatever Keras and TensorFlow make of a stranger's description into one line."""
     try:
-        _Contents(model).load_weights(directory / presets.WEIGHTS)
-    except (OSError, KeyError, ValueError) as error:
+        yield
+    except KganError:
+        raise
+    except Exception as error:
+        # Keras puts the whole description in front of what is wrong with it.
+        reason = str(error).rpartition("Exception encountered: ")[2]
         raise KganError(
-            f"Damaged preset: {directory / presets.WEIGHTS} does not fit the model in "
-            f"{presets.CONFIG}: {str(error).splitlines()[0]}"
-        ) from None
-    if model.ema_generator is not model.generator:
-        model.generator.set_weights(model.ema_generator.get_weights())
-    model.compile(
-        g_optimizer=optimizers.from_table(recipe.g_optimizer),
-        d_optimizer=optimizers.from_table(recipe.d_optimizer),
-    )
-    return model
+            f"Damaged preset: expected a model that can be built. Received: {directory}: "
+            f"{type(error).__name__}: {' '.join(reason.split())[:300]}"
+        ) from error
+
+
+@contextmanager
+def _variables_within(most: int, zeros: bool, where: Path) -> Iterator[None]:
+    """Refuses variables of more than `most` values in all, before there is memory for them.
+
+    With `zeros`, weights are not drawn, since they will be read.
+    """
+    left = most
+
+    def create(next_creator, **kwargs):
+        nonlocal left
+        value = kwargs["initial_value"]
+        if callable(value):
+            with tf.Graph().as_default():  # where a tensor is a shape and a dtype
+                tensor = value()
+            shape, dtype = tuple(tensor.shape), tensor.dtype
+            if zeros and shape and dtype.is_floating:
+                kwargs["initial_value"] = lambda: tf.zeros(shape, dtype)
+        else:
+            shape = np.shape(value)
+        left -= math.prod(shape)
+        if left < 0:
+            raise KganError(
+                f"Damaged preset: {where} does not fit the model in {presets.CONFIG}. Expected "
+                f"weights for a variable of shape {shape} and those before it. Received: too few"
+            )
+        return next_creator(**kwargs)
+
+    with tf.variable_creator_scope(create):
+        yield
+
+
+def _load_weights(contents, path, stored):
+    """Reads weights into a model, if they are exactly those that it has."""
+    with tempfile.TemporaryDirectory(prefix="kgan-") as scratch:
+        # Keras reads what it has written itself, with other values in it.
+        clean = Path(scratch) / presets.WEIGHTS
+        contents.save_weights(clean)
+        with h5py.File(clean, "r+") as file:
+            datasets = {}
+            file.visititems(
+                lambda name, item: (
+                    datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
+            for name in sorted(datasets.keys() | stored.keys()):
+                expected, received = (_type_of(x.get(name)) for x in (datasets, stored))
+                if expected[1:] != received[1:]:
+                    raise KganError(
+                        f"Damaged preset: {path} does not fit the model in {presets.CONFIG}. "
+                        f"Expected {expected[0]} at {name}. Received: {received[0]}"
+                    )
+                datasets[name][...] = hdf5.values(path, stored[name])
+        contents.load_weights(clean)
+
+
+def _type_of(dataset):
+    """How to name it in an error, its shape, and its dtype; floats are all alike."""
+    if dataset is None:
+        return "nothing", None, None
+    kind = "f" if dataset.dtype.kind == "f" else dataset.dtype
+    return f"{dataset.dtype} of shape {dataset.shape}", dataset.shape, kind
+
+
+def _check_same(metadata, facts, directory):
+    """Raises KganError if a preset's metadata tell of another model than there is in it."""
+    for key, value in facts.items():
+        if metadata.get(key) != value:
+            raise KganError(
+                f"Damaged preset: expected {key} {short(value)} in {presets.METADATA}, as in "
+                f"{presets.CONFIG}. Received: {short(metadata.get(key))} in {directory}"
+            )
+
+
+def _facts(model) -> dict:
+    """What the metadata say of the model itself."""
+    return {
+        "model": type(model).__name__,
+        "image_shape": list(model.image_shape),
+        "num_classes": model.num_classes,
+        "parameters": {name: getattr(model, name).count_params() for name in NETWORKS},
+    }
 
 
 def describe(model, name: str) -> Recipe:
     """A recipe for a model that was trained from Python: its arguments and optimizers."""
     config = _config(model)["config"]
-    networks = {key for key in _NETWORKS if key in config}
+    networks = {key for key in NETWORKS if key in config}
     return from_dict(
         {
             "format": 1,
@@ -180,50 +290,21 @@ def _config(model) -> dict:
     config = model.get_config()
     for name in ("name", "trainable", "dtype"):
         config.pop(name, None)
-    for name in _NETWORKS:
-        if name in config:
-            _check_network(config[name], f"the model's {name}")
+    config = json.loads(json.dumps(config, default=_plain))
+    if not _is_registered(type(model)):
+        raise KganError(
+            "Expected a class with @keras.saving.register_keras_serializable, which a preset can "
+            f"name. Received: {type(model).__name__}"
+        )
+    check_arguments(config, type(model), "the model")
     return {"format": presets.FORMAT, "class": type(model).__name__, "config": config}
 
 
-def _check_network(network, where) -> None:
-    """Raises KganError unless a serialized network is a graph of allow-listed Keras layers."""
-    layers = network.get("config", {}).get("layers") if isinstance(network, dict) else None
-    if not isinstance(layers, list):
-        raise KganError(
-            "Expected networks that are functional or sequential Keras models, which a preset can "
-            f"describe without code. Received: {_class_name(network)} in {where}"
-        )
-    for layer in layers:
-        if _class_name(layer) in ("Functional", "Sequential"):
-            _check_network(layer, where)
-        elif not _allowed(layer):
-            raise KganError(
-                "Expected networks of kgan.layers and of the Keras layers "
-                f"{', '.join(sorted(ALLOWED_LAYERS))}. Received: {_class_name(layer)} in {where}"
-            )
-
-
-def _allowed(layer) -> bool:
-    name = _class_name(layer)
-    if layer.get("module") == "keras.layers":
-        return name in ALLOWED_LAYERS
-    # Keras looks a registered name up before any module.
-    return name in kgan.layers.__all__ and layer.get("registered_name") == f"kgan>{name}"
-
-
-def _class_name(serialized):
-    return serialized.get("class_name") if isinstance(serialized, dict) else type(serialized)
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else list(value)
 
 
 def _subclasses(kind):
     yield kind
     for subclass in kind.__subclasses__():
         yield from _subclasses(subclass)
-
-
-def _write_json(path, values):
-    def plain(value):
-        return value.item() if isinstance(value, np.generic) else list(value)
-
-    path.write_text(json.dumps(values, indent=2, default=plain) + "\n", "utf-8")

@@ -10,6 +10,14 @@ TABLES = [
     {"name": "Adam", "learning_rate": 2e-4, "beta_1": 0.5},
     {"name": "SGD", "learning_rate": 0.1, "momentum": 0.5},
     {
+        "name": "AdamW",
+        "learning_rate": {
+            "name": "PiecewiseConstantDecay",
+            "boundaries": [10, 20],
+            "values": [0.1, 0.2, 0.3],
+        },
+    },
+    {
         "name": "Adam",
         "learning_rate": {
             "name": "PolynomialDecay",
@@ -30,7 +38,7 @@ def test_table_to_optimizer_and_back(table):
 
 
 def test_schedule_is_followed():
-    optimizer = optimizers.from_table(TABLES[2])
+    optimizer = optimizers.from_table(TABLES[3])
     np.testing.assert_allclose(float(optimizer._learning_rate(50)), 1e-4, rtol=1e-6)
 
 
@@ -47,7 +55,19 @@ def test_nothing_means_the_papers():
         {"name": "Adam", "beta": 1},
         {"name": "Adam", "learning_rate": {"name": "Adam"}},
         {"learning_rate": 1.0},
+        {"name": ["Adam"]},
+        {"name": "Optimizer"},
+        {"name": "LossScaleOptimizer", "inner_optimizer": {"name": "Adam"}},
+        {"name": "MultiOptimizer"},
+        {"name": "Adam", "beta_1": "0.5"},
+        {"name": "Adam", "epsilon": {"class_name": "Mine", "config": {}}},
+        {"name": "Adam", "learning_rate": {"name": "CosineDecay", "decay_steps": "x"}},
+        {"name": "Adam", "learning_rate": {"name": {"name": "CosineDecay"}}},
+        {"name": "Adam", "gradient_accumulation_steps": -1},
+        {"name": "Muon", "exclude_layers": ["(a+)+$"]},
+        {"name": "SGD", "momentum": [0.5] * 10_000},
     ],
+    ids=lambda table: str(table)[:60],
 )
 def test_refused(table):
     with pytest.raises(ValueError, match="in a recipe.*Received"):
@@ -60,3 +80,5 @@ def test_optimizers_that_a_preset_cannot_describe_are_refused():
 
     with pytest.raises(ValueError, match="Keras' own.*Received.*Mine"):
         optimizers.to_table(Mine())
+    with pytest.raises(ValueError, match="exclude_layers of Muon .* a number. Received"):
+        optimizers.to_table(keras.optimizers.Muon(exclude_layers=["x"]))

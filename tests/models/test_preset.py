@@ -1,26 +1,44 @@
 """Presets: what is refused, and what comes along. (The round trip is in the harness.)"""
 
-import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
+import strangers
+import tensorflow as tf
 from keras import layers
+from strangers import rewrite, rewrite_weights
 
 import kgan
 from kgan import presets
+from kgan.errors import KganError
 from kgan.models import DCGAN, GAN
 from models.harness import TWO_REPLICAS
 from models.test_gan import SHAPE, small_networks
 
 
 @pytest.fixture
-def preset(tmp_path):
-    model = DCGAN((16, 16, 3), latent_dim=4, width=4)
+def preset(tiny_preset, tmp_path):
+    return Path(shutil.copytree(tiny_preset, tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def users_preset(tmp_path_factory):
+    """A preset of networks that a user brought."""
+    directory = tmp_path_factory.mktemp("users") / "users"
+    generator, discriminator = small_networks()
+    model = GAN(SHAPE, generator=generator, discriminator=discriminator)
     model.compile()
-    model.save_to_preset(tmp_path / "tiny")
-    return tmp_path / "tiny"
+    model.save_to_preset(directory)
+    return directory
 
 
 def test_weights_hold_one_generator_and_no_optimizer(preset):
@@ -29,7 +47,7 @@ def test_weights_hold_one_generator_and_no_optimizer(preset):
         file.visititems(
             lambda name, item: values.append((name, item.size)) if hasattr(item, "size") else None
         )
-    model = DCGAN((16, 16, 3), latent_dim=4, width=4)
+    model = DCGAN((16, 16, 3), latent_dim=8, width=4)
     networks = model.ema_generator.count_params() + model.discriminator.count_params()
     assert sum(size for _, size in values) == networks + 1  # and images_seen
     assert not [name for name, _ in values if "optimizer" in name]
@@ -46,13 +64,13 @@ def test_class_of_from_preset_must_fit(preset):
 
 
 def test_unknown_class_is_refused(preset):
-    _rewrite(preset, lambda config: config.update({"class": "os.system"}))
+    rewrite(preset, lambda config: config.update({"class": "os.system"}))
     with pytest.raises(ValueError, match=r"one of the classes.*Received: class 'os.system'"):
         kgan.zoo.load(preset)
 
 
 def test_weights_of_another_shape_are_refused(preset):
-    _rewrite(preset, lambda config: config["config"].update(width=8))
+    rewrite(preset, lambda config: config["config"].update(width=8))
     with pytest.raises(ValueError, match="does not fit the model"):
         kgan.zoo.load(preset)
 
@@ -77,17 +95,14 @@ def test_networks_with_code_in_them_are_refused(layer, tmp_path):
         np.testing.assert_array_equal(again.discriminator(x), model.discriminator(x))
 
 
-def test_layers_from_strangers_are_allow_listed(tmp_path):
-    generator, discriminator = small_networks()
-    model = GAN(SHAPE, generator=generator, discriminator=discriminator)
-    model.compile()
-    model.save_to_preset(tmp_path / "p")
+def test_layers_from_strangers_are_allow_listed(users_preset, tmp_path):
+    shutil.copytree(users_preset, tmp_path / "p")
 
     def poison(config):
         layer = config["config"]["generator"]["config"]["layers"][1]
         layer["class_name"] = "TFSMLayer"
 
-    _rewrite(tmp_path / "p", poison)
+    rewrite(tmp_path / "p", poison)
     with pytest.raises(ValueError, match="Received: TFSMLayer"):
         kgan.zoo.load(tmp_path / "p")
 
@@ -133,12 +148,191 @@ def test_a_preset_loads_and_trains_inside_a_strategy(preset):
     assert model.sample(3, seed=0).shape == (3, 16, 16, 3)
 
 
-def _rewrite(directory, change):
-    """Changes config.json and mends the hashes, as a stranger would."""
-    path = directory / presets.CONFIG
-    config = json.loads(path.read_text())
-    change(config)
-    path.write_text(json.dumps(config))
-    metadata = json.loads((directory / presets.METADATA).read_text())
-    metadata["files"][presets.CONFIG]["sha256"] = presets.sha256(path)
-    (directory / presets.METADATA).write_text(json.dumps(metadata))
+# What strangers send: each refused in one line of KganError, nothing left behind.
+
+
+def refused(directory, message):
+    """Checks that a preset is refused, in one line, and that nothing of it is left."""
+    scratch = set(os.listdir(tempfile.gettempdir()))
+    with pytest.raises(KganError, match=message) as caught:
+        kgan.zoo.load(directory)
+    assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value)) < 2000
+    assert not {n for n in os.listdir(tempfile.gettempdir()) if n.startswith("kgan-")} - scratch
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda c: c.update({"class": "Model"}), "one of the classes.*'Model'"),
+        (lambda c: c.update({"class": ["DCGAN"]}), "one of the classes"),
+        (lambda c: c.update({"class": "WGANGP"}), "expected model 'WGANGP'.*Received: 'DCGAN'"),
+        (lambda c: c.update(format=2), "of format 1. Received: format 2 in .*config.json"),
+        (lambda c: c.pop("config"), "table of arguments"),
+        (lambda c: c.update(config=[]), "table of arguments"),
+        (lambda c: c["config"].update(depth=3), "arguments of DCGAN among .*Received: 'depth'"),
+        (lambda c: c["config"].update(image_shape=[17, 17, 3]), "a side among"),
+        (lambda c: c["config"].update(num_classes=3), "can be built"),
+        (lambda c: c["config"].update(seed=1 << 54), "Expected seed to be an int from 0"),
+        (lambda c: c["config"].update(augment="Mirrors"), "an augmentation named one of"),
+        (lambda c: c["config"].update(loss="mine"), "loss"),
+        (lambda c: c["config"].update(width=1 << 14), "does not fit the model in config.json"),
+        (lambda c: c["config"].update(latent_dim=1 << 14), "does not fit the model in config.json"),
+        (lambda c: c["config"].update(width=8), "does not fit the model in config.json"),
+    ],
+)
+def test_descriptions_that_fit_nothing_are_refused(preset, change, message):
+    rewrite(preset, change)
+    refused(preset, message)
+
+
+@pytest.mark.parametrize("key, value", [("image_shape", [16, 16, 1]), ("num_classes", 2)])
+def test_metadata_of_another_model_are_refused(preset, key, value):
+    rewrite(preset, lambda metadata: metadata.update({key: value}), presets.METADATA)
+    refused(preset, f"expected {key} .*as in config.json. Received")
+
+
+def test_parameters_of_another_model_are_refused(preset):
+    rewrite(preset, lambda m: m["parameters"].update(generator=7), presets.METADATA)
+    refused(preset, "expected parameters .*as in config.json. Received")
+
+
+def test_users_class_is_known_once_it_is_registered(tmp_path):
+    class Mine(GAN):
+        pass
+
+    with pytest.raises(KganError, match="register_keras_serializable.*Received: Mine"):
+        Mine(SHAPE, width=5).save_to_preset(tmp_path / "p")
+    registered = keras.saving.register_keras_serializable("test_preset")(Mine)
+    registered(SHAPE, width=5).save_to_preset(tmp_path / "p")
+    assert type(kgan.zoo.load(tmp_path / "p")) is Mine
+
+
+def test_registered_objects_are_out_of_reach(users_preset, tmp_path):
+    used = []
+
+    @keras.saving.register_keras_serializable("test_preset", "Reached")
+    class Reached(layers.Dense):
+        def __init__(self, *args, **kwargs):
+            used.append(1)
+            super().__init__(*args, **kwargs)
+
+    shutil.copytree(users_preset, tmp_path / "p")
+    network = ["config", "generator", "config", "layers", 1]
+
+    def poison(config):
+        layer = config
+        for key in network:
+            layer = layer[key]
+        layer["registered_name"] = "test_preset>Reached"
+
+    rewrite(tmp_path / "p", poison)
+    refused(tmp_path / "p", "Received: Dense")
+    assert not used
+
+
+def test_variables_are_counted_before_they_have_memory(users_preset, tmp_path, monkeypatch):
+    shutil.copytree(users_preset, tmp_path / "p")
+
+    def widen(config):
+        for layer in config["config"]["generator"]["config"]["layers"][1:3]:
+            layer["config"]["units"] = 1 << 20
+
+    rewrite(tmp_path / "p", widen)
+    made = []
+    monkeypatch.setattr(tf, "zeros", lambda shape, *_: made.append(shape) or np.zeros(shape))
+    refused(tmp_path / "p", r"does not fit the model.*Expected weights for .*\(6, 1048576\)")
+    assert not made
+
+
+def test_outputs_that_fit_no_memory_are_refused(users_preset, tmp_path):
+    x = keras.Input(SHAPE)
+    y = layers.GlobalAveragePooling2D()(layers.UpSampling2D(128)(x))
+    model = GAN(SHAPE, width=5, discriminator=keras.Model(x, layers.Dense(1)(y)))
+    model.save_to_preset(tmp_path / "p")
+    refused(tmp_path / "p", "values for an image. Received: up_sampling2d")
+
+
+@pytest.mark.parametrize("mutation", strangers._WEIGHTS, ids=lambda m: m.__name__[1:])
+def test_weights_that_are_not_those_of_the_model_are_refused(preset, mutation):
+    def change(file):
+        name = strangers.datasets(file)[-3]  # of the generator
+        parent, values = file[name].parent, file[name][()]
+        del file[name]
+        mutation(parent, name.rpartition("/")[2], values, random.Random(0))
+
+    rewrite_weights(preset, change)
+    if mutation is strangers._odd_values:
+        assert np.isnan(kgan.zoo.load(preset).generator.weights[-1].numpy()).all()
+    else:
+        refused(preset, "does not fit the model|as Keras writes them")
+
+
+def test_floats_of_another_size_are_read(preset):
+    expected = kgan.zoo.load(preset)
+
+    def widen(file):
+        for name in strangers.datasets(file):
+            values = file[name][()]
+            if values.dtype == "float32":
+                del file[name]
+                file[name] = values.astype("float64")
+
+    rewrite_weights(preset, widen)
+    again = kgan.zoo.load(preset)
+    for v, w in zip(again.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(v, w)
+
+
+def test_all_weights_are_read_though_none_is_drawn(users_preset, tmp_path):
+    """Neither those of batch normalisation, nor spectral vectors, nor stored noise is zero."""
+    model = kgan.models.StyleGANLite(SHAPE, 4, 4, 8, augment="AdaptiveAugment")
+    rng = np.random.default_rng(0)
+    for weight in [*model.ema_generator.weights, *model.discriminator.weights]:
+        weight.assign(rng.normal(size=weight.shape))
+    model.save_to_preset(tmp_path / "p")
+    again = kgan.zoo.load(tmp_path / "p")
+    for name in ("ema_generator", "discriminator"):
+        pairs = zip(getattr(again, name).weights, getattr(model, name).weights, strict=True)
+        for v, w in pairs:
+            np.testing.assert_array_equal(v, w, err_msg=v.path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'name = "LossScaleOptimizer"',
+        'name = "MultiOptimizer"',
+        'name = "Optimizer"',
+        'name = "Adam"\nbeta_1 = "0.5"',
+        'name = "Adam"\nlearning_rate = {class_name = "Mine", config = {}}',
+        'name = "Muon"\nexclude_layers = ["(a+)+$"]',
+    ],
+)
+def test_odd_optimizers_are_refused(preset, line):
+    with open(preset / presets.RECIPE, "a") as file:
+        text = (preset / presets.RECIPE).read_text()
+        file.seek(0), file.truncate()
+        file.write(text.partition("[g_optimizer]")[0] + f"\n[g_optimizer]\n{line}\n")
+    strangers.rehash(preset)
+    refused(preset, "in a recipe.*Received")
+
+
+def test_command_line_refuses_in_one_line(preset, run_kgan):
+    rewrite(preset, lambda config: config["config"].update(width=1 << 14))
+    done = run_kgan("sample", preset, "-n", "4")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: Damaged preset") and done.stderr.count("\n") == 1
+
+
+def test_thirty_mutated_presets_load_or_are_refused(tiny_preset, users_preset, tmp_path):
+    """The short form of tests/benchmarks/fuzz_presets.py; each in a process with limits."""
+    for preset in (tiny_preset, users_preset):
+        shutil.copytree(preset, tmp_path / "bases" / preset.name)
+    script = Path(strangers.__file__).parent / "benchmarks" / "fuzz_presets.py"
+    done = subprocess.run(
+        [sys.executable, script, "--presets", "30", "--bases", tmp_path / "bases"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

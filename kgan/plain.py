@@ -21,19 +21,19 @@ _LONG_KEY = re.compile(rf"(?<![\w.-])(?:{_PART}[ \t]*+\.[ \t]*+){{16}}")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def read_bytes(path: Path, most: int) -> bytes:
-    """The content of a small file.
+def read_bytes(path: Path, most: int, expected: str = "a file") -> bytes:
+    """The content of a small file; `expected` says in errors what it is to be.
 
     Raises:
         KganError: if it is no file, cannot be read, or is larger than `most` bytes.
     """
     try:
         if not path.is_file():  # a pipe would keep us waiting
-            raise KganError(f"Expected a file. Received: {path}: No such file")
+            raise KganError(f"Expected {expected}. Received: {path}: No such file")
         with open(path, "rb") as file:
             content = file.read(most + 1)
     except OSError as error:
-        raise KganError(f"Expected a file that can be read. Received: {path}: {error}") from None
+        raise KganError(f"Expected {expected} that can be read. Received: {path}: {error}") from None
     if len(content) > most:
         raise KganError(f"Expected at most {most:,} bytes. Received: {path}, which is larger")
     return content

@@ -146,10 +146,7 @@ def read(path: Path) -> Recipe:
     Raises:
         KganError: if it cannot be read, is no TOML, or has unknown or missing keys.
     """
-    try:
-        content = plain.read_bytes(Path(path), plain.MOST_TOML)
-    except KganError as error:
-        raise KganError(f"Expected a recipe in TOML. {error}") from None
+    content = plain.read_bytes(Path(path), plain.MOST_TOML, "a recipe in TOML")
     return from_dict(plain.parse_toml(content, str(path)), str(path))
 
 

@@ -33,7 +33,9 @@ def read_bytes(path: Path, most: int, expected: str = "a file") -> bytes:
         with open(path, "rb") as file:
             content = file.read(most + 1)
     except OSError as error:
-        raise KganError(f"Expected {expected} that can be read. Received: {path}: {error}") from None
+        raise KganError(
+            f"Expected {expected} that can be read. Received: {path}: {error}"
+        ) from None
     if len(content) > most:
         raise KganError(f"Expected at most {most:,} bytes. Received: {path}, which is larger")
     return content

@@ -117,7 +117,8 @@ def train(
 def _go_on(recipe, directory, model, images) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
     checkpoint = Checkpoint(directory / "checkpoints")
-    checkpoint.restore(model)
+    if not checkpoint.restore(model):
+        checkpoint.save(model, 0)  # to go back to, should the first one be damaged
     # Every batch of the stream is full, so that the count of images tells the step.
     step = int(model.images_seen.numpy()) // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)

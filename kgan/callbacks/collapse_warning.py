@@ -6,6 +6,7 @@ import numpy as np
 
 from kgan.callbacks.periodic import Periodic
 from kgan.errors import KganWarning
+from kgan.random import sample_latents
 
 # Real data sets are far above it: MNIST 50, faces 60 levels of 255.
 LEAST_DEVIATION = 4.0
@@ -79,8 +80,7 @@ class CollapseWarning(Periodic):
     def _deviation(self) -> float:
         """Standard deviation over images, a mean over pixels, in levels of 255."""
         model = self.model
-        draws = np.random.default_rng(0)
-        latents = draws.standard_normal((64, model.latent_dim)).astype("float32")
+        latents = sample_latents(0, 0, 64, model.latent_dim)
         inputs = latents
         if model.num_classes is not None:  # of one class: variety within it is what counts
             inputs = [latents, np.zeros(64, "int32")]

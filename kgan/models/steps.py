@@ -31,6 +31,8 @@ class SteppingModel(TwoPlayerModel):
     and `diverged`.
     """
 
+    watches_divergence = False
+
     def begin_step(self, data) -> tuple[Examples, Draws]:
         """The real examples of a training step, and its randomness."""
         real = self.unpack(data)
@@ -39,17 +41,18 @@ class SteppingModel(TwoPlayerModel):
         return real, draws
 
     def end_step(self, draws: Draws, fakes: Examples) -> dict:
-        """Moves the average, counts the images, looks for divergence, returns the logs."""
+        """Moves the average, counts the images, returns the logs."""
         self.update_ema(draws.global_batch)
         self.images_seen.assign_add(tf.cast(draws.global_batch, tf.int64))
-        self.note_divergence(fakes)
+        if self.watches_divergence:
+            self.note_divergence(fakes)
         return self.logs()
 
     def note_divergence(self, fakes: Examples) -> None:
         """Records after how many images fakes, D and G were first not finite.
 
-        Only `diverged` is written, on the device; `kgan.callbacks.TerminateOnDivergence` reads it.
-        A gradient that is not finite shows in the weights of the same step.
+        Only `diverged` is written, on the device; `kgan.callbacks.TerminateOnDivergence` asks for
+        it and reads it. A gradient that is not finite shows in the weights of the same step.
 
         Args:
             fakes: images that G made before it was updated: if these are not finite, it is G that

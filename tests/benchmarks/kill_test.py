@@ -1,9 +1,9 @@
 """SIGKILLs at random moments of `kgan train dcgan-mnist`: the end is the same to the bit.
 
 Two uninterrupted runs are compared with one that is killed again and again and resumed; a session
-lives for 0.5 to 1.25 times as long as a run takes to its first checkpoint. With --truncate the newest
-checkpoint is cut off at a random byte before every resume. Prints where each session began and
-ended, and the hashes of the last checkpoints' contents. Needs KGAN_DATA_DIR; takes some minutes:
+lives for 0.5 to 1.25 times as long as a run takes to its first checkpoint. With --truncate the
+newest checkpoint is cut off at a random byte before every resume. Prints where each session began
+and ended, and the hashes of the last checkpoints' contents. Needs KGAN_DATA_DIR; takes minutes:
 
     python tests/benchmarks/kill_test.py
     python tests/benchmarks/kill_test.py --truncate

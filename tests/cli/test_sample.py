@@ -4,6 +4,10 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import click.testing
@@ -120,6 +124,32 @@ class TestOutput:
         (evil / "metadata.json").write_text(json.dumps({**metadata, "name": "../stolen"}))
         sample(evil, "-n", 1)
         assert not (tmp_path / "stolen.png").exists()
+
+
+@pytest.mark.parametrize("options", [["--out", "x.npz"], ["--separate", "--out", "x"]])
+def test_ctrl_c_leaves_what_was_there(tiny_preset, tmp_path, options):
+    if "x.npz" in options:
+        (tmp_path / "x.npz").write_text("of before")
+    command = [sys.executable, "-m", "kgan.cli", "sample", str(tiny_preset), "-n", "1000000"]
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".x*")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and not out
+    assert said.strip() == "Interrupted"
+    if "x.npz" in options:
+        assert (tmp_path / "x.npz").read_text() == "of before"
+        (tmp_path / "x.npz").unlink()
+    assert not list(tmp_path.iterdir())
 
 
 class TestBadInput:

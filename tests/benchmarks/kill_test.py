@@ -2,9 +2,9 @@
 
 An uninterrupted run is compared with one that is killed again and again and resumed: one session
 in three at any moment up to the time a run takes to its first checkpoint, the others within two
-seconds after a checkpoint of their own. With --truncate the newest checkpoint is cut off at a random
-byte before every resume. Prints where each session began and ended, and the hashes of the last
-checkpoints' contents. Needs KGAN_DATA_DIR; takes minutes:
+seconds after a checkpoint of their own. With --truncate the newest checkpoint is cut off at a
+random byte before every resume. Prints where each session began and ended, and the hashes of the
+last checkpoints' contents. Needs KGAN_DATA_DIR; takes minutes:
 
     python tests/benchmarks/kill_test.py
     python tests/benchmarks/kill_test.py --truncate

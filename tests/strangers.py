@@ -214,7 +214,7 @@ def mutate_json_text(directory, rng):
                 lambda: text + text,
                 lambda: "\ufeff" + text,
                 lambda: '{"a":' * 50_000,
-                lambda: text.replace(" ", " " * 1000),
+                lambda: text.replace(" ", " " * (1 + 10_000_000 // (text.count(" ") + 1))),
             )
         )()
     )

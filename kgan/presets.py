@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import kgan
-from kgan import download, plain
+from kgan import download, figures, plain
 from kgan import recipe as recipes
 from kgan.errors import KganError
 
@@ -430,6 +430,9 @@ def card(metadata: dict, recipe: recipes.Recipe) -> str:
     ]
     if recipe.note:
         lines += ["", recipe.note]
+    if metadata.get("metrics"):
+        lines += ["", "## Figures", "", *figures.markdown(metadata["metrics"])]
+        lines += ["", f"Measured by `kgan evaluate {name}`."]
     lines += [
         "",
         "## Use",

@@ -10,7 +10,7 @@ import click
 import kgan
 from kgan.errors import KganWarning
 
-VERBS = ("data", "info", "list", "sample", "train")
+VERBS = ("data", "evaluate", "info", "list", "sample", "train")
 
 
 class _Verbs(click.Group):

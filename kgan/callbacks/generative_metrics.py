@@ -1,0 +1,90 @@
+"""Metrics of generated images while training runs."""
+
+import os
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from kgan.callbacks.periodic import Periodic
+from kgan.data import load
+from kgan.metrics import extractor as find_extractor
+from kgan.metrics.measuring import check_metrics, describe, measure
+
+
+class GenerativeMetrics(Periodic):
+    """Measures samples of the averaged generator against held-out images, into Keras' logs.
+
+    The values are in `logs` at the end of every epoch as `val_frechet_distance`,
+    `val_kernel_distance` and so on, those of the last measurement, so that callbacks after this one
+    use them as any other: `EarlyStopping`, `ModelCheckpoint(save_best_only=True)`, `CSVLogger`,
+    `TensorBoard`. Put it first. Training itself is not changed by it.
+
+    Args:
+        data: held-out images: whatever `kgan.data.load` reads.
+        extractor: of the features: see `kgan.metrics.extractor`; `"random"` is for any images.
+        metrics: names among `kgan.metrics.METRICS`.
+        images: int, how many generated images are measured, against as many of `data` at most.
+        every_epochs: int; by default every epoch.
+        every_images: int, images seen between two measurements, instead of epochs.
+        split: of a TFDS data set.
+        seed: int, of the samples; the same every time.
+
+    Raises:
+        ValueError: for data that cannot be read, metrics or extractors that do not exist, or both
+            schedules at once.
+
+    Example:
+
+    ```python
+    metrics = kgan.callbacks.GenerativeMetrics("tfds:mnist", "digits", split="test")
+    satisfied = keras.callbacks.EarlyStopping("val_kernel_distance", mode="min", patience=5)
+    model.fit(dataset, epochs=100, callbacks=[metrics, satisfied])
+    ```
+    """
+
+    def __init__(
+        self,
+        data,
+        extractor: "str | keras.Model" = "random",
+        metrics: Sequence[str] = ("frechet_distance", "kernel_distance"),
+        images: int = 2000,
+        every_epochs: int | None = None,
+        every_images: int | None = None,
+        split: str = "test",
+        seed: int = 0,
+        data_dir: str | os.PathLike | None = None,
+    ):
+        if every_epochs is None and every_images is None:
+            every_epochs = 1
+        super().__init__(every_epochs, every_images)
+        check_metrics(metrics)
+        self.metrics = tuple(metrics)
+        self.extractor = find_extractor(extractor)
+        self.data, self.split, self.data_dir = data, split, data_dir
+        self.images, self.seed = images, seed
+        self.values = {}
+        self._real = None
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        if self._real is None:
+            real = load(self.data, self.model.image_shape, self.split, self.data_dir).images
+            self._real = self._describe([real[: self.images]])
+
+    def act(self, images_seen: int) -> None:
+        number = min(self.images, len(self._real.features))
+        fake = self._describe(self.model.iter_samples(number, self.seed))
+        values = measure(self._real, fake, self.metrics)
+        self.values = {f"val_{name}": value for name, (value, _) in values.items()}
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if not self.values:  # the callbacks that follow want them from the first epoch
+            self.act(int(self.model.images_seen.numpy()))
+        if logs is not None:
+            logs.update(self.values)
+
+    def _describe(self, batches):
+        keep = "sliced_wasserstein" in self.metrics
+        return describe(map(np.asarray, batches), self.extractor, keep)

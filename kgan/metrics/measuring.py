@@ -1,0 +1,114 @@
+"""Several metrics at once, of images that need not be in memory."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kgan.errors import KganError
+from kgan.metrics.extractors import Extractor
+from kgan.metrics.frechet import frechet_distance
+from kgan.metrics.kernel import kernel_distance
+from kgan.metrics.manifold import density_coverage, precision_recall
+from kgan.metrics.sliced_wasserstein import sliced_wasserstein
+
+# Images that the sliced Wasserstein distance looks at: 2^13, as in Karras et al. 2018, section 5.
+MOST_SLICED = 8192
+
+
+class Described(NamedTuple):
+    """What is kept of a set of images.
+
+    Attributes:
+        features: float32 array (images, features).
+        images: uint8 array, the first `MOST_SLICED` images, or None.
+        labels: int array (images,), or None.
+    """
+
+    features: np.ndarray
+    images: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+
+def describe(
+    batches: Iterable[np.ndarray],
+    extractor: Extractor,
+    keep_images: bool = False,
+    labels: np.ndarray | None = None,
+) -> Described:
+    """Turns batches of images into features; the images themselves are let go.
+
+    Args:
+        batches: uint8 arrays (batch, height, width, channels).
+        extractor: of the features.
+        keep_images: whether the first images are kept, for `sliced_wasserstein`.
+        labels: int array, one for every image in all batches, or None.
+    """
+    features, kept, left = [], [], MOST_SLICED
+    for batch in batches:
+        features.append(extractor.features(batch))
+        if keep_images and left > 0:
+            kept.append(batch[:left])
+            left -= len(batch)
+    images = np.concatenate(kept) if kept else None
+    return Described(np.concatenate(features), images, labels)
+
+
+def measure(
+    real: Described, fake: Described, metrics: Sequence[str]
+) -> dict[str, tuple[float, float | None]]:
+    """Values of metrics by name, each with its standard deviation where it has one.
+
+    Args:
+        real, fake: by the same extractor.
+        metrics: among `METRICS`; some have two or more values.
+
+    Raises:
+        KganError: if there is no such metric, or there are too few images for one.
+    """
+    check_metrics(metrics)
+    values = {}
+    for name in metrics:
+        values.update(METRICS[name](real, fake))
+    return values
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raises KganError unless all are names of metrics."""
+    for name in metrics:
+        if name not in METRICS:
+            raise KganError(f"Expected metrics among {', '.join(METRICS)}. Received: {name!r}")
+
+
+def _frechet(real, fake):
+    return {"frechet_distance": (frechet_distance(real.features, fake.features), None)}
+
+
+def _kernel(real, fake):
+    size = min(1000, len(real.features), len(fake.features))
+    return {"kernel_distance": kernel_distance(real.features, fake.features, subset_size=size)}
+
+
+def _precision_recall(real, fake):
+    precision, recall = precision_recall(real.features, fake.features)
+    return {"precision": (precision, None), "recall": (recall, None)}
+
+
+def _density_coverage(real, fake):
+    density, coverage = density_coverage(real.features, fake.features)
+    return {"density": (density, None), "coverage": (coverage, None)}
+
+
+def _sliced_wasserstein(real, fake):
+    number = min(len(real.images), len(fake.images))
+    distances = sliced_wasserstein(real.images[:number], fake.images[:number])
+    return {f"sliced_wasserstein_{side}": (value, None) for side, value in distances.items()}
+
+
+METRICS = {
+    "frechet_distance": _frechet,
+    "kernel_distance": _kernel,
+    "precision_recall": _precision_recall,
+    "density_coverage": _density_coverage,
+    "sliced_wasserstein": _sliced_wasserstein,
+}

@@ -1,14 +1,18 @@
-"""Pictures on disk: grids, and PNG files that say what made them."""
+"""Pictures on disk: grids, and files, still or animated, that say what made them."""
 
 import json
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin
+
+ANIMATION_SUFFIXES = (".png", ".webp")
 
 _KEY = "kgan"
+_DESCRIPTION, _SOFTWARE = ExifTags.Base.ImageDescription, ExifTags.Base.Software
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -54,16 +58,65 @@ def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None
             in the text chunk "kgan", beside the IPTC digital source type. None for a picture that
             no model made.
     """
+    return _write(_picture(image), path, "PNG", pnginfo=_png_info(provenance))
+
+
+def save_animation(
+    frames: Sequence[np.ndarray],
+    path: str | os.PathLike,
+    provenance: dict | None,
+    milliseconds: int = 60,
+) -> Path:
+    """Writes an animation without end that says what made it, whole or not at all.
+
+    Args:
+        frames: uint8 arrays (height, width, channels), 1 or 3 channels. Frames that equal the one
+            before are stored as one that lasts longer.
+        path: of the file; its suffix says the format. ".png" keeps every pixel; ".webp" is lossy,
+            and several times smaller.
+        provenance: as in `save_png`. WebP, which has no text chunks, keeps it in EXIF, as the
+            description of the picture.
+        milliseconds: int, time that a frame is shown.
+
+    Raises:
+        ValueError: for another suffix, or no frames.
+    """
     path = Path(path)
+    if path.suffix not in ANIMATION_SUFFIXES or not len(frames):
+        raise ValueError(
+            f"Expected frames, and a file that ends in {' or '.join(ANIMATION_SUFFIXES)}. "
+            f"Received: {len(frames)} frames, {path}"
+        )
+    first, *others = (_picture(frame) for frame in frames)
+    options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
+    if path.suffix == ".png":
+        return _write(first, path, "PNG", pnginfo=_png_info(provenance), **options)
+    exif = Image.Exif()
+    exif[_SOFTWARE] = "kgan"
+    if provenance is not None:
+        exif[_DESCRIPTION] = json.dumps(provenance)
+        options["xmp"] = _XMP.encode()
+    return _write(first, path, "WEBP", exif=exif, quality=90, method=4, **options)
+
+
+def _picture(image):
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def _png_info(provenance):
     info = PngImagePlugin.PngInfo()
     info.add_text("Software", "kgan")
     if provenance is not None:
         info.add_itxt(_KEY, json.dumps(provenance))
         info.add_itxt("XML:com.adobe.xmp", _XMP)
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    return info
+
+
+def _write(picture, path, format, **options) -> Path:
+    path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        picture.save(partial, format="PNG", pnginfo=info)
+        picture.save(partial, format=format, **options)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -71,8 +124,10 @@ def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None
 
 
 def read_provenance(path: str | os.PathLike) -> dict | None:
-    """What `save_png` wrote about a file, or None if kgan did not make it."""
+    """What `save_png` or `save_animation` wrote about a file, or None if kgan did not make it."""
     with Image.open(path) as picture:
         picture.load()  # text chunks may follow the pixels
         text = getattr(picture, "text", {}).get(_KEY)
+        if picture.format == "WEBP" and picture.getexif().get(_SOFTWARE) == "kgan":
+            text = picture.getexif().get(_DESCRIPTION)
     return None if text is None else json.loads(text)

@@ -12,7 +12,7 @@ import keras
 import kgan
 from kgan import data, run_directory
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
-from kgan.callbacks.run import ProgressLine, RunLog, Snapshots, StopAt
+from kgan.callbacks.run import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
@@ -58,7 +58,8 @@ def train(
 ) -> Path:
     """Trains a recipe in a run directory, or goes on with it.
 
-    The directory gets the resolved `recipe.toml`, `log.csv`, `grids/`, `snapshots/` (a preset
+    The directory gets the resolved `recipe.toml`, `log.csv`, `curves.png` (its curves, if
+    matplotlib is there: the extra `kgan[plots]`), `grids/`, `snapshots/` (a preset
     beside every grid, so that the best can be chosen), `checkpoints/`, and at the end `preset/`.
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
@@ -139,6 +140,7 @@ def _go_on(recipe, directory, model, images) -> Path:
                     log,
                     SampleGrid(directory / "grids", every_images=recipe.grid_images),
                     Snapshots(directory / "snapshots", recipe, log),
+                    Curves(directory, recipe),
                     CollapseWarning(every_images=recipe.grid_images),
                     ProgressLine(last * recipe.batch_size, recipe.batch_size),
                 ],

@@ -1,15 +1,19 @@
 """What `kgan train` writes and prints while it runs."""
 
 import csv
+import importlib.util
 import os
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import keras
 
 from kgan.callbacks.periodic import Periodic
+from kgan.curves import plot_curves
+from kgan.errors import KganWarning
 from kgan.models import preset
 from kgan.recipe import Recipe
 
@@ -55,7 +59,9 @@ class RunLog(keras.callbacks.Callback):
         self._rows.append(row)
         partial = self.path.with_name(f"partial-{self.path.name}")
         with open(partial, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
+            # Metrics need not be computed every time.
+            names = dict.fromkeys(name for row in self._rows for name in row)
+            writer = csv.DictWriter(file, fieldnames=list(names))
             writer.writeheader()
             writer.writerows(self._rows)
         os.replace(partial, self.path)
@@ -86,6 +92,28 @@ class Snapshots(Periodic):
     def act(self, images_seen: int) -> None:
         path = self.directory / f"images-{images_seen:09d}"
         preset.save_preset(self.model, path, self.recipe, self.log.seconds())
+
+
+class Curves(Periodic):
+    """`curves.png` from `log.csv`, at every sample grid and at the end, if matplotlib is there."""
+
+    def __init__(self, directory: Path, recipe: Recipe):
+        super().__init__(every_images=recipe.grid_images)
+        self.directory = directory
+
+    def act(self, images_seen: int) -> None:
+        log = self.directory / "log.csv"
+        if importlib.util.find_spec("matplotlib") is None or not log.exists():
+            return  # it is an extra; nothing has been logged yet
+        try:
+            plot_curves(log, self.directory / "curves.png")
+        except Exception as error:  # whatever it is, a picture is not worth a night's training
+            warnings.warn(
+                f"No {self.directory / 'curves.png'} was drawn: {error}", KganWarning, stacklevel=2
+            )
+
+    def on_train_end(self, logs=None):
+        self.act(int(self.model.images_seen.numpy()))
 
 
 class ProgressLine(keras.callbacks.Callback):

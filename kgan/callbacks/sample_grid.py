@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 
-import kgan
+import tensorflow as tf
+
 from kgan import images
-from kgan.callbacks.periodic import Periodic
+from kgan.callbacks.pictures import Pictures
 
 
-class SampleGrid(Periodic):
+class SampleGrid(Pictures):
     """Saves a grid of samples of the same latents, so that progress can be seen.
 
     Files are named by the images the model has seen, `images-000120000.png`, and drawn by the
@@ -22,6 +23,8 @@ class SampleGrid(Periodic):
         rows, columns: int, size of the grid. By default 8 x 8; a conditional model's grid has a
             row for each class, up to 16.
         seed: int, of the latents.
+        tensorboard: path of a log directory, for the grids to be found among the images of
+            TensorBoard too, as "samples", each at the step of as many images as were seen.
 
     Raises:
         ValueError: for a grid without images, or both schedules at once.
@@ -33,6 +36,8 @@ class SampleGrid(Periodic):
     ```
     """
 
+    DEFAULT_ROWS = 8
+
     def __init__(
         self,
         directory: str | os.PathLike,
@@ -41,35 +46,28 @@ class SampleGrid(Periodic):
         rows: int | None = None,
         columns: int = 8,
         seed: int = 0,
+        tensorboard: str | os.PathLike | None = None,
     ):
-        if every_epochs is None and every_images is None:
-            every_epochs = 1
-        super().__init__(every_epochs, every_images)
-        if (rows is not None and rows < 1) or columns < 1:
-            raise ValueError(f"Expected rows, columns >= 1. Received: {rows}, {columns}")
-        self.directory = Path(directory)
-        self.rows = rows
-        self.columns = columns
-        self.seed = seed
+        super().__init__(directory, every_epochs, every_images, rows, columns, seed)
+        self.tensorboard = tensorboard
+        self._writer = None
 
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        if self.model.images_seen.numpy() == 0:
-            self.act(0)
-
-    def act(self, images_seen: int) -> None:
-        rows = self.rows or min(self.model.num_classes or 8, 16)
-        labels = self.model.grid_labels(rows, self.columns)
+    def draw(self, images_seen: int, rows: int, labels: list[int] | None) -> None:
         samples = self.model.sample(rows * self.columns, seed=self.seed, labels=labels)
-        images.save_png(
-            images.grid(samples, self.columns),
-            self.directory / f"images-{images_seen:09d}.png",
-            {
-                "class": type(self.model).__name__,
-                "images_seen": images_seen,
-                "seed": self.seed,
-                **({} if labels is None else {"labels": labels}),
-                "kgan": kgan.__version__,
-            },
-        )
+        sheet = images.grid(samples, self.columns)
+        path = self.directory / f"images-{images_seen:09d}.png"
+        images.save_png(sheet, path, self.provenance(images_seen, labels))
+        if self.tensorboard is not None:
+            self._summarize(images_seen, sheet, path)
+
+    def _summarize(self, images_seen: int, sheet, path: Path) -> None:
+        # As tf.summary.image does, which needs the tensorboard package, and compresses anew.
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(os.fspath(self.tensorboard))
+        metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_BLOB_SEQUENCE")
+        metadata.plugin_data.plugin_name = "images"
+        height, width, _ = sheet.shape
+        values = [str(width).encode(), str(height).encode(), path.read_bytes()]
+        with self._writer.as_default():
+            tf.summary.write("samples", tf.constant(values), images_seen, metadata)
+        self._writer.flush()

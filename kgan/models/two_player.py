@@ -140,22 +140,15 @@ class TwoPlayerModel(keras.Model):
         inputs.check_int("seed", seed, 0)
         inputs.check_int("batch_size", batch_size, 1)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
-        options = inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
-        if self._sample_chunk is None:
-            self._sample_chunk = tf.function(self.__call__)
+        if labels is None and self.num_classes is not None:
+            labels = sample_labels(seed, 0, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
         for start in range(0, n, SAMPLE_CHUNK):
-            stop = start + SAMPLE_CHUNK
-            chunk = [tf.constant(sample_latents(seed, start, stop, self.latent_dim))]
-            if self.num_classes is not None:
-                wanted = sample_labels(seed, start, stop, self.num_classes)
-                if labels is not None:
-                    given = labels[start:stop]
-                    wanted[: len(given)] = given
-                chunk.append(tf.constant(wanted, tf.int32))
-            images = to_uint8(self._sample_chunk(*chunk, **options).numpy())[: n - start]
+            stop = min(start + SAMPLE_CHUNK, n)
+            latents = sample_latents(seed, start, stop, self.latent_dim)
+            images = self.render(latents, None if labels is None else labels[start:stop], **options)
             pending = np.concatenate([pending, images])
-            while len(pending) >= batch_size or (len(pending) and stop >= n):
+            while len(pending) >= batch_size or (len(pending) and stop == n):
                 yield pending[:batch_size]
                 pending = pending[batch_size:]
 
@@ -191,6 +184,53 @@ class TwoPlayerModel(keras.Model):
         for batch in self.iter_samples(n, seed, batch_size, labels, **options):
             images[filled : filled + len(batch)] = batch
             filled += len(batch)
+        return images
+
+    def render(self, latents, labels=None, **options) -> np.ndarray:
+        """Images of given latents by the averaged generator, as `sample` gives them of its own.
+
+        Args:
+            latents: float array (n, latent_dim), such as `kgan.random.sample_latents` gives.
+            labels: of a conditional model: the class of all images as an int, or of each as a
+                sequence of n ints.
+            **options: `truncation` of models that have it.
+
+        Returns:
+            uint8 array of shape (n, height, width, channels).
+
+        Raises:
+            ValueError: for latents of another shape, or labels that are not classes of the model.
+
+        Example:
+
+        >>> latents = kgan.random.sample_latents(0, 0, 16, model.latent_dim)
+        >>> np.array_equal(model.render(latents), model.sample(16, seed=0))
+        True
+        """
+        latents = np.asarray(latents, np.float32)
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
+            raise ValueError(
+                f"Expected latents (n, {self.latent_dim}). Received: shape {latents.shape}"
+            )
+        if labels is None and self.num_classes is not None:
+            raise ValueError(
+                "Expected labels beside the latents, since the model is conditional. Received: "
+                "labels=None"
+            )
+        n = len(latents)
+        labels = inputs.check_sample_labels(labels, n, self.num_classes)
+        options = inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
+        if self._sample_chunk is None:
+            self._sample_chunk = tf.function(self.__call__)
+        images = np.empty((n, *self.image_shape), np.uint8)
+        for start in range(0, n, SAMPLE_CHUNK):
+            stop = min(start + SAMPLE_CHUNK, n)
+            padding = (0, start + SAMPLE_CHUNK - stop)
+            chunk = [tf.constant(np.pad(latents[start:stop], (padding, (0, 0))))]
+            if labels is not None:
+                chunk.append(tf.constant(np.pad(labels[start:stop], padding), tf.int32))
+            rendered = self._sample_chunk(*chunk, **options).numpy()[: stop - start]
+            images[start:stop] = to_uint8(rendered)
         return images
 
     def grid_labels(self, rows: int, columns: int) -> list[int] | None:

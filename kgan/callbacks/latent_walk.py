@@ -1,0 +1,81 @@
+"""Walks through the latent space while training runs."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from kgan import images
+from kgan.callbacks.pictures import Pictures
+from kgan.random import walk_latents
+
+
+class LatentWalk(Pictures):
+    """Saves an animation of images that turn into one another, always through the same latents.
+
+    A grid of walkers goes from stop to stop along arcs of the latent space, and back to the start
+    (`kgan.random.walk_latents`). Where a generator has learned, images change smoothly all the
+    way; sudden jumps, or walks on which nothing changes, show what it has not. Files are named by
+    the images the model has seen, `walk-000120000.webp`, and drawn by the averaged generator. Of a
+    conditional model every row shows a class, which stays the same.
+
+    Args:
+        directory: path for the files; made if need be.
+        every_epochs: int; by default every epoch.
+        every_images: int, images seen between two walks, instead of epochs.
+        rows, columns: int, size of the grid. By default 4 x 4; a conditional model's grid has a
+            row for each class, up to 16.
+        seed: int, of the latents.
+        stops: int >= 2, latents that each walker passes.
+        steps: int >= 1, frames from one stop to the next.
+        labels: of a conditional model: the class of all walkers as an int, or of each as a
+            sequence of `rows * columns` ints, instead of a class for each row.
+        format: "webp", or "png", which keeps every pixel and is several times larger.
+
+    Raises:
+        ValueError: for a grid without images, a walk without frames, another format, or both
+            schedules at once.
+
+    Example:
+
+    ```python
+    model.fit(dataset, callbacks=[kgan.callbacks.LatentWalk("walks", every_images=100_000)])
+    ```
+    """
+
+    DEFAULT_ROWS = 4
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        every_epochs: int | None = None,
+        every_images: int | None = None,
+        rows: int | None = None,
+        columns: int = 4,
+        seed: int = 0,
+        stops: int = 4,
+        steps: int = 16,
+        labels: int | Sequence[int] | None = None,
+        format: str = "webp",
+    ):
+        super().__init__(directory, every_epochs, every_images, rows, columns, seed)
+        if stops < 2 or steps < 1:
+            raise ValueError(f"Expected stops >= 2, steps >= 1. Received: {stops}, {steps}")
+        if f".{format}" not in images.ANIMATION_SUFFIXES:
+            raise ValueError(f"Expected format 'webp' or 'png'. Received: {format!r}")
+        self.stops = stops
+        self.steps = steps
+        self.labels = labels
+        self.format = format
+
+    def draw(self, images_seen: int, rows: int, labels: list[int] | None) -> None:
+        if self.labels is not None:
+            labels = np.asarray(self.labels).tolist()
+        walk = walk_latents(
+            self.seed, rows * self.columns, self.stops, self.steps, self.model.latent_dim
+        )
+        frames = [images.grid(self.model.render(latents, labels), self.columns) for latents in walk]
+        facts = self.provenance(images_seen, labels, stops=self.stops, steps=self.steps)
+        images.save_animation(
+            frames, self.directory / f"walk-{images_seen:09d}.{self.format}", facts
+        )

@@ -28,6 +28,8 @@ EVIL = "evil>Evil"
 def rehash(directory: Path) -> None:
     """Makes the hashes and sizes in the metadata those of the files, if they can be told."""
     path = directory / presets.METADATA
+    if not path.is_file():  # a pipe, or a device without end
+        return
     try:
         metadata = json.loads(path.read_text())
         for name in metadata["files"]:

@@ -1,0 +1,100 @@
+"""Metrics during fit, where Keras' own callbacks find them."""
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+from kgan.callbacks import GenerativeMetrics
+from kgan.metrics import extractor, frechet_distance
+from kgan.models import DCGAN
+
+SHAPE = (16, 16, 1)
+
+
+def some_images(n=16):
+    return np.random.default_rng(0).integers(0, 256, (n, *SHAPE), dtype="uint8")
+
+
+def new_model():
+    model = DCGAN(SHAPE, latent_dim=2, width=2)
+    model.compile()
+    return model
+
+
+def watch(**options):
+    return GenerativeMetrics(some_images(40), metrics=["frechet_distance"], images=40, **options)
+
+
+def test_callbacks_after_it_find_the_values(tmp_path):
+    model = new_model()
+    logs = tmp_path / "log.csv"
+    callbacks = [
+        watch(every_epochs=2),
+        keras.callbacks.CSVLogger(logs),
+        keras.callbacks.EarlyStopping("val_frechet_distance", mode="max", baseline=1e9, patience=2),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", monitor="val_frechet_distance", save_best_only=True, mode="min"
+        ),
+    ]
+    history = model.fit(some_images(), epochs=9, batch_size=8, verbose=0, callbacks=callbacks)
+    values = history.history["val_frechet_distance"]
+    assert len(values) == 3  # stopped: the baseline was never reached
+    assert values[1] != values[0]
+    assert values[2] == values[1]  # of the epoch before
+    rows = list(csv.DictReader(logs.read_text().splitlines()))
+    assert [float(row["val_frechet_distance"]) for row in rows] == values
+    assert (tmp_path / "best.keras").exists()
+
+
+def test_values_are_those_of_the_samples():
+    model, callback = new_model(), watch(seed=3)
+    model.fit(some_images(), batch_size=8, verbose=0, callbacks=[callback])
+    features = extractor("random").features
+    expected = frechet_distance(features(some_images(40)), features(model.sample(40, seed=3)))
+    assert callback.values == {"val_frechet_distance": expected}
+
+
+def test_every_so_many_images():
+    class Counting(GenerativeMetrics):
+        seen = ()
+
+        def act(self, images_seen):
+            self.seen = (*self.seen, images_seen)
+            super().act(images_seen)
+
+    callback = Counting(
+        some_images(40), metrics=["frechet_distance"], images=40, every_images=24
+    )
+    new_model().fit(some_images(), epochs=4, batch_size=8, verbose=0, callbacks=[callback])
+    assert callback.seen == (16, 24, 48)  # the first epoch's end, and the schedule
+
+
+def test_does_not_change_training():
+    results = []
+    for callbacks in ([], [watch()]):
+        model = new_model()
+        model.fit(some_images(), batch_size=8, verbose=0, shuffle=False, callbacks=callbacks)
+        results.append([w.numpy() for w in model.weights])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"metrics": ["fid"]}, "Expected metrics among frechet_distance.*Received: 'fid'"),
+        ({"extractor": "vgg"}, "Received: 'vgg'"),
+        ({"every_epochs": 1, "every_images": 1}, "not both"),
+    ],
+)
+def test_refusals(options, message):
+    with pytest.raises(ValueError, match=message):
+        GenerativeMetrics(some_images(), **options)
+
+
+def test_an_extractor_of_other_channels_is_named():
+    callback = GenerativeMetrics(some_images(), extractor="digits")
+    with pytest.raises(ValueError, match="28x28x1"):
+        new_model().fit(some_images(), batch_size=8, verbose=0, callbacks=[callback])

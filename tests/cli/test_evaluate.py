@@ -1,0 +1,65 @@
+"""`kgan evaluate`."""
+
+import json
+
+import click.testing
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgan.cli import evaluate, main
+from kgan.metrics.measuring import METRICS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype="uint8")).save(folder / f"{i}.png")
+    return folder
+
+
+def run(*arguments):
+    return click.testing.CliRunner().invoke(main, ["evaluate", *map(str, arguments)])
+
+
+def test_table_and_json(tiny_preset, folder, tmp_path):
+    path = tmp_path / "figures.json"
+    options = ["--metrics", "frechet_distance,precision_recall", "--json", path]
+    result = run(tiny_preset, "--data", folder, *options)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(path.read_text())
+    assert [f["metric"] for f in figures] == ["frechet_distance", "precision", "recall"]
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["value", "floor"]
+    assert lines[1].split() == ["frechet", "distance", f"{figures[0]['value']:.4g}"]
+    assert f"20 samples of seed 0 against the first 20 images of {folder}." in result.stdout
+
+
+def test_process_prints_the_table_and_nothing_else(run_kgan, tiny_preset, folder):
+    result = run_kgan(
+        "evaluate", tiny_preset, "--data", folder, "--metrics", "frechet_distance"
+    )
+    assert result.returncode == 0 and not result.stderr
+    assert result.stdout.startswith("  ")
+
+
+def test_names_of_metrics_are_those_there_are():
+    assert evaluate.METRICS == tuple(METRICS)
+
+
+@pytest.mark.parametrize(
+    "options, code, message",
+    [
+        (["--metrics", "fid"], 1, "Expected metrics among"),
+        (["--extractor", "vgg"], 1, "Received: 'vgg'"),
+        (["--images", "1"], 2, "--images"),
+        (["--data", "nowhere"], 1, "does not exist"),
+        (["--json", "no/where.json"], 1, "where.json"),
+    ],
+)
+def test_bad_input(tiny_preset, folder, options, code, message):
+    result = run(tiny_preset, "--data", folder, *options)
+    assert result.exit_code == code
+    assert message in result.stderr and "Traceback" not in result.stderr

@@ -1,0 +1,155 @@
+"""Evaluation of presets: the figures, their protocol, and the preset's card."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kgan
+from kgan import data, evaluation, presets
+from kgan.metrics import extractor, frechet_distance, nearest_neighbours
+from kgan.models import ConditionalGAN
+from kgan.random import sample_labels
+from kgan.recipe import Data, Recipe
+
+
+def write_images(folder, n, seed, classes=None):
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        place = folder / classes[i % len(classes)] if classes else folder
+        place.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype="uint8"))
+        picture.save(place / f"{i:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A data directory with photos/train, 60 images, and photos/test, 40."""
+    root = tmp_path_factory.mktemp("data")
+    write_images(root / "photos/train", 60, seed=0)
+    write_images(root / "photos/test", 40, seed=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_preset, tmp_path_factory):
+    """The tiny preset, as if it had been trained on photos/train."""
+    directory = tmp_path_factory.mktemp("trained") / "tiny"
+    recipe = presets.read_recipe(tiny_preset)
+    recipe.data = Data("photos/train")
+    kgan.zoo.save(kgan.zoo.load(tiny_preset), directory, recipe)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def results(trained, photos):
+    return evaluation.evaluate(trained, data_dir=photos)
+
+
+def named(results, metric):
+    (result,) = (r for r in results if r["metric"] == metric)
+    return result
+
+
+def test_figures_are_those_of_the_metrics(results, trained, photos):
+    features = extractor("random").features
+    load = lambda part: data.load(photos / "photos" / part, (16, 16, 3)).images  # noqa: E731
+    real, training = features(load("test")), features(load("train"))
+    fake = features(kgan.zoo.load(trained).sample(40, seed=0))
+    frechet = named(results, "frechet_distance")
+    assert frechet["value"] == frechet_distance(real, fake)
+    assert frechet["floor"] == frechet_distance(real, training[-40:])
+    nearest = named(results, "nearest_training_image")
+    distances, indices = nearest_neighbours(fake[:8], training)
+    assert nearest["value"] == distances[:, 0].tolist()
+    assert nearest["training_images"] == indices[:, 0].tolist()
+    assert nearest["floor"] == np.median(nearest_neighbours(real, training)[0])
+
+
+def test_every_result_carries_its_protocol(results, trained):
+    names = {result["metric"] for result in results}
+    assert names == {
+        *("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"),
+        *("sliced_wasserstein_16", "nearest_training_image"),
+    }
+    for result in results:
+        assert result["extractor"] == "random" and len(result["extractor_sha256"]) == 64
+        assert result["real_images"] == result["generated_images"] == 40
+        assert result["data"] == "photos/test" and result["seed"] == 0
+        assert result["weights_sha256"] == presets.sha256(trained / presets.WEIGHTS)
+        assert result["floor"] is not None and result["truncation"] is None
+    json.dumps(results, allow_nan=False)
+
+
+def test_twice_the_same_to_the_last_digit(results, trained, photos, monkeypatch):
+    monkeypatch.setattr(evaluation, "_BATCH", 7)
+    again = evaluation.evaluate(trained, data_dir=photos)
+    for result in (*results, *again):
+        result.pop("seconds", None)
+    assert again == results
+
+
+def test_without_training_images_there_is_no_floor(trained, photos, tmp_path):
+    shutil.copytree(photos / "photos/test", tmp_path / "photos/test")
+    results = evaluation.evaluate(trained, data_dir=tmp_path, metrics=["frechet_distance"])
+    assert [r["metric"] for r in results] == ["frechet_distance"]
+    assert results[0]["floor"] is None and results[0]["floor_images"] is None
+
+
+def test_classes(photos, tmp_path):
+    for part, seed in (("train", 0), ("test", 1)):
+        write_images(tmp_path / "pets" / part, 60, seed, classes=["cats", "dogs"])
+    model = ConditionalGAN((16, 16, 3), num_classes=2, latent_dim=2, width=2)
+    model.compile()
+    names = ["cats", "dogs"]
+    source = Data("pets/train", labels="folders", class_names=names)
+    recipe = Recipe("pets", "ConditionalGAN", 0, data=source)
+    kgan.zoo.save(model, tmp_path / "preset", recipe)
+    results = evaluation.evaluate(
+        tmp_path / "preset", metrics=["frechet_distance"], data_dir=tmp_path
+    )
+    by_class = {r["class"]: r["value"] for r in results if "class" in r}
+    features = extractor("random").features
+    fakes = features(model.sample(60, seed=0))
+    labels = sample_labels(0, 0, 60, 2)
+    for number, name in enumerate(names):
+        real = features(data.load(tmp_path / "pets/test" / name, (16, 16, 3)).images)
+        assert by_class[name] == frechet_distance(real, fakes[labels == number])
+
+
+def test_card_and_metadata_get_the_figures(results, trained, tmp_path):
+    directory = tmp_path / "zoo" / "tiny"
+    shutil.copytree(trained, directory)
+    presets.write_registry(tmp_path / "zoo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
+        evaluation.update_card("tiny", results)
+        assert kgan.zoo.info("tiny")["metrics"] == results
+        before = kgan.zoo.load(trained).sample(2, seed=0)
+        np.testing.assert_array_equal(kgan.zoo.load("tiny").sample(2, seed=0), before)
+    card = (directory / "README.md").read_text()
+    value = named(results, "frechet_distance")["value"]
+    assert f"| frechet distance | {value:.4g} |" in card
+    assert "40 samples of seed 0 against the first 40 images of photos/test" in card
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"metrics": ["fid"]}, "Expected metrics among"),
+        ({"extractor": "digits"}, "28x28x1"),
+        ({"data_source": "nowhere"}, "does not exist"),
+        ({"truncation": 0.5}, "truncation"),
+        ({"images": 2}, "Expected at least"),
+    ],
+)
+def test_refusals(trained, photos, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluation.evaluate(trained, data_dir=photos, **options)
+
+
+def test_a_preset_that_names_no_data_needs_some(tiny_preset):
+    with pytest.raises(ValueError, match="Expected --data"):
+        evaluation.evaluate(tiny_preset)

@@ -192,7 +192,8 @@ def _held_out(recipe: Recipe, source: str | None, split: str) -> tuple[str, str 
 
 def _load(recipe, model, source, split, data_dir):
     shape, how = model.image_shape, recipe.data
-    return data.load(source, shape, split or "train", data_dir, how.fit, how.background)
+    labels = None if source.startswith("tfds:") else how.labels or None
+    return data.load(source, shape, split or "train", data_dir, how.fit, how.background, labels)
 
 
 def _trained_on(recipe, model, data_dir):

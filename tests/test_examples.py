@@ -41,6 +41,36 @@ def test_fine_tune(tmp_path, monkeypatch):
     assert int(kgan.zoo.load("fine-tuned").images_seen.numpy()) == before + 4
 
 
+class TestTrainExtractor:
+    example = load("train_extractor")
+
+    def test_contrastive_loss_is_that_of_each_pair(self):
+        views = np.random.default_rng(0).normal(size=(2, 4, 3))
+        z = (views / np.linalg.norm(views, axis=2, keepdims=True)).reshape(8, 3)
+        losses = []
+        for i in range(8):
+            similar = np.exp([z[i] @ z[j] / 0.5 for j in range(8)])
+            losses.append(-np.log(similar[(i + 4) % 8] / (similar.sum() - similar[i])))
+        received = self.example.contrastive_loss(*views, temperature=0.5)
+        np.testing.assert_allclose(received, np.mean(losses), rtol=1e-9)
+
+    def test_shifted_images_are_the_same_somewhere_else(self):
+        image = np.zeros((200, 9, 9, 1), np.uint8)
+        image[:, 4, 4] = 7
+        shifted = self.example.shifted(image, np.random.default_rng(0), most=2)
+        counts = (shifted[..., 0] == 7).sum(axis=0)
+        assert counts[2:7, 2:7].sum() == counts.sum() == 200  # none is lost
+        assert (counts[2:7, 2:7] > 0).all()
+
+    def test_views_are_squares_of_the_image(self):
+        """Of an image of one color nothing is left but the color, whatever the square."""
+        gray = np.full((50, 64, 64, 3), 128, np.uint8)
+        views = self.example.view(gray, np.random.default_rng(0)).numpy()
+        assert views.shape == (50, 48, 48, 3)
+        np.testing.assert_allclose(np.ptp(views, axis=(1, 2, 3)), 0, atol=1e-5)
+        assert 0.2 < np.ptp(views) <= 0.8 + 1e-5  # brightness
+
+
 class TestMyGAN(Harness):
     """A researcher's class passes what kgan's own do."""
 

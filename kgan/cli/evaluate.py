@@ -69,6 +69,8 @@ def command(
       kgan evaluate runs/faces/preset --data photos/test --metrics frechet_distance
       kgan evaluate runs/faces/preset --update-card --json figures.json
     """
+    if json_path is not None and not json_path.parent.is_dir():
+        raise click.UsageError(f"Expected --json in a folder that exists. Received: {json_path}")
     import_tensorflow()
     from kgan import evaluation
 

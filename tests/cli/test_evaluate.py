@@ -56,7 +56,7 @@ def test_names_of_metrics_are_those_there_are():
         (["--extractor", "vgg"], 1, "Received: 'vgg'"),
         (["--images", "1"], 2, "--images"),
         (["--data", "nowhere"], 1, "does not exist"),
-        (["--json", "no/where.json"], 1, "where.json"),
+        (["--json", "no/where.json"], 2, "a folder that exists"),
     ],
 )
 def test_bad_input(tiny_preset, folder, options, code, message):

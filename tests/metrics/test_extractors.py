@@ -1,0 +1,402 @@
+"""Feature extractors: what they know, and that nothing but the image counts."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import kgan
+from kgan.data import load
+from kgan.errors import KganError
+from kgan.metrics import extractors
+from kgan.metrics.extractors import extractor
+
+
+def noise(count, shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def user_model(shape=(16, 16, 3), **kwargs):
+    """Mean and standard deviation of each channel, which are easily computed otherwise."""
+    images = keras.Input(shape)
+    mean = keras.ops.mean(images, axis=(1, 2))
+    std = keras.ops.std(images, axis=(1, 2))
+    return keras.Model(images, layers.Concatenate()([mean, std]), **kwargs)
+
+
+SHAPES = {
+    "digits": (28, 28, 1),
+    "fashion": (28, 28, 1),
+    "faces": (64, 64, 3),
+    "random": (28, 28, 1),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+class TestShipped:
+    def test_features_are_finite_float32_and_differ(self, name):
+        features = extractor(name).features(noise(3, SHAPES[name]))
+        assert features.dtype == np.float32
+        assert features.shape == (3, 64 if name == "random" else 128)
+        assert np.isfinite(features).all()
+        assert not np.array_equal(features[0], features[1])
+
+    def test_an_image_has_the_same_features_whatever_comes_with_it(self, name):
+        network = extractor(name)
+        images = noise(150, SHAPES[name])
+        whole = network.features(images)
+        one_by_one = [network.features(images[i : i + 1])[0] for i in (0, 64, 149)]
+        np.testing.assert_array_equal(one_by_one, whole[[0, 64, 149]])
+        order = np.random.default_rng(1).permutation(150)
+        np.testing.assert_array_equal(network.features(images[order]), whole[order])
+        np.testing.assert_array_equal(network.features(images[37:107]), whole[37:107])
+
+    def test_another_one_is_the_same(self, name):
+        images = noise(2, SHAPES[name])
+        first, second = extractor(name), extractor(name)
+        assert first.sha256 == second.sha256 and len(first.sha256) == 64
+        np.testing.assert_array_equal(first.features(images), second.features(images))
+
+    def test_the_users_precision_does_not_matter(self, name):
+        images = noise(2, SHAPES[name])
+        expected = extractor(name).features(images)
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            received = extractor(name).features(images)
+            assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        finally:
+            keras.config.set_dtype_policy("float32")
+        np.testing.assert_array_equal(received, expected)
+
+
+class TestClassifiers:
+    @pytest.mark.data
+    @pytest.mark.parametrize(
+        ("name", "source", "least"),
+        [("digits", "tfds:mnist", 0.99), ("fashion", "tfds:fashion_mnist", 0.905)],
+    )
+    def test_they_are_right(self, name, source, least, data_dir):
+        """The published 99.2% and 92% are of 10,000 images; these are 2,000."""
+        test = load(source, (28, 28, 1), split="test[:2000]", data_dir=data_dir)
+        network = extractor(name)
+        labels = network.classify(test.images)
+        assert np.issubdtype(labels.dtype, np.integer)
+        assert np.mean(labels == test.labels) >= least
+        assert list(network.class_names) == test.class_names
+        assert network.num_classes == 10
+
+    @pytest.mark.data
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("name", "source", "least"),
+        [("digits", "tfds:mnist", 0.992), ("fashion", "tfds:fashion_mnist", 0.92)],
+    )
+    def test_they_are_as_right_as_they_say(self, name, source, least, data_dir):
+        test = load(source, (28, 28, 1), split="test", data_dir=data_dir)
+        assert np.mean(extractor(name).classify(test.images) == test.labels) >= least
+
+    def test_classes_follow_from_features(self):
+        network = extractor("digits")
+        images = noise(5, (28, 28, 1))
+        model = extractors.build_classifier()
+        model.load_weights(extractors._WEIGHTS / "digits.weights.h5")
+        expected = np.argmax(model(images / 127.5 - 1), axis=1)
+        np.testing.assert_array_equal(network.classify(images), expected)
+        np.testing.assert_array_equal(network.labels(network.features(images)), expected)
+
+    def test_others_do_not_classify(self):
+        with pytest.raises(KganError, match="Expected a classifier.*Received.*'random'"):
+            extractor("random").classify(noise(1, (16, 16, 3)))
+        assert extractor("random").num_classes is None
+
+
+class TestWeights:
+    @pytest.mark.parametrize("name", ["digits", "fashion", "faces"])
+    def test_they_are_small(self, name):
+        assert (extractors._WEIGHTS / f"{name}.weights.h5").stat().st_size < 2_000_000
+
+    def test_damaged_ones_are_refused(self, tmp_path, monkeypatch):
+        content = bytearray((extractors._WEIGHTS / "digits.weights.h5").read_bytes())
+        content[-100] ^= 1
+        (tmp_path / "digits.weights.h5").write_bytes(content)
+        monkeypatch.setattr(extractors, "_WEIGHTS", tmp_path)
+        with pytest.raises(KganError, match="'digits', with SHA-256.*Received.*install kgan again"):
+            extractor("digits")
+
+    def test_missing_ones_are_refused(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(extractors, "_WEIGHTS", tmp_path)
+        with pytest.raises(KganError, match="Received: no file in"):
+            extractor("faces")
+
+
+class TestRandom:
+    def test_weights_are_those_of_all_times(self):
+        model = extractors.build_random()
+        bits = np.random.Philox(key=np.array([0, 0], np.uint64)).random_raw(432)  # 3 * 3 * 3 * 16
+        u, v = bits[0] / 2**64, bits[216] / 2**64
+        normal = np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v)
+        first = model.weights[0].numpy()
+        assert first[0, 0, 0, 0] == np.float16(normal * np.sqrt(2 / 27))
+        assert extractor("random").sha256 == (
+            "31554e3f3020a3097143504aeff55e89207f44452ce7b942890a003097c2c6cb"
+        )
+
+    def test_features_are_those_of_all_times(self):
+        ramp = np.arange(28 * 28).reshape(1, 28, 28, 1).astype(np.uint8)
+        features = extractor("random").features(ramp)[0, :4]
+        expected = [-0.3526642, 0.25326976, 0.39061967, -0.26240584]
+        np.testing.assert_allclose(features, expected, rtol=1e-4)
+
+    def test_any_size_and_gray_as_rgb(self):
+        network = extractor("random")
+        gray = noise(2, (13, 40, 1))
+        rgb = np.repeat(gray, 3, axis=3)
+        np.testing.assert_array_equal(network.features(gray), network.features(rgb))
+
+
+class TestUsersModel:
+    def test_its_features(self):
+        images = noise(70, (16, 16, 3))
+        network = extractor(user_model(name="colors"))
+        scaled = images / 127.5 - 1.0
+        expected = np.concatenate([scaled.mean((1, 2)), scaled.std((1, 2))], axis=1)
+        np.testing.assert_allclose(network.features(images), expected, atol=1e-5)
+        assert (network.name, network.version) == ("colors", None)
+        assert network.input_shape == (16, 16, 3)
+
+    def test_it_runs_in_inference_mode(self):
+        images = keras.Input((None, None, 1))
+        x = layers.Dropout(0.9)(layers.GlobalAveragePooling2D()(images))
+        network = extractor(keras.Model(images, x))
+        white = np.full((3, 8, 8, 1), 255, np.uint8)
+        np.testing.assert_array_equal(network.features(white), np.ones((3, 1)))
+
+    def test_hash_is_of_its_weights(self):
+        def model(seed):
+            images = keras.Input((8, 8, 1))
+            init = keras.initializers.GlorotUniform(seed)
+            return keras.Model(images, layers.Dense(3, kernel_initializer=init)(images[:, 0, :, 0]))
+
+        hashes = [extractor(model(seed)).sha256 for seed in (0, 0, 1)]
+        assert hashes[0] == hashes[1] != hashes[2]
+
+    def test_a_subclassed_one(self):
+        class Mean(keras.Model):
+            def call(self, images):
+                return tf.reduce_mean(images, axis=(1, 2))
+
+        model = Mean()
+        model(np.zeros((1, 8, 8, 3), np.float32))
+        assert extractor(model).features(noise(2, (9, 9, 3))).shape == (2, 3)
+
+    def test_one_that_is_not_built_is_refused(self):
+        with pytest.raises(KganError, match="built keras.Model.*Received: .*not built"):
+            extractor(keras.Sequential([layers.Flatten(), layers.Dense(3)]))
+
+    def test_one_that_gives_no_features_is_refused(self):
+        images = keras.Input((8, 8, 3))
+        with pytest.raises(KganError, match=r"Received: .*\(None, 8, 8, 4\)"):
+            extractor(keras.Model(images, layers.Conv2D(4, 3, padding="same")(images)))
+
+    def test_one_that_takes_no_images_is_refused(self):
+        latents = keras.Input((8,))
+        with pytest.raises(KganError, match=r"Received: .*from \(None, 8\)"):
+            extractor(keras.Model(latents, layers.Dense(3)(latents)))
+
+    def test_a_subclassed_one_that_gives_no_features_is_refused(self):
+        class Same(keras.Model):
+            def call(self, images):
+                return images
+
+        model = Same()
+        model(np.zeros((1, 8, 8, 3), np.float32))
+        with pytest.raises(
+            KganError, match=r"shape \(batch, features\). Received: \(64, 8, 8, 3\)"
+        ):
+            extractor(model).features(noise(2, (8, 8, 3)))
+
+
+class TestImages:
+    @pytest.mark.parametrize(
+        ("name", "shape", "expected"),
+        [
+            ("digits", (28, 28, 3), "28x28x1.*'digits'"),
+            ("digits", (32, 32, 1), "28x28x1"),
+            ("faces", (64, 64, 1), "64x64x3"),
+            ("faces", (32, 32, 3), "64x64x3"),
+            ("random", (16, 16, 2), "1 or 3 channels"),
+        ],
+    )
+    def test_other_shapes_are_refused(self, name, shape, expected):
+        with pytest.raises(KganError, match=f"Expected images.*{expected}.*Received: uint8"):
+            extractor(name).features(noise(2, shape))
+
+    @pytest.mark.parametrize(
+        "images",
+        [
+            np.zeros((2, 16, 16, 3), np.float32),
+            np.zeros((16, 16, 3), np.uint8),
+            [[0, 1]],
+        ],
+    )
+    def test_no_images_are_refused(self, images):
+        with pytest.raises(KganError, match="Expected a uint8 array of images.*Received: "):
+            extractor("random").features(images)
+
+    def test_none_at_all_are_refused(self):
+        with pytest.raises(KganError, match="at least one image"):
+            extractor("random").features(np.zeros((0, 16, 16, 3), np.uint8))
+
+    def test_a_users_models_shape_counts(self):
+        with pytest.raises(KganError, match="Expected images of 16x16x3"):
+            extractor(user_model()).features(noise(2, (16, 16, 1)))
+
+
+@pytest.mark.parametrize("source", ["digit", None, 3])
+def test_unknown_names_are_refused(source):
+    with pytest.raises(KganError, match=f"'digits'.*keras.Model. Received: {source!r}"):
+        extractor(source)
+
+
+class StandIn:
+    """What kgan uses of torch-fidelity's network: means of the channels instead of features."""
+
+    def __init__(self, name, features_list):
+        assert features_list == ["2048"]
+
+    def state_dict(self):
+        return {"weight": SimpleNamespace(numpy=lambda: np.ones(3, np.float32))}
+
+    def __call__(self, images):
+        assert images.dtype == np.uint8 and images.shape[1] == 3
+        means = images.mean((2, 3))
+        return (SimpleNamespace(numpy=lambda: means, shape=means.shape),)
+
+
+class TestInception:
+    @pytest.fixture
+    def stand_in(self, monkeypatch):
+        class NoGrad:
+            def __enter__(self):
+                pass
+
+            def __exit__(self, *error):
+                pass
+
+        torch = ModuleType("torch")
+        torch.no_grad = NoGrad
+        torch.from_numpy = lambda array: array
+        module = ModuleType("torch_fidelity.feature_extractor_inceptionv3")
+        module.FeatureExtractorInceptionV3 = StandIn
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        monkeypatch.setitem(sys.modules, "torch_fidelity", ModuleType("torch_fidelity"))
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return module
+
+    def test_it_gets_channels_first(self, stand_in):
+        images = noise(70, (20, 24, 3))
+        features = extractor("inception").features(images)
+        np.testing.assert_allclose(features, images.mean((1, 2)), rtol=1e-6)
+
+    def test_gray_becomes_rgb(self, stand_in):
+        images = noise(2, (20, 24, 1))
+        features = extractor("inception").features(images)
+        np.testing.assert_allclose(features, np.repeat(images.mean((1, 2)), 3, axis=1), rtol=1e-6)
+
+    def test_no_network_is_said(self, stand_in, monkeypatch):
+        def fails(*args):
+            raise OSError("<urlopen error no route>")
+
+        monkeypatch.setattr(stand_in, "FeatureExtractorInceptionV3", fails)
+        with pytest.raises(KganError, match="downloads on first use. Received: .*no route"):
+            extractor("inception")
+
+    def test_without_torch_fidelity_what_to_install_is_said(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "torch_fidelity", None)
+        with pytest.raises(KganError, match=r"pip install 'kgan\[fid\]'"):
+            extractor("inception")
+
+
+def frechet(real, fake):
+    """Fréchet distance of two Gaussians, by eigenvalues of symmetric matrices alone."""
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    first, second = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
+    values, vectors = np.linalg.eigh(first)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    cross = np.linalg.eigvalsh(root @ second @ root)
+    shift = real.mean(0) - fake.mean(0)
+    traces = np.trace(first) + np.trace(second)
+    return shift @ shift + traces - 2 * np.sqrt(np.maximum(cross, 0)).sum()
+
+
+def noisy(images, deviation):
+    noise = np.random.default_rng(0).normal(0, deviation, images.shape)
+    return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
+
+
+def blurred(images, radius):
+    from PIL import Image, ImageFilter
+
+    blur = ImageFilter.GaussianBlur(radius)
+    return np.stack([np.asarray(Image.fromarray(image).filter(blur)) for image in images])
+
+
+def shuffled_patches(images, side=16):
+    """The same patches of each image, at other places."""
+    count, height, width, channels = images.shape
+    rows, columns = height // side, width // side
+    patches = images.reshape(count, rows, side, columns, side, channels).swapaxes(2, 3)
+    patches = patches.reshape(count, rows * columns, side, side, channels)
+    order = np.random.default_rng(0).permuted(
+        np.tile(np.arange(rows * columns), (count, 1)), axis=1
+    )
+    patches = patches[np.arange(count)[:, None], order]
+    patches = patches.reshape(count, rows, columns, side, side, channels).swapaxes(2, 3)
+    return patches.reshape(images.shape)
+
+
+@pytest.mark.data
+class TestFacesRank:
+    """Fréchet distances of 500 test faces to 500 others, and to what is done to those."""
+
+    @pytest.fixture(scope="class")
+    def distance(self, data_dir):
+        network = extractor("faces")
+        faces = load(data_dir / "celeba" / "test", (64, 64, 3)).images
+        reference = network.features(faces[::2])
+
+        def measure(change):
+            return frechet(reference, network.features(change(faces[1::2])))
+
+        measure.floor = measure(lambda faces: faces)
+        return measure
+
+    def test_noise(self, distance):
+        mild, strong = (distance(lambda faces, d=d: noisy(faces, d)) for d in (8, 24))
+        assert 1.2 * distance.floor < mild < strong / 1.5
+
+    def test_blur(self, distance):
+        mild, strong = (distance(lambda faces, r=r: blurred(faces, r)) for r in (1, 2))
+        assert 1.2 * distance.floor < mild < strong / 1.5
+
+    def test_shuffled_patches_are_far(self, distance):
+        assert distance(shuffled_patches) > 10 * distance.floor
+
+    def test_few_faces_many_times(self, distance):
+        assert distance(lambda faces: np.tile(faces[:25], (20, 1, 1, 1))) > 1.5 * distance.floor
+
+    def test_generators(self, distance):
+        """The zoo's, and the same with its weights more and more disturbed."""
+        model = kgan.zoo.load("dcgan-celeba")
+        weights = [w.numpy() for w in model.ema_generator.trainable_weights]
+        distances = [distance(lambda faces: model.sample(len(faces), seed=0))]
+        for amount in (0.1, 0.3):
+            rng = np.random.default_rng(0)
+            for variable, w in zip(model.ema_generator.trainable_weights, weights, strict=True):
+                variable.assign(w + amount * w.std() * rng.normal(size=w.shape))
+            distances.append(distance(lambda faces: model.sample(len(faces), seed=0)))
+        assert distance.floor < distances[0] < distances[1] < distances[2]

@@ -64,9 +64,7 @@ def test_every_so_many_images():
             self.seen = (*self.seen, images_seen)
             super().act(images_seen)
 
-    callback = Counting(
-        some_images(40), metrics=["frechet_distance"], images=40, every_images=24
-    )
+    callback = Counting(some_images(40), metrics=["frechet_distance"], images=40, every_images=24)
     new_model().fit(some_images(), epochs=4, batch_size=8, verbose=0, callbacks=[callback])
     assert callback.seen == (16, 24, 48)  # the first epoch's end, and the schedule
 

@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 import kgan
-from kgan import data, download, presets
+from kgan import data, download, images, presets
 from kgan.errors import KganError
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours
@@ -24,6 +24,7 @@ from kgan.metrics.measuring import (
     describe,
     measure,
 )
+from kgan.models import preset
 from kgan.random import sample_labels
 from kgan.recipe import Recipe
 
@@ -37,7 +38,7 @@ def evaluate(
     source: str | os.PathLike,
     data_source: str | None = None,
     split: str = "test",
-    images: int = 10_000,
+    number: int = 10_000,
     metrics: Sequence[str] = tuple(METRICS),
     extractor: str | None = None,
     seed: int = 0,
@@ -55,7 +56,7 @@ def evaluate(
             recipe names.
         split: of TFDS. Of a folder that the recipe names and that ends in `train`, the folder
             beside it.
-        images: int, how many real and generated images; fewer if there are fewer real ones.
+        number: int, how many real and generated images; fewer if there are fewer real ones.
         metrics: names among `kgan.metrics.METRICS`.
         extractor: see `kgan.metrics.extractor`. By default that of the recipe's data, or
             `"random"`.
@@ -91,7 +92,7 @@ def evaluate(
     place = _held_out(recipe, data_source, split)
     held_out = _load(recipe, model, *place, data_dir)
     trained_on = _trained_on(recipe, model, data_dir)
-    number = min(images, len(held_out))
+    number = min(number, len(held_out))
     keep = "sliced_wasserstein" in metrics
     labels = None
     if model.num_classes is not None:
@@ -140,21 +141,49 @@ def evaluate(
     return [{**result, **protocol} for result in results]
 
 
-def update_card(source: str | os.PathLike, results: list[dict[str, Any]]) -> None:
+def update_card(
+    source: str | os.PathLike,
+    results: list[dict[str, Any]],
+    data_dir: str | os.PathLike | None = None,
+) -> None:
     """Writes results into the metadata and the card of a preset, in place of those there are.
+
+    If the training images are at hand and their licence lets them be shown, the card also gets the
+    first samples with the training images that are nearest to them.
+
+    Args:
+        source: name or directory of a preset.
+        results: see `evaluate`.
+        data_dir: see `kgan.data.load`.
 
     Raises:
         ValueError: if the preset is not in a directory of this machine.
     """
-    directory, pin = presets.resolve(source)
-    if download.is_url(directory):
+    place, pin = presets.resolve(source)
+    if download.is_url(place):
         raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
     directory, metadata = presets.read(source)
     with presets.writing(directory) as partial:
         shutil.copytree(directory, partial, dirs_exist_ok=True)
+        _save_neighbours(source, results, partial, data_dir)
         presets.write_metadata(partial, {**metadata, "metrics": results})
     if pin is not None:
         presets.write_registry(directory.parent)
+
+
+def _save_neighbours(source, results, directory, data_dir):
+    recipe = presets.read_recipe(directory)
+    nearest = [r for r in results if r["metric"] == "nearest_training_image"]
+    # A licence with a note of its own restricts something: then no image of the data is shown.
+    if not nearest or recipe.data.licence_note:
+        return
+    model = kgan.zoo.load(source)
+    indices, seed = nearest[0]["training_images"], nearest[0]["seed"]
+    samples = model.sample(len(indices), seed=seed)
+    trained_on = _trained_on(recipe, model, data_dir).images[indices]
+    sheet = images.grid(np.concatenate([samples, trained_on]), columns=len(indices))
+    facts = preset.provenance(model, recipe.name, nearest[0]["weights_sha256"], seed=seed)
+    images.save_png(sheet, directory / presets.NEIGHBOURS, {**facts, "rows": "samples, training"})
 
 
 def _measure(real, fake, floor, metrics):

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from kgan.errors import KganError
 FORMAT = 1
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
+NEIGHBOURS, CURVES = "neighbours.png", "curves.png"
 REQUIRED = (CONFIG, WEIGHTS, RECIPE, CARD, SAMPLES)
 REGISTRY = "registry.json"
 
@@ -389,7 +390,8 @@ def check_replaceable(directory: Path) -> None:
 def write_metadata(directory: Path, metadata: dict) -> None:
     """Writes the card, and the metadata with the hashes of all files beside it."""
     recipe = read_recipe(directory)
-    (directory / CARD).write_text(card(metadata, recipe), "utf-8")
+    pictures = [name for name in (NEIGHBOURS, CURVES) if (directory / name).is_file()]
+    (directory / CARD).write_text(card(metadata, recipe, pictures), "utf-8")
     if recipe.data.licence_note:
         (directory / LICENCE).write_text(recipe.data.licence_note + "\n", "utf-8")
     files = sorted(path for path in directory.iterdir() if path.name != METADATA)
@@ -412,8 +414,14 @@ def write_registry(directory: Path) -> None:
     (Path(directory) / REGISTRY).write_text(json.dumps(pins, indent=2) + "\n", "utf-8")
 
 
-def card(metadata: dict, recipe: recipes.Recipe) -> str:
-    """The model card, in Markdown, from the metadata and the recipe."""
+def card(metadata: dict, recipe: recipes.Recipe, pictures: Collection[str] = ()) -> str:
+    """The model card, in Markdown, from the metadata and the recipe.
+
+    Args:
+        metadata: see `check_metadata`.
+        recipe: of the preset.
+        pictures: names of the pictures that are there, beside the samples.
+    """
     name, training = metadata["name"], metadata["training"]
     height, width, channels = metadata["image_shape"]
     counts = metadata["parameters"]
@@ -433,6 +441,9 @@ def card(metadata: dict, recipe: recipes.Recipe) -> str:
     if metadata.get("metrics"):
         lines += ["", "## Figures", "", *figures.markdown(metadata["metrics"])]
         lines += ["", f"Measured by `kgan evaluate {name}`."]
+    if NEIGHBOURS in pictures:
+        lines += ["", f"![Samples and their nearest training images]({NEIGHBOURS})", ""]
+        lines += ["The first 8 samples of seed 0, and below each the nearest training image."]
     lines += [
         "",
         "## Use",
@@ -457,6 +468,8 @@ def card(metadata: dict, recipe: recipes.Recipe) -> str:
         lines += ["", recipe.data.note]
     if recipe.data.licence_note:
         lines += ["", recipe.data.licence_note]
+    if recipe.data.limits:
+        lines += ["", "## Intended use and limits", "", recipe.data.limits]
     lines += ["", "## Training", "", f"- Images seen: {training['images_seen']:,}"]
     if training.get("seconds"):
         lines.append(f"- Time: {training['seconds'] / 3600:.2f} h on {training['hardware']}")
@@ -469,4 +482,6 @@ def card(metadata: dict, recipe: recipes.Recipe) -> str:
         f"Train it again with `kgan train {name}`, from [{RECIPE}]({RECIPE}).",
         "",
     ]
+    if CURVES in pictures:
+        lines += [f"![Losses and scores against images seen]({CURVES})", ""]
     return "\n".join(lines)

@@ -22,6 +22,7 @@ class Data:
         fit, background: how images of another size are fitted; see `kgan.data.load`.
         labels: `"folders"` for labels from the names of sub-folders.
         title, licence, note: what cards say of the data.
+        limits: what cards say of the intended use of a model of it, and of its limits.
         class_names: of the labels 0, 1, …; written by `kgan train` from the data.
         licence_note: what a data set's licence asks of those who use the weights; also written
             as LICENSE beside them.
@@ -38,6 +39,7 @@ class Data:
     fit: str = "crop"
     background: str = "white"
     labels: str = ""
+    limits: str = ""
 
 
 @dataclass

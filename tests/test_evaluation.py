@@ -9,6 +9,7 @@ from PIL import Image
 
 import kgan
 from kgan import data, evaluation, presets
+from kgan.images import grid
 from kgan.metrics import extractor, frechet_distance, nearest_neighbours
 from kgan.models import ConditionalGAN
 from kgan.random import sample_labels
@@ -119,17 +120,23 @@ def test_classes(photos, tmp_path):
         assert by_class[name] == frechet_distance(real, fakes[labels == number])
 
 
-def test_card_and_metadata_get_the_figures(results, trained, tmp_path):
+def test_card_and_metadata_get_the_figures(results, trained, photos, tmp_path):
     directory = tmp_path / "zoo" / "tiny"
     shutil.copytree(trained, directory)
     presets.write_registry(tmp_path / "zoo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
-        evaluation.update_card("tiny", results)
+        evaluation.update_card("tiny", results, photos)
         assert kgan.zoo.info("tiny")["metrics"] == results
         before = kgan.zoo.load(trained).sample(2, seed=0)
         np.testing.assert_array_equal(kgan.zoo.load("tiny").sample(2, seed=0), before)
     card = (directory / "README.md").read_text()
+    assert "(neighbours.png)" in card
+    sheet = np.asarray(Image.open(directory / "neighbours.png"))
+    nearest = named(results, "nearest_training_image")["training_images"]
+    trained_on = data.load(photos / "photos/train", (16, 16, 3)).images[nearest]
+    pictures = np.concatenate([kgan.zoo.load(trained).sample(8, seed=0), trained_on])
+    np.testing.assert_array_equal(sheet, grid(pictures, columns=8))
     value = named(results, "frechet_distance")["value"]
     assert f"| frechet distance | {value:.4g} |" in card
     assert "40 samples of seed 0 against the first 40 images of photos/test" in card
@@ -142,7 +149,7 @@ def test_card_and_metadata_get_the_figures(results, trained, tmp_path):
         ({"extractor": "digits"}, "28x28x1"),
         ({"data_source": "nowhere"}, "does not exist"),
         ({"truncation": 0.5}, "truncation"),
-        ({"images": 2}, "Expected at least"),
+        ({"number": 2}, "Expected at least"),
     ],
 )
 def test_refusals(trained, photos, options, message):
@@ -153,3 +160,12 @@ def test_refusals(trained, photos, options, message):
 def test_a_preset_that_names_no_data_needs_some(tiny_preset):
     with pytest.raises(ValueError, match="Expected --data"):
         evaluation.evaluate(tiny_preset)
+
+
+def test_images_that_may_not_be_shown_are_not(results, trained, photos, tmp_path):
+    model, recipe = kgan.zoo.load(trained), presets.read_recipe(trained)
+    recipe.data.licence_note = "Not to be shown."
+    kgan.zoo.save(model, tmp_path / "p", recipe)
+    evaluation.update_card(tmp_path / "p", results, photos)
+    assert not (tmp_path / "p/neighbours.png").exists()
+    assert "neighbours" not in (tmp_path / "p/README.md").read_text()

@@ -88,5 +88,5 @@ def command(
     if json_path is not None:
         json_path.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     if update_card:
-        evaluation.update_card(source, results)
+        evaluation.update_card(source, results, data_dir)
     click.echo(figures.text(results))

@@ -1,6 +1,7 @@
 """Fixtures: real data, a tiny preset, and the command line as a process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,6 +63,20 @@ def run_python() -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.fixture
+def interruptible() -> Callable[..., subprocess.Popen]:
+    """`subprocess.Popen`, of a process that heeds Ctrl-C, also if the tests run in the background."""
+
+    def start(*args, **kwargs) -> subprocess.Popen:
+        before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            return subprocess.Popen(*args, **kwargs)
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    return start
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ class TestOutput:
 
 
 @pytest.mark.parametrize("options", [["--out", "x.npz"], ["--separate", "--out", "x"]])
-def test_ctrl_c_leaves_what_was_there(tiny_preset, tmp_path, options):
+def test_ctrl_c_leaves_what_was_there(interruptible, tiny_preset, tmp_path, options):
     if "x.npz" in options:
         (tmp_path / "x.npz").write_text("of before")
     command = [sys.executable, "-m", "kgan.cli", "sample", str(tiny_preset), "-n", "1000000"]
@@ -138,12 +138,15 @@ def test_ctrl_c_leaves_what_was_there(tiny_preset, tmp_path, options):
         stdout=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".x*")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob(".x*")) and time.monotonic() < deadline:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130 and not out
     assert said.strip() == "Interrupted"
     if "x.npz" in options:

@@ -289,13 +289,13 @@ main(sys.argv[1:], prog_name="kgan")
 
 
 @pytest.mark.parametrize("verb", ["data check", "train"])
-def test_ctrl_c_while_reading(folder, tmp_path, verb):
+def test_ctrl_c_while_reading(interruptible, folder, tmp_path, verb):
     options = {
         "data check": "photos --size 16 --out sheet.png",
         "train": "dcgan --data photos --size 16 --cache x.cache --out run",
     }
     command = [*verb.split(), *options[verb].split()]
-    process = subprocess.Popen(
+    process = interruptible(
         [sys.executable, "-c", SLOW, *command], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 60

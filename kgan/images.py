@@ -70,10 +70,10 @@ def save_animation(
     """Writes an animation without end that says what made it, whole or not at all.
 
     Args:
-        frames: uint8 arrays (height, width, channels), 1 or 3 channels. Frames that equal the one
-            before are stored as one that lasts longer.
+        frames: uint8 arrays (height, width, channels), 1 or 3 channels. A frame that equals the
+            one before, or in WebP nearly, is not stored: that one lasts longer.
         path: of the file; its suffix says the format. ".png" keeps every pixel; ".webp" is lossy,
-            and several times smaller.
+            and in color several times smaller.
         provenance: as in `save_png`. WebP, which has no text chunks, keeps it in EXIF, as the
             description of the picture.
         milliseconds: int, time that a frame is shown.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from kgan.images import grid, read_provenance, save_png
+from kgan.images import grid, read_provenance, save_animation, save_png
 
 FACTS = {"model": "dcgan-mnist", "seed": 3, "labels": [1, 2], "kgan": "0.1.0", "note": "é ☺"}
 
@@ -84,3 +84,49 @@ def test_failed_write_leaves_the_old_file_alone(tmp_path):
     with pytest.raises(TypeError):
         save_png(_images(1, 4, 4, 5)[0], tmp_path / "x.png", FACTS)
     assert (tmp_path / "x.png").read_bytes() == before
+
+
+def _smooth_frames(channels):
+    """Eight frames of a slope that moves, which lossy compression changes little."""
+    slope = np.linspace(0, 180, 24)[None, :, None] * np.ones((20, 1, channels))
+    return [(slope + 8 * i).astype(np.uint8) for i in range(8)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix, most", [("png", 0), ("webp", 6)])
+def test_animation_holds_the_frames(tmp_path, channels, suffix, most):
+    frames = _smooth_frames(channels)
+    path = save_animation(frames, tmp_path / f"x.{suffix}", FACTS, milliseconds=80)
+    assert [p.name for p in tmp_path.iterdir()] == [f"x.{suffix}"]
+    with Image.open(path) as picture:
+        assert (picture.n_frames, picture.size, picture.info["loop"]) == (8, (24, 20), 0)
+        for i, frame in enumerate(frames):
+            picture.seek(i)
+            shown = np.asarray(picture.convert("RGB")).astype(int)
+            assert picture.info["duration"] == 80
+            assert np.abs(shown - frame).max() <= most
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp"])
+def test_animation_says_that_a_model_made_it(tmp_path, suffix):
+    path = save_animation(_smooth_frames(3), tmp_path / f"x.{suffix}", FACTS)
+    assert read_provenance(path) == FACTS
+    assert b"digitalsourcetype/trainedAlgorithmicMedia" in path.read_bytes()
+    path = save_animation(_smooth_frames(3), tmp_path / f"y.{suffix}", None)
+    assert read_provenance(path) is None
+    assert b"trainedAlgorithmicMedia" not in path.read_bytes()
+
+
+def test_foreign_webp_has_no_provenance(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "a holiday"
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.webp", exif=exif)
+    assert read_provenance(tmp_path / "x.webp") is None
+
+
+@pytest.mark.parametrize("frames, name", [([], "x.png"), (_smooth_frames(1), "x.gif")])
+def test_animation_without_frames_or_of_another_format_is_refused(tmp_path, frames, name):
+    message = rf"ends in .png or .webp. Received: {len(frames)} frames, .*{name}"
+    with pytest.raises(ValueError, match=message):
+        save_animation(frames, tmp_path / name, FACTS)
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """Runs: what they write, and that a killed one ends as if it had not been."""
 
 import csv
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from PIL import Image
 import kgan
 from kgan import recipe as recipes
 from kgan import run_directory, training
+from kgan.callbacks.run import RunLog
 from kgan.errors import KganWarning
 from kgan.presets import sha256
 
@@ -103,10 +105,24 @@ def test_a_run_directory(uninterrupted):
     rows = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     assert [int(row["images_seen"]) for row in rows] == list(range(16, 161, 16))
     assert {"seconds", "d_loss", "g_loss", "real_score", "fake_score"} <= set(rows[0])
+    if importlib.util.find_spec("matplotlib") is not None:  # an extra
+        with Image.open(run / "curves.png") as picture:
+            assert picture.size == (840, 420)  # two panels: losses and scores
     assert kgan.zoo.info(run / "preset")["name"] == "squares"
     for preset in (run / "preset", run / "snapshots" / "images-000000128"):
         assert kgan.zoo.load(preset).sample(2, seed=0).shape == (2, 16, 16, 1)
     assert int(kgan.zoo.load(run / "preset").images_seen.numpy()) == 160
+
+
+def test_the_log_may_gain_and_lack_columns(tmp_path, uninterrupted):
+    """Metrics are not computed every time."""
+    log = RunLog(tmp_path / "log.csv")
+    log.set_model(kgan.zoo.load(uninterrupted / "preset"))
+    log.on_train_begin()
+    for epoch, metrics in enumerate(({}, {"val_x": 0.5}, {})):
+        log.on_epoch_end(epoch, {"d_loss": 1.0, **metrics})
+    rows = list(csv.DictReader((tmp_path / "log.csv").read_text().splitlines()))
+    assert [row["val_x"] for row in rows] == ["", "0.5", ""]
 
 
 def test_twice_the_same_to_the_bit(folder, uninterrupted, tmp_path):

@@ -1,5 +1,6 @@
 """`kgan train`."""
 
+import logging
 import shlex
 import sys
 from pathlib import Path
@@ -142,6 +143,8 @@ def command(
 
     import_tensorflow()
     from kgan import training
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 
     try:
         preset = training.train(recipe, out, resume, data_dir, epochs, override, cache)

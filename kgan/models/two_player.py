@@ -140,13 +140,16 @@ class TwoPlayerModel(keras.Model):
         inputs.check_int("seed", seed, 0)
         inputs.check_int("batch_size", batch_size, 1)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
-        if labels is None and self.num_classes is not None:
-            labels = sample_labels(seed, 0, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
         for start in range(0, n, SAMPLE_CHUNK):
             stop = min(start + SAMPLE_CHUNK, n)
             latents = sample_latents(seed, start, stop, self.latent_dim)
-            images = self.render(latents, None if labels is None else labels[start:stop], **options)
+            classes = None
+            if labels is not None:
+                classes = labels[start:stop]
+            elif self.num_classes is not None:
+                classes = sample_labels(seed, start, stop, self.num_classes)
+            images = self.render(latents, classes, **options)
             pending = np.concatenate([pending, images])
             while len(pending) >= batch_size or (len(pending) and stop == n):
                 yield pending[:batch_size]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from kgan import images as pictures
@@ -37,10 +38,34 @@ def test_every_epoch_by_default(model, tmp_path):
     assert len(list((tmp_path / "g").iterdir())) == 2
 
 
+def test_tensorboard_gets_the_same_files_when_asked(model, tmp_path):
+    data = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), dtype="uint8")
+    first = int(model.images_seen.numpy())
+    logs = tmp_path / "logs"
+    callback = SampleGrid(tmp_path / "g", every_images=8, rows=2, columns=3, tensorboard=logs)
+    model.fit(data, batch_size=8, verbose=0, callbacks=[callback])
+    (events,) = logs.iterdir()
+    values = {
+        event.step: event.summary.value[0]
+        for event in map(
+            tf.compat.v1.Event.FromString,
+            (record.numpy() for record in tf.data.TFRecordDataset(str(events))),
+        )
+        if event.summary.value
+    }
+    assert sorted(values) == [first + 8, first + 16]
+    for step, value in values.items():
+        assert (value.tag, value.metadata.plugin_data.plugin_name) == ("samples", "images")
+        width, height, png = tf.make_ndarray(value.tensor)
+        assert (width, height) == (b"56", b"38")
+        assert png == (tmp_path / f"g/images-{step:09d}.png").read_bytes()
+
+
 def test_does_not_change_training(tmp_path):
     data = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 1), dtype="uint8")
     results = []
-    for callbacks in ([], [SampleGrid(tmp_path / "g", every_images=8)]):
+    grids = SampleGrid(tmp_path / "g", every_images=8, tensorboard=tmp_path / "logs")
+    for callbacks in ([], [grids]):
         model = DCGAN((16, 16, 1), latent_dim=2, width=2)
         model.compile()
         model.fit(data, batch_size=8, verbose=0, shuffle=False, callbacks=callbacks)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgan.random import sample_labels
+from kgan.random import sample_labels, sample_latents
 
 SHAPE = (16, 16, 3)
 
@@ -161,6 +161,17 @@ class CoreHarness:
                 trained_model.sample(20, seed=3, batch_size=batch_size), whole
             )
         np.testing.assert_array_equal(trained_model.sample(4, seed=3), whole[:4])
+
+    def test_given_latents_are_rendered_as_sampled_ones(self, trained_model):
+        model = trained_model
+        latents = sample_latents(3, 0, 20, model.latent_dim)
+        classes = model.num_classes and sample_labels(3, 0, 20, model.num_classes)
+        np.testing.assert_array_equal(model.render(latents, classes), model.sample(20, seed=3))
+        with pytest.raises(ValueError, match=r"Expected latents \(n, .*Received: shape \(20,"):
+            model.render(latents[:, 1:], classes)
+        if model.num_classes:
+            with pytest.raises(ValueError, match="is conditional. Received: labels=None"):
+                model.render(latents)
 
     def test_saved_model_samples_the_same_pixels_and_goes_on_to_the_bit(
         self, eager_model, tmp_path

@@ -67,7 +67,7 @@ def run_python() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def interruptible() -> Callable[..., subprocess.Popen]:
-    """`subprocess.Popen` of a process that heeds Ctrl-C, also if the tests run in the background."""
+    """`subprocess.Popen` of a process that heeds Ctrl-C, even if tests run in the background."""
 
     def start(*args, **kwargs) -> subprocess.Popen:
         before = signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -359,21 +359,23 @@ def shuffled_patches(images, side=16):
     return patches.reshape(images.shape)
 
 
+@pytest.fixture(scope="module")
+def distance(data_dir):
+    """Fréchet distance of 500 test faces to 500 others, which a function has changed."""
+    network = extractor("faces")
+    faces = load(data_dir / "celeba" / "test", (64, 64, 3)).images
+    reference = network.features(faces[::2])
+
+    def measure(change):
+        return frechet(reference, network.features(change(faces[1::2])))
+
+    measure.floor = measure(lambda faces: faces)
+    return measure
+
+
 @pytest.mark.data
 class TestFacesRank:
-    """Fréchet distances of 500 test faces to 500 others, and to what is done to those."""
-
-    @pytest.fixture(scope="class")
-    def distance(self, data_dir):
-        network = extractor("faces")
-        faces = load(data_dir / "celeba" / "test", (64, 64, 3)).images
-        reference = network.features(faces[::2])
-
-        def measure(change):
-            return frechet(reference, network.features(change(faces[1::2])))
-
-        measure.floor = measure(lambda faces: faces)
-        return measure
+    """The worse, the farther."""
 
     def test_noise(self, distance):
         mild, strong = (distance(lambda faces, d=d: noisy(faces, d)) for d in (8, 24))
@@ -389,6 +391,7 @@ class TestFacesRank:
     def test_few_faces_many_times(self, distance):
         assert distance(lambda faces: np.tile(faces[:25], (20, 1, 1, 1))) > 4 * distance.floor
 
+    @pytest.mark.slow
     def test_generators(self, distance):
         """The zoo's, and the same with its weights more and more disturbed."""
         model = kgan.zoo.load("dcgan-celeba")

@@ -39,7 +39,7 @@ _WEIGHTS = Path(__file__).parent / "weights"
 _SHA256 = {
     "digits": "c9a9bc5f7255111872697fe3912ae0409504deb19d23078d6644ce414848fdbd",
     "fashion": "a2842205ae7be185634134a0e66be2ab15295f8608e08110ec1dac2ab6d00518",
-    "faces": "",
+    "faces": "a8d49034df31ffedb0d94cf8b3aa0e053ee02cdbdf7b843031144b13c391154f",
 }
 _CHUNK = 64  # images that a network sees at once, always
 

@@ -80,7 +80,7 @@ class TestClassifiers:
         [("digits", "tfds:mnist", 0.99), ("fashion", "tfds:fashion_mnist", 0.905)],
     )
     def test_they_are_right(self, name, source, least, data_dir):
-        """The published 99.2% and 92% are of 10,000 images; these are 2,000."""
+        """Quickly: of the first 2,000 test images."""
         test = load(source, (28, 28, 1), split="test[:2000]", data_dir=data_dir)
         network = extractor(name)
         labels = network.classify(test.images)
@@ -359,36 +359,39 @@ def shuffled_patches(images, side=16):
     return patches.reshape(images.shape)
 
 
+@pytest.fixture(scope="module")
+def distance(data_dir):
+    """Fréchet distance of 500 test faces to 500 others, which a function has changed."""
+    network = extractor("faces")
+    faces = load(data_dir / "celeba" / "test", (64, 64, 3)).images
+    reference = network.features(faces[::2])
+
+    def measure(change):
+        return frechet(reference, network.features(change(faces[1::2])))
+
+    measure.floor = measure(lambda faces: faces)
+    return measure
+
+
 @pytest.mark.data
 class TestFacesRank:
-    """Fréchet distances of 500 test faces to 500 others, and to what is done to those."""
-
-    @pytest.fixture(scope="class")
-    def distance(self, data_dir):
-        network = extractor("faces")
-        faces = load(data_dir / "celeba" / "test", (64, 64, 3)).images
-        reference = network.features(faces[::2])
-
-        def measure(change):
-            return frechet(reference, network.features(change(faces[1::2])))
-
-        measure.floor = measure(lambda faces: faces)
-        return measure
+    """The worse, the farther."""
 
     def test_noise(self, distance):
         mild, strong = (distance(lambda faces, d=d: noisy(faces, d)) for d in (8, 24))
-        assert 1.2 * distance.floor < mild < strong / 1.5
+        assert distance.floor < mild < strong / 3
 
     def test_blur(self, distance):
         mild, strong = (distance(lambda faces, r=r: blurred(faces, r)) for r in (1, 2))
-        assert 1.2 * distance.floor < mild < strong / 1.5
+        assert 1.2 * distance.floor < mild < strong / 1.2
 
     def test_shuffled_patches_are_far(self, distance):
-        assert distance(shuffled_patches) > 10 * distance.floor
+        assert distance(shuffled_patches) > 4 * distance.floor
 
     def test_few_faces_many_times(self, distance):
-        assert distance(lambda faces: np.tile(faces[:25], (20, 1, 1, 1))) > 1.5 * distance.floor
+        assert distance(lambda faces: np.tile(faces[:25], (20, 1, 1, 1))) > 4 * distance.floor
 
+    @pytest.mark.slow
     def test_generators(self, distance):
         """The zoo's, and the same with its weights more and more disturbed."""
         model = kgan.zoo.load("dcgan-celeba")
@@ -400,4 +403,4 @@ class TestFacesRank:
             for kernel, w in zip(kernels, trained, strict=True):
                 kernel.assign(w + amount * w.std() * rng.normal(size=w.shape))
             distances.append(distance(lambda faces: model.sample(len(faces), seed=0)))
-        assert distance.floor < distances[0] < distances[1] < distances[2]
+        assert 2 * distance.floor < distances[0] < distances[1] < distances[2] / 1.5

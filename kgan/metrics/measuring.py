@@ -85,7 +85,8 @@ def _frechet(real, fake):
 
 
 def _kernel(real, fake):
-    size = min(1000, len(real.features), len(fake.features))
+    # Of few images halves, since subsets of all would be the same.
+    size = max(2, min(1000, len(real.features) // 2, len(fake.features) // 2))
     return {"kernel_distance": kernel_distance(real.features, fake.features, subset_size=size)}
 
 

@@ -159,7 +159,7 @@ def update_card(
     Raises:
         ValueError: if the preset is not in a directory of this machine.
     """
-    place, pin = presets.resolve(source)
+    place, _ = presets.resolve(source)
     if download.is_url(place):
         raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
     directory, metadata = presets.read(source)
@@ -167,7 +167,7 @@ def update_card(
         shutil.copytree(directory, partial, dirs_exist_ok=True)
         _save_neighbours(source, results, partial, data_dir)
         presets.write_metadata(partial, {**metadata, "metrics": results})
-    if pin is not None:
+    if (directory.parent / presets.REGISTRY).is_file():
         presets.write_registry(directory.parent)
 
 

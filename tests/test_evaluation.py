@@ -120,13 +120,14 @@ def test_classes(photos, tmp_path):
         assert by_class[name] == frechet_distance(real, fakes[labels == number])
 
 
-def test_card_and_metadata_get_the_figures(results, trained, photos, tmp_path):
+@pytest.mark.parametrize("source", [lambda path: path.name, str], ids=["name", "directory"])
+def test_card_and_metadata_get_the_figures(results, trained, photos, tmp_path, source):
     directory = tmp_path / "zoo" / "tiny"
     shutil.copytree(trained, directory)
     presets.write_registry(tmp_path / "zoo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
-        evaluation.update_card("tiny", results, photos)
+        evaluation.update_card(source(directory), results, photos)
         assert kgan.zoo.info("tiny")["metrics"] == results
         before = kgan.zoo.load(trained).sample(2, seed=0)
         np.testing.assert_array_equal(kgan.zoo.load("tiny").sample(2, seed=0), before)

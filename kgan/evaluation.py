@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 import kgan
 from kgan import data, download, images, presets
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours
 from kgan.metrics.measuring import (
@@ -93,6 +94,14 @@ def evaluate(
     held_out = _load(recipe, model, *place, data_dir)
     trained_on = _trained_on(recipe, model, data_dir)
     number = min(number, len(held_out))
+    seen = place[0] == recipe.data.source and place[1] in (None, recipe.data.split)
+    if seen:
+        warnings.warn(
+            f"The model was trained on these images: {' '.join(filter(None, place))}. Figures of "
+            "held-out ones say how good it is.",
+            KganWarning,
+            stacklevel=2,
+        )
     keep = "sliced_wasserstein" in metrics
     labels = None
     if model.num_classes is not None:
@@ -114,13 +123,13 @@ def evaluate(
     if trained_on is not None:
         batches = _batches(trained_on.images)
         training = features("Training images", batches, len(trained_on)).features
-        if len(training) >= number:
+        if len(training) >= (2 if seen else 1) * number:  # or they would be the same images
             floor = Described(training[-number:], trained_on.images[-number:][:MOST_SLICED])
 
     results = _measure(real, fake, floor, metrics)
     if labels is not None and real_labels is not None:
         results += _of_classes(real, fake, network, model.num_classes, recipe.data.class_names)
-    if training is not None:
+    if training is not None and not seen:
         results.append(_nearest(training, real, fake))
     protocol = {
         "extractor": network.name,

@@ -9,6 +9,7 @@ from PIL import Image
 
 import kgan
 from kgan import data, evaluation, presets
+from kgan.errors import KganWarning
 from kgan.images import grid
 from kgan.metrics import extractor, frechet_distance, nearest_neighbours
 from kgan.models import ConditionalGAN
@@ -97,6 +98,17 @@ def test_without_training_images_there_is_no_floor(trained, photos, tmp_path):
     results = evaluation.evaluate(trained, data_dir=tmp_path, metrics=["frechet_distance"])
     assert [r["metric"] for r in results] == ["frechet_distance"]
     assert results[0]["floor"] is None and results[0]["floor_images"] is None
+
+
+def test_images_of_training_are_no_floor_for_themselves(trained, photos):
+    options = {"data_source": "photos/train", "data_dir": photos, "metrics": ["frechet_distance"]}
+    with pytest.warns(KganWarning, match="trained on these images: photos/train"):
+        (all_of_them,) = evaluation.evaluate(trained, **options)
+        (half,) = evaluation.evaluate(trained, number=30, **options)
+    assert all_of_them["floor"] is None
+    features = extractor("random").features
+    images = features(data.load(photos / "photos/train", (16, 16, 3)).images)
+    assert half["floor"] == frechet_distance(images[:30], images[30:])
 
 
 def test_classes(photos, tmp_path):

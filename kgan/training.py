@@ -10,7 +10,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 import kgan
-from kgan import data, run_directory
+from kgan import data, presets, run_directory
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
 from kgan.callbacks.run import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.data.folder import sample
@@ -147,7 +147,8 @@ def _go_on(recipe, directory, model, images) -> Path:
             )
         if received:
             raise Interrupted(received[0])
-    preset.save_preset(model, directory / "preset", recipe, log.seconds())
+    curves = directory / presets.CURVES
+    preset.save_preset(model, directory / "preset", recipe, log.seconds(), curves)
     return directory / "preset"
 
 

@@ -108,6 +108,8 @@ def test_a_run_directory(uninterrupted):
     if importlib.util.find_spec("matplotlib") is not None:  # an extra
         with Image.open(run / "curves.png") as picture:
             assert picture.size == (840, 420)  # two panels: losses and scores
+        assert sha256(run / "preset/curves.png") == sha256(run / "curves.png")
+        assert "(curves.png)" in (run / "preset/README.md").read_text()
     assert kgan.zoo.info(run / "preset")["name"] == "squares"
     for preset in (run / "preset", run / "snapshots" / "images-000000128"):
         assert kgan.zoo.load(preset).sample(2, seed=0).shape == (2, 16, 16, 1)

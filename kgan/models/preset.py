@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,8 +49,12 @@ def save_preset(
     directory: str | os.PathLike,
     recipe: Recipe | None = None,
     seconds: float | None = None,
+    curves: Path | None = None,
 ) -> None:
-    """Writes a model as a preset directory; see `kgan.zoo.save`."""
+    """Writes a model as a preset directory; see `kgan.zoo.save`.
+
+    `curves` is a picture of its training for the card, if there is such a file.
+    """
     directory = Path(directory)
     presets.check_replaceable(directory)
     recipe = recipe or describe(model, directory.name)
@@ -72,6 +77,8 @@ def save_preset(
                 **({} if labels is None else {"labels": labels}),
             ),
         )
+        if curves is not None and curves.is_file():
+            shutil.copyfile(curves, partial / presets.CURVES)
         metadata = {
             "format": presets.FORMAT,
             "name": recipe.name,

@@ -29,6 +29,7 @@ class GenerativeMetrics(Periodic):
         every_images: int, images seen between two measurements, instead of epochs.
         split: of a TFDS data set.
         seed: int, of the samples; the same every time.
+        data_dir: see `kgan.data.load`.
 
     Raises:
         ValueError: for data that cannot be read, metrics or extractors that do not exist, or both

@@ -11,6 +11,7 @@ from kgan.metrics.manifold import density_coverage, nearest_neighbours, precisio
 from kgan.metrics.sliced_wasserstein import sliced_wasserstein
 
 __all__ = [
+    "METRICS",
     "Extractor",
     "Statistics",
     "density_coverage",
@@ -28,6 +29,10 @@ def __getattr__(name: str):
         from kgan.metrics import extractors
 
         return getattr(extractors, name)
+    if name == "METRICS":
+        from kgan.metrics.measuring import METRICS
+
+        return METRICS
     raise AttributeError(f"module 'kgan.metrics' has no attribute {name!r}")
 
 

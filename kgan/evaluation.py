@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 import kgan
-from kgan import data, download, images, presets
+from kgan import data, download, gallery, images, presets
 from kgan.errors import KganError, KganWarning
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours
@@ -89,7 +89,7 @@ def evaluate(
     directory, metadata = presets.read(source)
     recipe = presets.read_recipe(directory)
     model = kgan.zoo.load(source)
-    network = find_extractor(extractor or _EXTRACTORS.get(recipe.data.source, "random"))
+    network = find_extractor(extractor or extractor_of(recipe))
     place = _held_out(recipe, data_source, split)
     held_out = _load(recipe, model, *place, data_dir)
     trained_on = _trained_on(recipe, model, data_dir)
@@ -150,6 +150,22 @@ def evaluate(
     return [{**result, **protocol} for result in results]
 
 
+def extractor_of(recipe: Recipe) -> str:
+    """The name of the extractor that knows a recipe's data best."""
+    return _EXTRACTORS.get(recipe.data.source, "random")
+
+
+def load_held_out(
+    recipe: Recipe, model, data_dir: str | os.PathLike | None = None
+) -> data.ImageSet:
+    """The images to measure a model of a recipe against, which it is not trained on.
+
+    Raises:
+        ValueError: if the recipe's data has no such images.
+    """
+    return _load(recipe, model, *_held_out(recipe, None, "test"), data_dir)
+
+
 def update_card(
     source: str | os.PathLike,
     results: list[dict[str, Any]],
@@ -158,7 +174,8 @@ def update_card(
     """Writes results into the metadata and the card of a preset, in place of those there are.
 
     If the training images are at hand and their licence lets them be shown, the card also gets the
-    first samples with the training images that are nearest to them.
+    first samples with the training images that are nearest to them. In a zoo with a registry, that
+    and the gallery are written anew.
 
     Args:
         source: name or directory of a preset.
@@ -178,6 +195,7 @@ def update_card(
         presets.write_metadata(partial, {**metadata, "metrics": results})
     if (directory.parent / presets.REGISTRY).is_file():
         presets.write_registry(directory.parent)
+        gallery.write_gallery(directory.parent)
 
 
 def _save_neighbours(source, results, directory, data_dir):

@@ -1,6 +1,35 @@
 """Results of an evaluation as text: on the terminal, and in cards."""
 
+import math
 from typing import Any
+
+# The figures that stand for a model where there is room for a few, in this order.
+SUMMARY = (
+    "frechet_distance",
+    "kernel_distance",
+    "precision",
+    "recall",
+    "coverage",
+    "label_accuracy",
+)
+
+
+def summary(results: list[dict[str, Any]]) -> dict[str, tuple[float, float | None]]:
+    """Value and floor of those figures in `SUMMARY` that there are, of all classes together.
+
+    Args:
+        results: of metadata, which may be a stranger's: what is no number is left out.
+    """
+    found = {}
+    for result in results:
+        name, value, floor = (result.get(key) for key in ("metric", "value", "floor"))
+        if name in SUMMARY and "class" not in result and _is_number(value):
+            found.setdefault(name, (value, floor if _is_number(floor) else None))
+    return found
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def text(results: list[dict[str, Any]]) -> str:
@@ -31,14 +60,15 @@ def _rows(results):
         name, value, floor = result["metric"], result["value"], result["floor"]
         if "class" in result:
             name = f"{name}, {result['class']}"
-        shown = ", ".join(map(_number, value if isinstance(value, list) else [value]))
+        shown = ", ".join(map(number, value if isinstance(value, list) else [value]))
         if "deviation" in result:
-            shown += f" ± {_number(result['deviation'])}"
-        rows.append((name.replace("_", " "), shown, "" if floor is None else _number(floor)))
+            shown += f" ± {number(result['deviation'])}"
+        rows.append((name.replace("_", " "), shown, "" if floor is None else number(floor)))
     return rows
 
 
-def _number(value):
+def number(value: float) -> str:
+    """Four digits, or all of those before the point."""
     return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 

@@ -202,6 +202,16 @@ def _is_training(value):
         and _is_count(value.get("images_seen"))
         and isinstance(value.get("seconds"), int | float | None)
         and _is_line(value.get("hardware"))
+        and _is_selected(value.get("selected"))
+    )
+
+
+def _is_selected(value):
+    return value is None or (
+        isinstance(value, dict)
+        and _is_line(value.get("metric"))
+        and isinstance(value.get("value"), int | float)
+        and _is_count(value.get("snapshots", 0))
     )
 
 
@@ -473,6 +483,13 @@ def card(metadata: dict, recipe: recipes.Recipe, pictures: Collection[str] = ())
     lines += ["", "## Training", "", f"- Images seen: {training['images_seen']:,}"]
     if training.get("seconds"):
         lines.append(f"- Time: {training['seconds'] / 3600:.2f} h on {training['hardware']}")
+    selected = training.get("selected")
+    if selected and selected.get("snapshots"):
+        metric = selected["metric"].replace("_", " ")
+        lines.append(
+            f"- The best of {selected['snapshots']} snapshots by {metric} "
+            f"({selected['value']:.4g}) on held-out images, in {recipe.images:,} images of training"
+        )
     versions = metadata["versions"]
     lines += [
         f"- Batch size {recipe.batch_size}, seed {recipe.seed}",

@@ -57,6 +57,8 @@ class Recipe:
         batch_size: real images a step.
         checkpoint_images: images between two checkpoints, each with a line in the log.
         grid_images: images between two sample grids, each with a snapshot that can be loaded.
+        select: the metric in `kgan.metrics.METRICS` of held-out images by which the best snapshot
+            becomes the preset, such as `"kernel_distance"`. Empty for the last state.
         seed: of weights, data order and all other randomness.
         note: what the card says about how the model differs from its paper.
     """
@@ -67,6 +69,7 @@ class Recipe:
     batch_size: int = 64
     checkpoint_images: int = 20_000
     grid_images: int = 100_000
+    select: str = ""
     seed: int = 0
     note: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -89,7 +92,7 @@ class Recipe:
                     f"{plain.short(value)}"
                 )
         for table, kinds in (
-            (self, dict.fromkeys(("name", "model", "note"), str)),
+            (self, dict.fromkeys(("name", "model", "note", "select"), str)),
             (self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict)),
             (self.data, {f.name: type(f.default) for f in fields(Data) if f.type in (str, bool)}),
             (self.data, {"class_names": list}),

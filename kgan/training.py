@@ -1,6 +1,7 @@
 """Runs: a recipe trained in a directory of its own, from which it can be resumed exactly."""
 
 import os
+import shutil
 import signal
 import sys
 from contextlib import contextmanager
@@ -10,8 +11,14 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 import kgan
-from kgan import data, presets, run_directory
-from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
+from kgan import data, evaluation, presets, run_directory
+from kgan.callbacks import (
+    Checkpoint,
+    CollapseWarning,
+    GenerativeMetrics,
+    SampleGrid,
+    TerminateOnDivergence,
+)
 from kgan.callbacks.run import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.data.folder import sample
 from kgan.errors import KganError
@@ -19,6 +26,8 @@ from kgan.images import grid, save_png
 from kgan.models import GAN, optimizers, preset
 from kgan.models.allowed import check_arguments
 from kgan.recipe import Recipe
+
+SELECT = ("kernel_distance", "frechet_distance")  # metrics to select by: the smaller the better
 
 
 def build(recipe: Recipe) -> GAN:
@@ -60,7 +69,8 @@ def train(
 
     The directory gets the resolved `recipe.toml`, `log.csv`, `curves.png` (its curves, if
     matplotlib is there: the extra `kgan[plots]`), `grids/`, `snapshots/` (a preset
-    beside every grid, so that the best can be chosen), `checkpoints/`, and at the end `preset/`.
+    beside every grid), `checkpoints/`, and at the end `preset/`: the best snapshot by the metric
+    that the recipe selects by, or the last state.
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
@@ -109,13 +119,34 @@ def train(
             f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
             f"{recipe.images}"
         )
+    judge = _judge(recipe, model, data_dir) if recipe.select else None
     with run_directory.locked(directory):
         run_directory.claim(directory, recipe, override)
         _show(directory, images)
-        return _go_on(recipe, directory, model, images)
+        return _go_on(recipe, directory, model, images, judge)
 
 
-def _go_on(recipe, directory, model, images) -> Path:
+def _judge(recipe, model, data_dir) -> GenerativeMetrics:
+    """What measures every snapshot, for the best to be selected."""
+    if recipe.select not in SELECT:
+        raise KganError(
+            f"Expected select in a recipe to be one of {', '.join(SELECT)}. Received: "
+            f"{recipe.select!r}"
+        )
+    try:
+        held_out = evaluation.load_held_out(recipe, model, data_dir)
+    except KganError as error:
+        raise KganError(f"select in a recipe needs images to measure against: {error}") from None
+    return GenerativeMetrics(
+        held_out.images,
+        evaluation.extractor_of(recipe),
+        (recipe.select,),
+        images=10_000,
+        every_images=recipe.grid_images,
+    )
+
+
+def _go_on(recipe, directory, model, images, judge) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
     checkpoint = Checkpoint(directory / "checkpoints")
     if not checkpoint.restore(model):
@@ -124,6 +155,7 @@ def _go_on(recipe, directory, model, images) -> Path:
     step = int(model.images_seen.numpy()) // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
     log = RunLog(directory / "log.csv")
+    snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
     if step < last:
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         with _signals() as received:
@@ -137,9 +169,10 @@ def _go_on(recipe, directory, model, images) -> Path:
                     TerminateOnDivergence(),
                     StopAt(last * recipe.batch_size, recipe.batch_size, received),
                     checkpoint,
+                    *([judge] if judge else []),
                     log,
                     SampleGrid(directory / "grids", every_images=recipe.grid_images),
-                    Snapshots(directory / "snapshots", recipe, log),
+                    snapshots,
                     Curves(directory, recipe),
                     CollapseWarning(every_images=recipe.grid_images),
                     ProgressLine(last * recipe.batch_size, recipe.batch_size),
@@ -148,8 +181,25 @@ def _go_on(recipe, directory, model, images) -> Path:
         if received:
             raise Interrupted(received[0])
     curves = directory / presets.CURVES
-    preset.save_preset(model, directory / "preset", recipe, log.seconds(), curves)
+    if judge:
+        snapshots.add(model)
+        _keep_best(recipe, directory, curves)
+    else:
+        preset.save_preset(model, directory / "preset", recipe, log.seconds(), curves)
     return directory / "preset"
+
+
+def _keep_best(recipe, directory, curves):
+    """Copies the best snapshot to `preset`, whose metadata says how it was chosen."""
+    found = [presets.read(path) for path in sorted((directory / "snapshots").glob("images-*"))]
+    best, metadata = min(found, key=lambda snapshot: snapshot[1]["training"]["selected"]["value"])
+    training = metadata["training"]
+    training["selected"]["snapshots"] = len(found)
+    with presets.writing(directory / "preset") as partial:
+        shutil.copytree(best, partial, dirs_exist_ok=True)
+        if curves.is_file():
+            shutil.copyfile(curves, partial / presets.CURVES)
+        presets.write_metadata(partial, metadata)
 
 
 def _with_classes(model, images, recipe) -> GAN:

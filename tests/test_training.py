@@ -316,6 +316,78 @@ def test_bad_recipes(changes, message, folder, tmp_path):
     assert not os.path.exists(tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def faces_apart(folder, tmp_path_factory):
+    """Images to train on, and others beside them."""
+    place = tmp_path_factory.mktemp("apart")
+    shutil.copytree(folder, place / "train")
+    shutil.copytree(folder, place / "test")
+    return place
+
+
+@pytest.fixture(scope="module")
+def selected(faces_apart, tmp_path_factory):
+    run = tmp_path_factory.mktemp("selected") / "run"
+    training.train(recipe(faces_apart / "train", select="kernel_distance"), run)
+    return run
+
+
+def kernel_distance_by_hand(preset, folder):
+    real = kgan.data.load(folder, (16, 16, 1)).images
+    fakes = kgan.zoo.load(preset).sample(len(real), seed=0)
+    network = kgan.metrics.extractor("random")
+    features = [network.features(images) for images in (real, fakes)]
+    return kgan.metrics.kernel_distance(*features, subset_size=len(real) // 2)[0]
+
+
+def test_the_best_snapshot_by_the_selected_metric_becomes_the_preset(selected, faces_apart):
+    snapshots = sorted((selected / "snapshots").iterdir())
+    assert [path.name for path in snapshots] == [
+        f"images-{seen:09d}"
+        for seen in (64, 128, 160)  # the end too, amid two grids
+    ]
+    values = [kernel_distance_by_hand(path, faces_apart / "test") for path in snapshots]
+    best = snapshots[int(np.argmin(values))]
+    assert sha256(selected / "preset" / "model.weights.h5") == sha256(best / "model.weights.h5")
+    metadata = json.loads((selected / "preset" / "metadata.json").read_text())
+    chosen = metadata["training"]["selected"]
+    assert (chosen["metric"], chosen["snapshots"]) == ("kernel_distance", 3)
+    np.testing.assert_allclose(chosen["value"], min(values), rtol=1e-6)
+    card = (selected / "preset" / "README.md").read_text()
+    assert f"best of 3 snapshots by kernel distance ({min(values):.4g}) on held-out images" in card
+    if importlib.util.find_spec("matplotlib"):
+        assert (selected / "preset" / "curves.png").is_file()
+
+
+def test_the_selected_metric_is_in_the_log(selected):
+    with open(selected / "log.csv", newline="") as file:
+        column = [row["val_kernel_distance"] for row in csv.DictReader(file)]
+    assert len(column) == 10 and len(set(column)) >= 3
+
+
+def test_selecting_does_not_change_training_and_survives_a_resume(selected, faces_apart, tmp_path):
+    run = tmp_path / "run"
+    training.train(recipe(faces_apart / "train", select="kernel_distance", images=80), run)
+    longer = recipe(faces_apart / "train", select="kernel_distance")
+    training.train(longer, run, resume=True, override=True)
+    assert weights(run) == weights(selected)
+    # One more to choose from: where the first session ended.
+    assert sha256(run / "preset" / "model.weights.h5") in {
+        sha256(path / "model.weights.h5") for path in (run / "snapshots").iterdir()
+    }
+    plain = tmp_path / "plain"
+    training.train(recipe(faces_apart / "train"), plain)
+    assert weights(plain) == weights(selected)
+
+
+def test_selecting_needs_held_out_images_and_a_distance(folder, faces_apart, tmp_path):
+    with pytest.raises(ValueError, match=r"Expected select .*kernel_distance.*'precision_recall'"):
+        training.train(recipe(faces_apart / "train", select="precision_recall"), tmp_path / "run")
+    with pytest.raises(ValueError, match=r"^select in .* has no folder of such images"):
+        training.train(recipe(folder, select="kernel_distance"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_epochs_count_whole_batches_of_the_data(folder, tmp_path):
     training.train(recipe(folder), tmp_path / "run", epochs=2)
     assert int(kgan.zoo.load(tmp_path / "run/preset").images_seen.numpy()) == 2 * 40

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.callbacks.periodic import Periodic
 from kgan.curves import plot_curves
 from kgan.errors import KganWarning
@@ -81,17 +82,50 @@ class RunLog(keras.callbacks.Callback):
 
 
 class Snapshots(Periodic):
-    """A preset beside every sample grid: the best pictures need not be the last."""
+    """A preset beside every sample grid: the best pictures need not be the last.
 
-    def __init__(self, directory: Path, recipe: Recipe, log: RunLog):
+    Args:
+        directory: of the snapshots.
+        recipe: of the run.
+        log: which knows how long training has taken.
+        judge: `GenerativeMetrics` on the same schedule, called before, or None. What it measures
+            by the recipe's `select` is written into each snapshot's metadata.
+    """
+
+    def __init__(
+        self, directory: Path, recipe: Recipe, log: RunLog, judge: GenerativeMetrics | None = None
+    ):
         super().__init__(every_images=recipe.grid_images)
         self.directory = directory
         self.recipe = recipe
         self.log = log
+        self.judge = judge
 
     def act(self, images_seen: int) -> None:
-        path = self.directory / f"images-{images_seen:09d}"
-        preset.save_preset(self.model, path, self.recipe, self.log.seconds())
+        selected = None
+        if self.judge is not None:
+            name = self.recipe.select
+            selected = {"metric": name, "value": self.judge.values[f"val_{name}"]}
+        preset.save_preset(
+            self.model,
+            self._path(images_seen),
+            self.recipe,
+            self.log.seconds(),
+            selected=selected,
+        )
+
+    def add(self, model) -> None:
+        """A snapshot of the model as it is at the end, if there is none yet."""
+        seen = int(model.images_seen.numpy())
+        if self._path(seen).is_dir():
+            return
+        for callback in (self.judge, self):
+            callback.set_model(model)
+            callback.on_train_begin()
+            callback.act(seen)
+
+    def _path(self, images_seen):
+        return self.directory / f"images-{images_seen:09d}"
 
 
 class Curves(Periodic):

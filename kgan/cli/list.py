@@ -4,19 +4,30 @@ import warnings
 
 import click
 
-from kgan import presets
+from kgan import figures, presets
 from kgan.errors import KganError, KganWarning
+
+_FIGURES = {
+    "FRECHET": "frechet_distance",
+    "PRECISION": "precision",
+    "RECALL": "recall",
+    "LABELS": "label_accuracy",
+}
 
 
 @click.command("list")
 def command() -> None:
-    """List the pretrained models.
+    """List the pretrained models, with their Fréchet distance, precision and recall,
+    and of conditional models how many samples are of the class that was asked for.
+
+    Beside each figure, in brackets, is the floor: that of real images in place of samples. Only
+    models of the same data can be compared; `kgan info NAME` has all figures.
 
     \b
     Example:
       kgan list
     """
-    rows = [("NAME", "MODEL", "SHAPE", "SIZE", "DATA", "LICENCE")]
+    rows = [("NAME", "MODEL", "SHAPE", "SIZE", *_FIGURES, "DATA", "LICENCE")]
     for name in presets.names():
         try:
             info = presets.info(name)
@@ -29,6 +40,7 @@ def command() -> None:
                 info["model"],
                 "x".join(map(str, info["image_shape"])),
                 f"{info['size_bytes'] / 1e6:.1f} MB",
+                *_figures(info["metrics"] or []),
                 info["dataset"] or "",
                 info["licence"] or "",
             )
@@ -37,3 +49,12 @@ def command() -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def _figures(results):
+    """The cells of a preset: each figure with its floor in brackets, if there are such."""
+    summary = figures.summary(results)
+    for name in _FIGURES.values():
+        value, floor = summary.get(name, (None, None))
+        shown = "" if value is None else f"{value:.2f}"
+        yield shown if floor is None else f"{shown} ({floor:.2f})"

@@ -105,7 +105,7 @@ def command(
         raise click.UsageError("Expected --epochs or --images, not both.")
     recipe = _recipe(source)
     if data is not None:
-        kept = recipe.data
+        kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
         recipe.data = Data(data, flip=kept.flip, fit=kept.fit, background=kept.background)
     if not recipe.data.source:
         raise click.UsageError(

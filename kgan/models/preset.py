@@ -50,10 +50,12 @@ def save_preset(
     recipe: Recipe | None = None,
     seconds: float | None = None,
     curves: Path | None = None,
+    selected: dict | None = None,
 ) -> None:
     """Writes a model as a preset directory; see `kgan.zoo.save`.
 
-    `curves` is a picture of its training for the card, if there is such a file.
+    `curves` is a picture of its training for the card, if there is such a file; `selected` says
+    by which metric of which value a snapshot is to be chosen.
     """
     directory = Path(directory)
     presets.check_replaceable(directory)
@@ -96,6 +98,7 @@ def save_preset(
                 "seconds": seconds and round(seconds),
                 "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
                 "seed": model.seed,
+                **({} if selected is None else {"selected": selected}),
             },
             "metrics": [],
         }

@@ -30,7 +30,10 @@ def test_list_has_a_line_for_every_preset(run_kgan, tiny_preset):
     done = run_kgan("list", KGAN_ZOO=str(tiny_preset.parent))
     header, *lines = done.stdout.splitlines()
     size = sum(path.stat().st_size for path in tiny_preset.iterdir())
-    assert header.split() == ["NAME", "MODEL", "SHAPE", "SIZE", "DATA", "LICENCE"]
+    assert re.split(r"\s{2,}", header) == [
+        *("NAME", "MODEL", "SHAPE", "SIZE"),
+        *("FRECHET", "PRECISION", "RECALL", "LABELS", "DATA", "LICENCE"),
+    ]
     assert f"tiny DCGAN 16x16x3 {size / 1e6:.1f} MB" in [" ".join(line.split()) for line in lines]
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -38,6 +41,22 @@ def test_list_has_a_line_for_every_preset(run_kgan, tiny_preset):
 def test_list_shows_data_and_licence(run_kgan, licensed):
     done = run_kgan("list", KGAN_ZOO=str(licensed.parent))
     assert re.search(r"^licensed .* Faces +Research only$", done.stdout, re.MULTILINE)
+
+
+def test_list_shows_figures_with_their_floors(run_kgan, licensed):
+    metadata = json.loads((licensed / "metadata.json").read_text())
+    metadata["metrics"] = [
+        {"metric": "frechet_distance", "class": "seven", "value": 77.0, "floor": None},
+        {"metric": "frechet_distance", "value": 1.234, "floor": 0.567},
+        {"metric": "recall", "value": 0.5, "floor": None},
+        {"metric": "precision", "value": "high", "floor": 1.0},  # a stranger's
+    ]
+    (licensed / "metadata.json").write_text(json.dumps(metadata))
+    done = run_kgan("list", KGAN_ZOO=str(licensed.parent))
+    line = next(line for line in done.stdout.splitlines() if line.startswith("licensed"))
+    assert re.split(r"\s{2,}", line)[3:] == [
+        *(re.split(r"\s{2,}", line)[3], "1.23 (0.57)", "0.50", "Faces", "Research only")
+    ]
 
 
 @pytest.mark.parametrize("by", ["name", "directory"])

@@ -1,13 +1,16 @@
 """The scripts in examples/ run."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
+from click.testing import CliRunner
 from PIL import Image
 
 import kgan
+from kgan import presets, recipe as recipes
 from models.harness import Harness
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -86,3 +89,24 @@ class TestMyGAN(Harness):
 
 def test_my_gan_is_as_short_as_it_says():
     assert len((EXAMPLES / "my_gan.py").read_text().splitlines()) <= 30
+
+
+def test_add_to_zoo(tiny_preset, tmp_path, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype="uint8")
+    (tmp_path / "test").mkdir()
+    for i, pixels in enumerate(images):
+        Image.fromarray(pixels).save(tmp_path / "test" / f"{i}.png")
+    preset = shutil.copytree(tiny_preset, tmp_path / "run" / "preset")
+    recipe = recipes.read(preset / "recipe.toml")
+    recipe.data.source = str(tmp_path / "train")
+    (preset / "recipe.toml").write_text(recipe.to_toml())
+    presets.write_metadata(preset, presets._read_json(preset / "metadata.json"))
+    done = CliRunner().invoke(
+        load("add_to_zoo").main, [str(preset), str(tmp_path / "zoo"), "--name", "mine"]
+    )
+    assert done.exit_code == 0, done.output
+    monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
+    figures = {figure["metric"] for figure in kgan.zoo.info("mine")["metrics"]}
+    assert {"frechet_distance", "kernel_distance", "recall"} <= figures
+    assert "(#mine)" in (tmp_path / "zoo" / "README.md").read_text()
+    assert kgan.zoo.load("mine").sample(1, seed=0).shape == (1, 16, 16, 3)

@@ -5,6 +5,7 @@ Convolutional Generative Adversarial Networks", arXiv:1511.06434.
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import keras
@@ -21,6 +22,11 @@ def stages_of(side: int) -> tuple[int, int]:
     """The side at the bottom and the number of doublings from there: 64 -> (4, 4), 28 -> (7, 2)."""
     base = 7 if side % 7 == 0 else 4
     return base, (side // base).bit_length() - 1
+
+
+def halvings(side: int) -> int:
+    """How often a discriminator halves the side, rounded up, to 4: 64 -> 4, 28 -> 14, 7, 4 -> 3."""
+    return math.ceil(math.log2(side / 4))
 
 
 def batch_normalization(x):
@@ -72,7 +78,7 @@ def upsample(latents, image_shape, width: int, seed: int, normalize=batch_normal
 
 
 def downsample(images, width: int, init, normalize=None):
-    """Halve the side with strided convolutions down to the bottom, then one linear output.
+    """Halve the side with strided convolutions down to 4, then one linear output.
 
     Args:
         images: float tensor (batch, side, side, channels).
@@ -83,9 +89,8 @@ def downsample(images, width: int, init, normalize=None):
     Returns:
         Logits (batch, 1).
     """
-    _, stages = stages_of(images.shape[1])
     x = images
-    for stage in range(stages):  # (batch, side / 2**stage, side / 2**stage, filters)
+    for stage in range(halvings(images.shape[1])):  # (batch, side / 2**stage, …, filters)
         normalized = stage > 0 and normalize is not None
         x = layers.Conv2D(
             width * 2**stage,
@@ -107,10 +112,10 @@ def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> kera
     return keras.Model(latents, images, name="generator")
 
 
-def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
+def build_discriminator(image_shape, width: int, seed: int, normalize) -> keras.Model:
     """Images in [-1, 1] to logits (batch, 1)."""
     images = keras.Input(image_shape, name="images")
-    logits = downsample(images, width, initializers(seed), batch_normalization)
+    logits = downsample(images, width, initializers(seed), normalize)
     return keras.Model(images, logits, name="discriminator")
 
 
@@ -126,7 +131,10 @@ class DCGAN(GAN):
         image_shape: tuple (side, side, channels), side among 16, 28, 32, 56, 64, 112 and 128.
         latent_dim: int, dimensions of the latent.
         width: int, channels next to the image; they double with every halving of the side.
-        **kwargs: `loss`, `ema_half_life`, `augment` and `seed` of `kgan.models.GAN`.
+        r1_gamma: float, weight γ of R1; see `kgan.models.GAN`. With it D has no batch
+            normalisation, under which no image has a gradient of its own to penalise.
+        **kwargs: `loss`, `r1_interval`, `ema_half_life`, `augment` and `seed` of
+            `kgan.models.GAN`.
 
     Raises:
         ValueError: for another side or number of channels.
@@ -140,16 +148,27 @@ class DCGAN(GAN):
     ```
     """
 
-    def __init__(self, image_shape=(64, 64, 3), latent_dim: int = 128, width: int = 64, **kwargs):
+    def __init__(
+        self,
+        image_shape=(64, 64, 3),
+        latent_dim: int = 128,
+        width: int = 64,
+        r1_gamma: float = 0.0,
+        **kwargs,
+    ):
         image_shape = inputs.check_image_shape(image_shape, SIDES)
         inputs.check_int("latent_dim", latent_dim, 1)
         inputs.check_int("width", width, 1)
         seed = kwargs.get("seed", 0)
+        normalize = None if r1_gamma else batch_normalization
         super().__init__(
             image_shape=image_shape,
             generator=build_generator(image_shape, latent_dim, width, 1000 * seed),
-            discriminator=build_discriminator(image_shape, width, 1_000_003 + 1000 * seed),
+            discriminator=build_discriminator(
+                image_shape, width, 1_000_003 + 1000 * seed, normalize
+            ),
             width=width,
+            r1_gamma=r1_gamma,
             **kwargs,
         )
 

@@ -90,6 +90,9 @@ class GAN(SteppingModel):
             for an unconditional model.
         width: int, hidden units of the paper's networks, a multiple of 5 (for maxout in fives).
         loss: name of an adversarial loss in `kgan.losses`.
+        r1_gamma: float, weight γ of R1, a penalty on D's gradient at real images (Mescheder et al.
+            2018, arXiv:1801.04406); 0 for none.
+        r1_interval: int, steps between two computations of R1.
         ema_half_life: number of images after which the moving average of the generator, which
             is what is sampled, has forgotten half of what it was. None switches it off.
         augment: `kgan.augment.DiffAugment` or `AdaptiveAugment`, its description, or None.
@@ -107,8 +110,8 @@ class GAN(SteppingModel):
     """
 
     share_fakes = True  # whether both updates of a step see the same
-    # Of `penalty`: its weight in D's loss, and the number of steps between two times that it is
-    # computed (with a weight that is as many times larger).
+    # Of a subclass's `penalty`: its weight in D's loss, and the number of steps between two times
+    # that it is computed (with a weight that is as many times larger).
     penalty_weight = 1.0
     penalty_interval = 1
 
@@ -121,12 +124,25 @@ class GAN(SteppingModel):
         num_classes: int | None = None,
         width: int = 1200,
         loss: str = "non_saturating",
+        r1_gamma: float = 0.0,
+        r1_interval: int = 16,
         ema_half_life: float | None = 10_000,
         augment=None,
         seed: int = 0,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not r1_gamma >= 0:
+            raise ValueError(f"Expected r1_gamma >= 0. Received: r1_gamma={r1_gamma!r}")
+        inputs.check_int("r1_interval", r1_interval, 1)
+        self.r1_gamma, self.r1_interval = r1_gamma, r1_interval
+        if type(self).penalty is GAN.penalty:
+            self.penalty_weight, self.penalty_interval = r1_gamma / 2, r1_interval
+        elif r1_gamma:
+            raise ValueError(
+                f"Expected r1_gamma=0 of a {type(self).__name__}, which has a penalty of its own. "
+                f"Received: r1_gamma={r1_gamma!r}"
+            )
         if self._has_penalty:
             self._means["gradient_penalty"] = keras.metrics.Mean("gradient_penalty")
         if ema_half_life is not None and not ema_half_life > 0:
@@ -182,7 +198,7 @@ class GAN(SteppingModel):
 
     @property
     def _has_penalty(self):
-        return type(self).penalty is not GAN.penalty
+        return type(self).penalty is not GAN.penalty or self.r1_gamma > 0
 
     def preset_state(self) -> dict:
         """What presets hold beside the networks, for training to go on from there."""
@@ -248,18 +264,19 @@ class GAN(SteppingModel):
         return tf.cast(logits, self.variable_dtype)  # losses need full precision
 
     def penalty(self, real: Examples, fakes: Examples, draws: Draws):
-        """What D's loss gets besides: a value per example, times `penalty_weight`. None here.
+        """What D's loss gets besides: a value per example, times `penalty_weight`.
 
-        It is logged as `gradient_penalty`, without the weight.
+        Here R1 on real images, through the augmentation, if there is an `r1_gamma`. A subclass may
+        have another. It is logged as `gradient_penalty`, without the weight.
 
         Example:
 
         ```python
         def penalty(self, real, fakes, draws):
-            return kgan.losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
+            return kgan.losses.r2(lambda x: self.discriminate(x, fakes.labels, draws), fakes.images)
         ```
         """
-        return None
+        return losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
 
     def update_discriminator(self, real: Examples, fakes: Examples, draws: Draws) -> None:
         """One step of D on real and generated images."""
@@ -331,6 +348,8 @@ class GAN(SteppingModel):
             num_classes=self.num_classes,
             width=self.width,
             loss=self.loss_name,
+            r1_gamma=self.r1_gamma,
+            r1_interval=self.r1_interval,
             ema_half_life=self.ema_half_life,
             augment=augmentation.describe(self.augment),
             seed=self.seed,

@@ -122,7 +122,8 @@ class SteppingModel(TwoPlayerModel):
                 loss = optimizer.scale_loss(interval * loss)
             gradients = tape.gradient(loss, variables)
             pairs = zip(gradients, zeros(), strict=True)
-            return values, [zero if g is None else g for g, zero in pairs]
+            # Of an embedding's rows TensorFlow gives those alone that were looked up.
+            return values, [zero if g is None else tf.convert_to_tensor(g) for g, zero in pairs]
 
         def not_due():
             return tf.zeros((0,), self.variable_dtype), zeros()

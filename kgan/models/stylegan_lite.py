@@ -14,7 +14,6 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from kgan import losses
 from kgan.layers import (
     Blur2D,
     Downsample2D,
@@ -239,11 +238,9 @@ class StyleGANLite(GAN):
             ("width", width),
             ("max_channels", max_channels),
             ("mapping_layers", mapping_layers),
-            ("r1_interval", r1_interval),
         ):
             inputs.check_int(name, value, 1)
         for name, value in (
-            ("r1_gamma", 0.0 if r1_gamma is None else r1_gamma),
             ("style_mixing", style_mixing),
             ("path_length_weight", path_length_weight),
         ):
@@ -263,14 +260,13 @@ class StyleGANLite(GAN):
             discriminator=discriminator,
             num_classes=num_classes,
             width=width,
+            r1_gamma=0.0002 * image_shape[0] ** 2 / 64 if r1_gamma is None else r1_gamma,
+            r1_interval=r1_interval,
             ema_half_life=ema_half_life,
             **kwargs,
         )
         self.max_channels = max_channels
         self.mapping_layers = mapping_layers
-        self.r1_gamma = 0.0002 * image_shape[0] ** 2 / 64 if r1_gamma is None else r1_gamma
-        self.penalty_weight = self.r1_gamma / 2
-        self.penalty_interval = self.r1_interval = r1_interval
         self.style_mixing = style_mixing
         self.path_length_weight = path_length_weight
         self.w_mean = self.add_state("w_mean", shape=(latent_dim,))
@@ -339,10 +335,6 @@ class StyleGANLite(GAN):
         new = self.sum_replicas(tf.cast(local_sum, mean.dtype)) / count
         mean.assign(new + keep * (mean - new))
 
-    def penalty(self, real, fakes, draws):
-        """R1 on real images, through the augmentation."""
-        return losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
-
     def generator_gradients(self, real, fakes, draws):
         gradients = super().generator_gradients(real, fakes, draws)
         if not self.path_length_weight:
@@ -383,9 +375,6 @@ class StyleGANLite(GAN):
     def get_config(self) -> dict:
         config = super().get_config()
         del config["generator"], config["discriminator"]
-        for name in (
-            *("max_channels", "mapping_layers", "r1_gamma", "r1_interval", "style_mixing"),
-            "path_length_weight",
-        ):
+        for name in (*("max_channels", "mapping_layers", "style_mixing", "path_length_weight"),):
             config[name] = getattr(self, name)
         return config

@@ -178,6 +178,7 @@ class WGANGP(GAN):
 
     def get_config(self) -> dict:
         config = super().get_config()
-        del config["loss"]
+        for name in ("loss", "r1_gamma", "r1_interval"):
+            del config[name]
         config.update(critic_steps=self.critic_steps, penalty_weight=self.penalty_weight)
         return config

@@ -206,8 +206,8 @@ def test_odd_arguments_are_refused(arguments):
 
 def test_arguments_are_those_of_the_class():
     check_arguments({"width": 8, "seed": 3, "augment": "DiffAugment"}, DCGAN, "x")
-    with pytest.raises(KganError, match="arguments of DCGAN among .*Received: 'r1_gamma' in x"):
-        check_arguments({"r1_gamma": 1.0}, DCGAN, "x")
+    with pytest.raises(KganError, match="arguments of DCGAN among .*Received: 'style_mixing' in x"):
+        check_arguments({"style_mixing": 1.0}, DCGAN, "x")
 
 
 def test_arguments_of_a_users_class_are_any_plain_values():

@@ -145,6 +145,45 @@ class TestSubclassWithLazyPenalty(CoreHarness):
         assert np.abs(with_penalty - without).max() > 1e-4
 
 
+def test_r1_is_the_penalty_that_a_subclass_would_write():
+    one = GAN(SHAPE, num_classes=3, r1_gamma=10.0, r1_interval=2, **users(num_classes=3))
+    other = LazyR1(SHAPE, num_classes=3, **users(num_classes=3))
+    other.set_weights(one.get_weights())
+    for model in (one, other):
+        model.compile(run_eagerly=True)
+        for _ in range(3):  # due, not due, due
+            logs = model.train_on_batch(*TestSubclassWithLazyPenalty().data(8), return_dict=True)
+        assert logs["gradient_penalty"] > 0
+    assert_equal(one, other)
+    config = one.get_config()
+    assert (config["r1_gamma"], config["r1_interval"]) == (10.0, 2)
+
+
+def test_a_lazy_penalty_of_a_discriminator_with_an_embedding():
+    """Whose gradient TensorFlow gives as rows, which no conditional can return."""
+    networks = users(num_classes=3)
+    images, labels = keras.Input(SHAPE), keras.Input((), dtype="int32")
+    features = layers.Dense(4, "gelu")(layers.Flatten()(images))
+    logits = layers.Dot(1)([features, layers.Embedding(3, 4)(labels)])
+    networks["discriminator"] = keras.Model([images, labels], logits)
+    model = GAN(SHAPE, num_classes=3, r1_gamma=10.0, r1_interval=2, **networks)
+    model.compile()
+    before = networks["discriminator"].get_weights()[-1]
+    model.train_on_batch(*TestSubclassWithLazyPenalty().data(8))
+    assert np.abs(networks["discriminator"].get_weights()[-1] - before).min() > 0
+
+
+@pytest.mark.parametrize("wrong", [{"r1_gamma": -1.0}, {"r1_gamma": np.nan}, {"r1_interval": 0}])
+def test_r1_that_is_refused(wrong):
+    with pytest.raises(ValueError, match="Expected r1_.*Received"):
+        GAN(SHAPE, width=5, **wrong)
+
+
+def test_a_class_with_a_penalty_of_its_own_takes_no_r1():
+    with pytest.raises(ValueError, match="of a LazyR1, which has a penalty of its own"):
+        LazyR1(SHAPE, **users(), r1_gamma=1.0)
+
+
 def test_step_is_the_two_updates_written_out_by_hand():
     """Algorithm 1 in NumPy-like float64 code, with the step's own latents."""
 

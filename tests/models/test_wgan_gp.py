@@ -154,7 +154,10 @@ def test_defaults_are_the_papers():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"critic_steps": 0}, {"critic_steps": 1.5}, {"penalty_weight": -1}, {"num_classes": 3}],
+    [
+        *({"critic_steps": 0}, {"critic_steps": 1.5}, {"penalty_weight": -1}, {"num_classes": 3}),
+        {"r1_gamma": 1.0},
+    ],
 )
 def test_refused(wrong):
     with pytest.raises(ValueError, match="Expected .*Received"):

@@ -1,0 +1,36 @@
+"""Put a trained model into a zoo of your own, with figures, registry and gallery.
+
+python examples/add_to_zoo.py runs/dcgan-mnist/preset my-zoo
+
+After `export KGAN_ZOO=my-zoo`, `kgan list` shows it, and `kgan.zoo.load` takes its name.
+"""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from kgan import evaluation, figures, presets
+
+
+@click.command()
+@click.argument("preset", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("zoo", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", help="Of the model in the zoo. [default: the preset's own]")
+def main(preset: Path, zoo: Path, name: str | None) -> None:
+    """Measures PRESET against held-out images and copies it into the directory ZOO."""
+    source, metadata = presets.read(preset)  # checks the hash of every file
+    metadata["name"] = name or metadata["name"]
+    target = zoo / metadata["name"]
+    results = evaluation.evaluate(source)
+    with presets.writing(target) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+        presets.write_metadata(partial, metadata)
+    presets.write_registry(zoo)
+    evaluation.update_card(target, results)  # which also writes the registry anew, and the gallery
+    click.echo(figures.text(results))
+    click.echo(target)
+
+
+if __name__ == "__main__":
+    main()

@@ -70,7 +70,8 @@ def evaluate(
         `floor` or None, `class` where it is of one class only, and the protocol: `extractor` with
         its version and hash, `real_images`, `generated_images`, `data`, `split`, `resize`, `seed`,
         `truncation`, `weights_sha256`. Beside the metrics asked for there are, of a conditional
-        model whose classes the extractor knows, `label_accuracy`, and where the training images
+        model whose classes the extractor knows, `label_accuracy`, of an extractor that knows the
+        data's classes `class_shares` of the samples, and where the training images
         are at hand `nearest_training_image`: the distances in features of the first 8 samples to
         the nearest of them; its floor is the median of held-out images.
 
@@ -127,6 +128,8 @@ def evaluate(
             floor = Described(training[-number:], trained_on.images[-number:][:MOST_SLICED])
 
     results = _measure(real, fake, floor, metrics)
+    if network.num_classes is not None and real_labels is not None:
+        results.append(_shares(real, fake, network))
     if labels is not None and real_labels is not None:
         results += _of_classes(real, fake, network, model.num_classes, recipe.data.class_names)
     if training is not None and not seen:
@@ -290,6 +293,20 @@ def _of_classes(real, fake, network, num_classes, names):
                 }
             )
     return results
+
+
+def _shares(real, fake, network):
+    """How much of the samples, and of the real images, each class is, by the classifier."""
+    shares = [
+        (np.bincount(network.labels(x.features), minlength=network.num_classes) / len(x.features))
+        for x in (fake, real)
+    ]
+    return {
+        "metric": "class_shares",
+        "value": shares[0].round(4).tolist(),
+        "real": shares[1].round(4).tolist(),
+        "floor": None,
+    }
 
 
 def _nearest(training, real, fake):

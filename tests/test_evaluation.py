@@ -132,6 +132,35 @@ def test_classes(photos, tmp_path):
         assert by_class[name] == frechet_distance(real, fakes[labels == number])
 
 
+def test_a_classifier_says_what_classes_samples_are_of(tmp_path):
+    digits = [str(digit) for digit in range(10)]
+    write_images(tmp_path / "digits/train", 20, seed=0, classes=digits)
+    write_images(tmp_path / "digits/test", 30, seed=1, classes=digits)
+    model = ConditionalGAN((28, 28, 1), num_classes=10, latent_dim=2, width=2)
+    model.compile()
+    source = Data("digits/train", labels="folders", class_names=digits)
+    kgan.zoo.save(model, tmp_path / "preset", Recipe("d", "ConditionalGAN", 0, data=source))
+    results = evaluation.evaluate(
+        tmp_path / "preset",
+        metrics=["kernel_distance"],
+        extractor="digits",
+        data_dir=tmp_path,
+    )
+    network = extractor("digits")
+    held_out = data.load(tmp_path / "digits/test", (28, 28, 1), labels="folders")
+    said = [
+        network.labels(network.features(x)) for x in (model.sample(30, seed=0), held_out.images)
+    ]
+    asked = [sample_labels(0, 0, 30, 10), held_out.labels]
+    shares = named(results, "class_shares")
+    for key, labels in zip(("value", "real"), said, strict=True):
+        counts = [sum(int(label) == digit for label in labels) for digit in range(10)]
+        np.testing.assert_allclose(shares[key], np.array(counts) / 30, atol=1e-4)
+    accuracy = named(results, "label_accuracy")
+    for key, labels, truth in zip(("value", "floor"), said, asked, strict=True):
+        assert accuracy[key] == sum(a == b for a, b in zip(labels, truth, strict=True)) / 30
+
+
 @pytest.mark.parametrize("source", [lambda path: path.name, str], ids=["name", "directory"])
 def test_card_and_metadata_get_the_figures(results, trained, photos, tmp_path, source):
     directory = tmp_path / "zoo" / "tiny"

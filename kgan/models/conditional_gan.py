@@ -32,14 +32,25 @@ def build_projection_generator(image_shape, latent_dim, num_classes, width, seed
     return keras.Model([latents, labels], images, name="generator")
 
 
-def build_projection_discriminator(image_shape, num_classes, width, seed) -> keras.Model:
+def build_projection_discriminator(
+    image_shape, num_classes, width, seed, normalized: bool
+) -> keras.Model:
     """A linear output of the features, plus their product with a vector of the class.
 
-    f(x, y) = ψ(φ(x)) + yᵀ V φ(x): equation 3 of Miyato & Koyama. φ halves the side as DCGAN does,
-    with a second convolution at every side, and every layer is spectrally normalised.
+    f(x, y) = ψ(φ(x)) + yᵀ V φ(x): equation 3 of Miyato & Koyama, with spectral normalisation of
+    every layer if `normalized`.
     """
-    seeds = itertools.count(seed)
     images, labels = keras.Input(image_shape, name="images"), label_input()
+    parts = _spectral_parts if normalized else _plain_parts
+    features, linear, vectors = parts(images, labels, num_classes, width, seed)
+    projection = layers.Dot(axes=1, dtype=output_dtype())([features, vectors])
+    logits = layers.Add(dtype=output_dtype())([linear, projection])
+    return keras.Model([images, labels], logits, name="discriminator")
+
+
+def _spectral_parts(images, labels, num_classes, width, seed):
+    """φ(x), ψ(φ(x)) and V y: φ halves the side as DCGAN does, with a second convolution at each."""
+    seeds = itertools.count(seed)
 
     def convolve(x, filters, kernel_size, strides):
         init = keras.initializers.GlorotUniform(next(seeds))
@@ -49,7 +60,7 @@ def build_projection_discriminator(image_shape, num_classes, width, seed) -> ker
         return layers.LeakyReLU(negative_slope=0.1)(x)
 
     x = images
-    for stage in range(dcgan.stages_of(image_shape[0])[1]):
+    for stage in range(dcgan.stages_of(images.shape[1])[1]):
         x = convolve(x, width * 2**stage, 4, 2)  # (batch, side / 2**stage, …, filters)
         x = convolve(x, width * 2**stage, 3, 1)
     # The sum over all places: of the mean, under spectral normalisation, little would be left.
@@ -68,9 +79,21 @@ def build_projection_discriminator(image_shape, num_classes, width, seed) -> ker
         seed=next(seeds),
         dtype=output_dtype(),
     )(labels)
-    projection = layers.Dot(axes=1, dtype=output_dtype())([features, vectors])
-    logits = layers.Add(dtype=output_dtype())([linear, projection])
-    return keras.Model([images, labels], logits, name="discriminator")
+    return features, linear, vectors
+
+
+def _plain_parts(images, labels, num_classes, width, seed):
+    """The same with φ of DCGAN's discriminator, and without any normalisation."""
+    init = dcgan.initializers(seed)
+    features = dcgan.downsample(images, width, init)
+    linear = dcgan.linear_output(features, init)
+    vectors = layers.Embedding(
+        num_classes,
+        features.shape[-1],
+        embeddings_initializer=next(init),
+        dtype=output_dtype(),
+    )(labels)
+    return features, linear, vectors
 
 
 def build_concat_generator(image_shape, latent_dim, num_classes, width, seed) -> keras.Model:
@@ -81,13 +104,17 @@ def build_concat_generator(image_shape, latent_dim, num_classes, width, seed) ->
     return keras.Model([latents, labels], images, name="generator")
 
 
-def build_concat_discriminator(image_shape, num_classes, width, seed) -> keras.Model:
+def build_concat_discriminator(
+    image_shape, num_classes, width, seed, normalized: bool
+) -> keras.Model:
     """DCGAN's discriminator on the image and a plane for every class, 1 for the one it is."""
     images, labels = keras.Input(image_shape, name="images"), label_input()
     planes = layers.RepeatVector(image_shape[0] * image_shape[1])(one_hot(labels, num_classes))
     planes = layers.Reshape((*image_shape[:2], num_classes))(planes)
     x = layers.Concatenate()([images, planes])  # (batch, side, side, channels + num_classes)
-    logits = dcgan.downsample(x, width, dcgan.initializers(seed), dcgan.batch_normalization)
+    init = dcgan.initializers(seed)
+    normalize = dcgan.batch_normalization if normalized else None
+    logits = dcgan.linear_output(dcgan.downsample(x, width, init, normalize), init)
     return keras.Model([images, labels], logits, name="discriminator")
 
 
@@ -109,7 +136,9 @@ class ConditionalGAN(GAN):
             beside the input of both networks, which are DCGAN's.
         loss: name of a loss in `kgan.losses`. None for the hinge loss with projection, the
             non-saturating one with concatenation.
-        ema_half_life, augment, seed: see `kgan.models.GAN`.
+        r1_gamma: float, weight γ of R1; see `kgan.models.GAN`. With it the discriminator is
+            DCGAN's without any normalisation, in whose place R1 keeps its slope in check.
+        r1_interval, ema_half_life, augment, seed: see `kgan.models.GAN`.
 
     Raises:
         ValueError: for another side, number of channels or conditioning.
@@ -134,6 +163,7 @@ class ConditionalGAN(GAN):
         width: int = 64,
         conditioning: str = "projection",
         loss: str | None = None,
+        r1_gamma: float = 0.0,
         **kwargs,
     ):
         image_shape = inputs.check_image_shape(image_shape, dcgan.SIDES)
@@ -153,10 +183,13 @@ class ConditionalGAN(GAN):
         super().__init__(
             image_shape=image_shape,
             generator=build_g(image_shape, latent_dim, num_classes, width, 1000 * seed),
-            discriminator=build_d(image_shape, num_classes, width, 1_000_003 + 1000 * seed),
+            discriminator=build_d(
+                image_shape, num_classes, width, 1_000_003 + 1000 * seed, not r1_gamma
+            ),
             num_classes=num_classes,
             width=width,
             loss=loss or ("hinge" if conditioning == "projection" else "non_saturating"),
+            r1_gamma=r1_gamma,
             **kwargs,
         )
         self.conditioning = conditioning

@@ -78,7 +78,7 @@ def upsample(latents, image_shape, width: int, seed: int, normalize=batch_normal
 
 
 def downsample(images, width: int, init, normalize=None):
-    """Halve the side with strided convolutions down to 4, then one linear output.
+    """Halve the side with strided convolutions down to 4.
 
     Args:
         images: float tensor (batch, side, side, channels).
@@ -87,7 +87,7 @@ def downsample(images, width: int, init, normalize=None):
         normalize: function applied before each rectifier but the first (section 3 of the paper).
 
     Returns:
-        Logits (batch, 1).
+        Features (batch, 4 * 4 * filters).
     """
     x = images
     for stage in range(halvings(images.shape[1])):  # (batch, side / 2**stage, …, filters)
@@ -101,8 +101,14 @@ def downsample(images, width: int, init, normalize=None):
             kernel_initializer=next(init),
         )(x)
         x = layers.LeakyReLU(negative_slope=0.2)(normalize(x) if normalized else x)
-    x = layers.Flatten()(x)
-    return layers.Dense(1, kernel_initializer=next(init), dtype=output_dtype(), name="logits")(x)
+    return layers.Flatten()(x)
+
+
+def linear_output(features, init):
+    """Logits (batch, 1) of features."""
+    return layers.Dense(1, kernel_initializer=next(init), dtype=output_dtype(), name="logits")(
+        features
+    )
 
 
 def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
@@ -115,7 +121,8 @@ def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> kera
 def build_discriminator(image_shape, width: int, seed: int, normalize) -> keras.Model:
     """Images in [-1, 1] to logits (batch, 1)."""
     images = keras.Input(image_shape, name="images")
-    logits = downsample(images, width, initializers(seed), normalize)
+    init = initializers(seed)
+    logits = linear_output(downsample(images, width, init, normalize), init)
     return keras.Model(images, logits, name="discriminator")
 
 

@@ -27,7 +27,8 @@ def build_critic(image_shape, width: int, seed: int) -> keras.Model:
     the penalty is on each image's own gradient (section 4, "No critic batch normalization").
     """
     images = keras.Input(image_shape, name="images")
-    scores = dcgan.downsample(images, width, _he_normal(seed))
+    init = _he_normal(seed)
+    scores = dcgan.linear_output(dcgan.downsample(images, width, init), init)
     return keras.Model(images, scores, name="discriminator")
 
 

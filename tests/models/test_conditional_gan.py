@@ -36,6 +36,15 @@ class TestConditionalGAN(Harness):
                 np.testing.assert_array_equal(v, w)
 
 
+class TestConditionalGANWithR1(CoreHarness):
+    """An embedding, whose gradient is of rows, beside a penalty that is not always due."""
+
+    kind = ConditionalGAN
+    config = {"latent_dim": 8, "width": 8, "num_classes": 3, "r1_gamma": 5.0, "r1_interval": 2}
+    indifferent = ("logits/bias",)
+    smooth_config = {**config, "loss": "non_saturating"}
+
+
 @pytest.mark.slow  # the time of the normal tests is short
 class TestConcat(CoreHarness):
     kind = ConditionalGAN
@@ -47,6 +56,19 @@ class TestConcat(CoreHarness):
 @pytest.fixture(scope="module")
 def model():
     return ConditionalGAN(SHAPE, num_classes=3, latent_dim=4, width=4)
+
+
+@pytest.mark.parametrize("conditioning", ["projection", "concat"])
+def test_r1_takes_the_place_of_normalisation(conditioning):
+    model = ConditionalGAN(SHAPE, 3, 4, 4, conditioning, r1_gamma=1.0)
+    kinds = {type(layer).__name__ for layer in model.discriminator.layers}
+    assert not [kind for kind in kinds if "Spectral" in kind or "Normalization" in kind]
+    # The features are DCGAN's, on the class too where that is concatenated.
+    shapes = [w.shape for w in model.discriminator.weights if len(w.shape) == 4]
+    plain = [w.shape for w in DCGAN(SHAPE, 4, 4, 1.0).discriminator.weights if len(w.shape) == 4]
+    assert shapes[1:] == plain[1:]
+    depth = SHAPE[2] + (3 if conditioning == "concat" else 0)
+    assert shapes[0] == (4, 4, depth, 4)
 
 
 def layers_of(network, kind):

@@ -1,0 +1,206 @@
+"""What the presets of the zoo are worth, beyond `kgan evaluate`.
+
+python tests/benchmarks/zoo.py fit dcgan-mnist            # 200 steps of fit: is it still as good?
+python tests/benchmarks/zoo.py classify cgan-mnist        # a classifier of samples, on real images
+python tests/benchmarks/zoo.py baseline dcgan-mnist --out ~/runs/plain-mnist
+python tests/benchmarks/zoo.py raw RUN                    # the generator without its average
+python tests/benchmarks/zoo.py sheet dcgan-celeba --out sheets
+python tests/benchmarks/zoo.py faces dcgan-celeba         # what a face detector finds
+
+The data is looked for in KGAN_DATA_DIR.
+"""
+
+import json
+from pathlib import Path
+
+import click
+import keras
+import numpy as np
+
+import kgan
+from kgan import data, evaluation, images, presets, training
+from kgan.callbacks import Checkpoint
+from kgan.metrics import extractors, frechet_distance, nearest_neighbours
+from kgan.metrics.measuring import describe
+from kgan.random import sample_labels
+
+
+@click.group(help=__doc__)
+def main():
+    keras.utils.set_random_seed(0)
+
+
+def read(name):
+    directory, metadata = presets.read(name)
+    return presets.read_recipe(directory), metadata, kgan.zoo.load(name)
+
+
+def batches(array, size=256):
+    return (array[i : i + size] for i in range(0, len(array), size))
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--steps", default=200)
+def fit(names, steps):
+    """Fréchet distance before and after STEPS of fit on the preset's own data."""
+    for name in names:
+        recipe, _, model = read(name)
+        held_out = evaluation.load_held_out(recipe, model).images[:10_000]
+        network = extractors.extractor(evaluation.extractor_of(recipe))
+        real = describe(batches(held_out), network).features
+
+        def distance(model=model, real=real, network=network):
+            samples = model.iter_samples(len(real), 0, 256)
+            return frechet_distance(real, describe(samples, network).features)
+
+        before = distance()
+        train = data.load(recipe.data.source, model.image_shape, recipe.data.split)
+        stream = train.stream(recipe.batch_size, recipe.data.flip, recipe.seed)
+        model.fit(stream, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
+        after = distance()
+        click.echo(f"{name}: {before:.4g} -> {after:.4g}, ratio {after / before:.3f}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--samples", default=60_000)
+@click.option("--epochs", default=8)
+def classify(name, samples, epochs):
+    """Accuracy on real test images of a classifier that has seen samples alone.
+
+    Ravuri & Vinyals 2019, arXiv:1905.10887: the classification accuracy score.
+    """
+    recipe, _, model = read(name)
+    labels = sample_labels(0, 0, samples, model.num_classes)
+    fakes = model.sample(samples, seed=0)
+    test = evaluation.load_held_out(recipe, model)
+    classifier = extractors.build_classifier()
+    steps = epochs * (samples // 128)
+    classifier.compile(
+        keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(2e-3, steps), weight_decay=0.02
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+
+    def scaled(pixels):
+        return pixels.astype(np.float32) / 127.5 - 1.0
+
+    classifier.fit(scaled(fakes), labels, batch_size=128, epochs=epochs, verbose=0)
+    _, accuracy = classifier.evaluate(scaled(test.images), test.labels, batch_size=500, verbose=0)
+    click.echo(f"{name}: {accuracy:.2%} of {len(test):,} real test images, by {samples:,} samples")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--images", "number", type=int, help="By default as many as the preset has seen.")
+@click.option("--seed", type=int, help="The preset's recipe, of another seed.")
+@click.option("--without", multiple=True, help="An argument to leave out of the preset's recipe.")
+def baseline(name, out, number, seed, without):
+    """Trains the plain DCGAN of a preset's data: BCE, Adam 2e-4, no average, no augmentation.
+
+    With --seed or --without it is the preset's own recipe but for that.
+    """
+    directory, metadata = presets.read(name)
+    recipe = presets.read_recipe(directory)
+    recipe.images = number or metadata["training"]["images_seen"]
+    recipe.name = f"{name}-{'-'.join(('without', *without)) if without else 'seed'}"
+    for argument in without:
+        del recipe.arguments[argument]
+    if seed is not None:
+        recipe.seed = seed
+    elif not without:
+        recipe.name = f"{name}-plain"
+        kept = ("image_shape", "latent_dim", "width")
+        recipe.arguments = {key: recipe.arguments[key] for key in kept}
+        recipe.arguments["ema_half_life"] = False
+        recipe.g_optimizer = recipe.d_optimizer = {}  # the paper's
+        recipe.note = "The plain recipe: what the zoo's are compared with."
+    preset = training.train(recipe, out, resume=out.exists())
+    results = evaluation.evaluate(preset)
+    evaluation.update_card(preset, results)
+    (out / "figures.json").write_text(json.dumps(results, indent=2))
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def raw(run):
+    """Measures the last state of a run without the moving average of its generator."""
+    recipe = kgan.recipe.read(run / "recipe.toml")
+    model = training.build(recipe)
+    Checkpoint(run / "checkpoints").restore(model)
+    averaged = run / "averaged"
+    kgan.zoo.save(model, averaged, recipe)
+    model.reset_ema()
+    kgan.zoo.save(model, run / "raw", recipe)
+    for path in (averaged, run / "raw"):
+        figures = kgan.figures.summary(evaluation.evaluate(path))
+        click.echo(f"{path.name}: {figures}")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--seed", default=0, help="Of the shuffle; the samples are those of seed 1000.")
+def sheet(name, out, seed):
+    """A sheet of 16 samples among 16 real test images, and a key to be opened afterwards."""
+    recipe, _, model = read(name)
+    rng = np.random.default_rng(seed)
+    real = evaluation.load_held_out(recipe, model).images
+    real = real[rng.choice(len(real), 16, replace=False)]
+    both = np.concatenate([model.sample(16, seed=1000), real])
+    order = rng.permutation(32)
+    out.mkdir(parents=True, exist_ok=True)
+    large = both[order].repeat(3, axis=1).repeat(3, axis=2)
+    images.save_png(images.grid(large, columns=8), out / f"{name}-sheet.png", None)
+    key = ["fake" if index < 16 else "real" for index in order]
+    (out / f"{name}-key.json").write_text(json.dumps(key))
+    click.echo(out / f"{name}-sheet.png")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--number", default=1000)
+def faces(name, number):
+    """How often a stock face detector finds a face in samples, and in real test images.
+
+    OpenCV's Haar cascade for frontal faces (pip install opencv-python-headless), on images
+    enlarged to 256 pixels. Also: are any two of 64 samples alike, or copies of training images?
+    """
+    import cv2
+
+    recipe, _, model = read(name)
+    real = evaluation.load_held_out(recipe, model).images[:number]
+    fakes = model.sample(number, seed=0)
+    path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
+    detector = cv2.CascadeClassifier(str(path))
+
+    def hits(pixels):
+        found = 0
+        for image in pixels:
+            gray = cv2.cvtColor(cv2.resize(image, (256, 256)), cv2.COLOR_RGB2GRAY)
+            found += len(detector.detectMultiScale(gray, 1.1, 3, minSize=(80, 80))) > 0
+        return found / len(pixels)
+
+    rates = hits(fakes), hits(real)
+    click.echo(f"{name}: faces found in {rates[0]:.1%} of samples, {rates[1]:.1%} of real images")
+    network = extractors.extractor(evaluation.extractor_of(recipe))
+    train = data.load(recipe.data.source, model.image_shape, recipe.data.split).images
+    training_features = describe(batches(train), network).features
+    features = describe(batches(fakes[:64]), network).features
+    among = [nearest_neighbours(features[i : i + 1], np.delete(features, i, 0)) for i in range(64)]
+    closest = min(float(distance[0, 0]) for distance, _ in among)
+    usual, _ = nearest_neighbours(describe(batches(real), network).features, training_features)
+    nearest, _ = nearest_neighbours(features, training_features)
+    click.echo(f"closest two of 64 samples: {closest:.3f}")
+    click.echo(
+        f"to the nearest training image: samples {np.median(nearest):.3f} (least "
+        f"{nearest.min():.3f}), held-out images {np.median(usual):.3f} (least {usual.min():.3f})"
+    )
+
+
+if __name__ == "__main__":
+    main()

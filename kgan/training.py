@@ -183,15 +183,14 @@ def _go_on(recipe, directory, model, images, judge) -> Path:
     curves = directory / presets.CURVES
     if judge:
         snapshots.add(model)
-        _keep_best(recipe, directory, curves)
+        _keep_best(snapshots.judged(), directory, curves)
     else:
         preset.save_preset(model, directory / "preset", recipe, log.seconds(), curves)
     return directory / "preset"
 
 
-def _keep_best(recipe, directory, curves):
+def _keep_best(found, directory, curves):
     """Copies the best snapshot to `preset`, whose metadata says how it was chosen."""
-    found = [presets.read(path) for path in sorted((directory / "snapshots").glob("images-*"))]
     best, metadata = min(found, key=lambda snapshot: snapshot[1]["training"]["selected"]["value"])
     training = metadata["training"]
     training["selected"]["snapshots"] = len(found)

@@ -182,6 +182,10 @@ class TestStrangers:
             *(("training", v) for v in (None, {}, {"images_seen": "many"})),
             ("training", {"images_seen": 1, "seconds": "1", "hardware": "x"}),
             ("training", {"images_seen": 1, "seconds": None, "hardware": "x\ny"}),
+            *(
+                ("training", {"images_seen": 1, "hardware": "x", "selected": selected})
+                for selected in ("x", {"metric": "a\nb", "value": 1.0}, {"metric": "a"})
+            ),
             *(("metrics", v) for v in ("x", [1], {"a": 1})),
             *(("files", v) for v in ([], "x", {"config.json": 1}, {"config.json": {}})),
             ("format", True + 1),

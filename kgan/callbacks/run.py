@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from kgan import presets
 from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.callbacks.periodic import Periodic
 from kgan.curves import plot_curves
@@ -114,10 +115,19 @@ class Snapshots(Periodic):
             selected=selected,
         )
 
+    def judged(self) -> list[tuple[Path, dict]]:
+        """Directories and metadata of the snapshots that the recipe's `select` knows of."""
+        found = [presets.read(path) for path in sorted(self.directory.glob("images-*"))]
+        return [
+            (path, metadata)
+            for path, metadata in found
+            if metadata["training"].get("selected", {}).get("metric") == self.recipe.select
+        ]
+
     def add(self, model) -> None:
         """A snapshot of the model as it is at the end, if there is none yet."""
         seen = int(model.images_seen.numpy())
-        if self._path(seen).is_dir():
+        if self._path(seen) in [path for path, _ in self.judged()]:
             return
         for callback in (self.judge, self):
             callback.set_model(model)

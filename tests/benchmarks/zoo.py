@@ -1,6 +1,5 @@
 """What the presets of the zoo are worth, beyond `kgan evaluate`.
 
-python tests/benchmarks/zoo.py fit dcgan-mnist            # 200 steps of fit: is it still as good?
 python tests/benchmarks/zoo.py classify cgan-mnist        # a classifier of samples, on real images
 python tests/benchmarks/zoo.py baseline dcgan-mnist --out ~/runs/plain-mnist
 python tests/benchmarks/zoo.py raw RUN                    # the generator without its average
@@ -20,7 +19,7 @@ import numpy as np
 import kgan
 from kgan import data, evaluation, images, presets, training
 from kgan.callbacks import Checkpoint
-from kgan.metrics import extractors, frechet_distance, nearest_neighbours
+from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import describe
 from kgan.random import sample_labels
 
@@ -37,29 +36,6 @@ def read(name):
 
 def batches(array, size=256):
     return (array[i : i + size] for i in range(0, len(array), size))
-
-
-@main.command()
-@click.argument("names", nargs=-1, required=True)
-@click.option("--steps", default=200)
-def fit(names, steps):
-    """Fréchet distance before and after STEPS of fit on the preset's own data."""
-    for name in names:
-        recipe, _, model = read(name)
-        held_out = evaluation.load_held_out(recipe, model).images[:10_000]
-        network = extractors.extractor(evaluation.extractor_of(recipe))
-        real = describe(batches(held_out), network).features
-
-        def distance(model=model, real=real, network=network):
-            samples = model.iter_samples(len(real), 0, 256)
-            return frechet_distance(real, describe(samples, network).features)
-
-        before = distance()
-        train = data.load(recipe.data.source, model.image_shape, recipe.data.split)
-        stream = train.stream(recipe.batch_size, recipe.data.flip, recipe.seed)
-        model.fit(stream, steps_per_epoch=steps, epochs=1, verbose=0, shuffle=False)
-        after = distance()
-        click.echo(f"{name}: {before:.4g} -> {after:.4g}, ratio {after / before:.3f}")
 
 
 @main.command()

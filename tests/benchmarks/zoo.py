@@ -143,7 +143,7 @@ def sheet(name, out, seed):
 def faces(name, number):
     """How often a stock face detector finds a face in samples, and in real test images.
 
-    OpenCV's Haar cascade for frontal faces (pip install opencv-python-headless), on images
+    OpenCV's Haar cascade for frontal faces (pip install ".[test-faces]"), on images
     enlarged to 256 pixels. Also: are any two of 64 samples alike, or copies of training images?
     """
     import cv2

@@ -63,7 +63,12 @@ def _rows(results):
         shown = ", ".join(map(number, value if isinstance(value, list) else [value]))
         if "deviation" in result:
             shown += f" ± {number(result['deviation'])}"
-        rows.append((name.replace("_", " "), shown, "" if floor is None else number(floor)))
+        floor = "" if floor is None else number(floor)
+        if name == "class_shares":
+            shown, floor = (
+                f"{number(min(v))} to {number(max(v))}" for v in (value, result["real"])
+            )
+        rows.append((name.replace("_", " "), shown, floor))
     return rows
 
 

@@ -2,13 +2,15 @@
 
 import click
 
-from kgan import presets
+from kgan import figures, presets
 
 
 @click.command()
 @click.argument("source", metavar="NAME")
 def command(source: str) -> None:
     """Show what is known of the preset NAME (or of a preset directory).
+
+    The protocol of the figures, and more of them, are in its card, README.md in its path.
 
     \b
     Example:
@@ -36,6 +38,12 @@ def command(source: str) -> None:
     }
     for key, value in lines.items():
         click.echo(f"{key + ':':13} {value}")
+    summary = figures.summary(metadata.get("metrics") or [])
+    if summary:
+        click.echo("\nFigures, in brackets those of real images in place of samples:")
+    for name, (value, floor) in summary.items():
+        beside = "" if floor is None else f" ({figures.number(floor)})"
+        click.echo(f"  {name.replace('_', ' '):18} {figures.number(value)}{beside}")
     for text in (recipe.note, recipe.data.note, recipe.data.licence_note):
         if text:
             click.echo(f"\n{text}")

@@ -21,7 +21,7 @@ def command() -> None:
     and of conditional models how many samples are of the class that was asked for.
 
     Beside each figure, in brackets, is the floor: that of real images in place of samples. Only
-    models of the same data can be compared; `kgan info NAME` has all figures.
+    models of the same data can be compared; `kgan info NAME` has more figures.
 
     \b
     Example:

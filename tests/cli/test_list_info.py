@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import kgan
-from kgan import presets, recipe as recipes
+from kgan import figures, presets, recipe as recipes
 from kgan.recipe import Data
 
 
@@ -57,6 +57,12 @@ def test_list_shows_figures_with_their_floors(run_kgan, licensed):
     assert re.split(r"\s{2,}", line)[3:] == [
         *(re.split(r"\s{2,}", line)[3], "1.23 (0.57)", "0.50", "Faces", "Research only")
     ]
+
+
+def test_info_has_figures(run_kgan):
+    done = run_kgan("info", "dcgan-celeba")
+    value, floor = figures.summary(kgan.zoo.info("dcgan-celeba")["metrics"])["recall"]
+    assert f"recall {value:.4g} ({floor:.4g})" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("by", ["name", "directory"])

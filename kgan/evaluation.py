@@ -70,10 +70,10 @@ def evaluate(
         `floor` or None, `class` where it is of one class only, and the protocol: `extractor` with
         its version and hash, `real_images`, `generated_images`, `data`, `split`, `resize`, `seed`,
         `truncation`, `weights_sha256`. Beside the metrics asked for there are, of a conditional
-        model whose classes the extractor knows, `label_accuracy`, of an extractor that knows the
-        data's classes `class_shares` of the samples, and where the training images
-        are at hand `nearest_training_image`: the distances in features of the first 8 samples to
-        the nearest of them; its floor is the median of held-out images.
+        model whose classes the extractor knows, `label_accuracy`; of labelled data and an extractor
+        that knows classes, `class_shares` of the samples, and in `real` of the real images; and
+        where the training images are at hand `nearest_training_image`: the distances in features
+        of the first 8 samples to the nearest of them; its floor is the median of held-out images.
 
     Raises:
         ValueError: for data, metrics or extractors that cannot be used.

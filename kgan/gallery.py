@@ -68,12 +68,14 @@ def _table(all_metadata):
     return [
         *lines,
         "",
-        "Measured by `kgan evaluate NAME` on samples of seed 0, not truncated and not selected, "
-        "against held-out images, which are not trained on; the card of each preset has the "
-        "protocol and more figures. The rows of real images are training images in place of "
-        "samples: what a perfect generator would get. Distances are the better the smaller, the "
-        "others the larger. Only rows of the same data can be compared. The pictures are the "
-        "first 64 samples of seed 0; of conditional models, a row is a class.",
+        "Measured by `kgan evaluate NAME` on samples of seed 0, not truncated and not picked by "
+        "hand, against held-out images, which are not trained on (but by which the best snapshot "
+        "of a training may have been selected, as its card says; images seen and hours are those "
+        "up to that snapshot). The card of each preset has the protocol and more figures. The "
+        "rows of real images are training images in place of samples: what a perfect generator "
+        "would get. Distances are the better the smaller, the others the larger. Only rows of the "
+        "same data can be compared. The pictures are the first samples of seed 0; of conditional "
+        "models, a row is a class.",
     ]
 
 

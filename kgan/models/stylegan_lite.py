@@ -375,6 +375,6 @@ class StyleGANLite(GAN):
     def get_config(self) -> dict:
         config = super().get_config()
         del config["generator"], config["discriminator"]
-        for name in (*("max_channels", "mapping_layers", "style_mixing", "path_length_weight"),):
+        for name in ("max_channels", "mapping_layers", "style_mixing", "path_length_weight"):
             config[name] = getattr(self, name)
         return config

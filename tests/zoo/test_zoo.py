@@ -10,7 +10,14 @@ import kgan
 from kgan import evaluation, figures, presets
 from kgan import images as pictures
 
-NAMES = ("cgan-fashion-mnist", "cgan-mnist", "dcgan-celeba", "dcgan-mnist", "gan-mnist")
+NAMES = (
+    "cgan-fashion-mnist",
+    "cgan-mnist",
+    "dcgan-celeba",
+    "dcgan-fashion-mnist",
+    "dcgan-mnist",
+    "gan-mnist",
+)
 
 
 def test_names():

@@ -43,7 +43,8 @@ class WGANGP(GAN):
 
     A step is algorithm 1: `critic_steps` updates of the critic, each on images and fakes of its
     own, then one of the generator. The batch is dealt out to the updates: batches of 5 x 64 give
-    the paper's 64 to each of 5.
+    the paper's 64 to each of 5. A learning rate schedule of the critic's optimizer counts its
+    updates, `critic_steps` a step.
 
     Args:
         image_shape: tuple (height, width, channels); for kgan's own networks a square with a side

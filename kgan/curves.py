@@ -22,7 +22,9 @@ def plot_curves(log_csv: str | os.PathLike, png: str | os.PathLike) -> Path:
 
     Panels stand one above the other: one for the losses, one for the scores, and one for each
     other column, such as a penalty or a metric. A `val_` column is drawn beside that without, in
-    its color and dashed. What is missing or not finite is left out.
+    its color and dashed. What is missing or not finite is left out. The axis of positive values
+    is logarithmic where the largest is more than 100 times the smallest, as a metric of the
+    untrained generator is: beside it no difference between later ones would be seen.
 
     Args:
         log_csv: path of a `log.csv`, as `kgan train` writes it, with a column `images_seen`.
@@ -71,6 +73,10 @@ def plot_curves(log_csv: str | os.PathLike, png: str | os.PathLike) -> Path:
                 markersize=2.5,
                 label=name,
             )
+        drawn = np.concatenate([columns[name] for name in names])
+        drawn = drawn[np.isfinite(drawn)]
+        if drawn.max() > 100 * drawn.min() > 0:
+            axes.set_yscale("log")
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(0.0, 0.98),

@@ -74,6 +74,20 @@ def test_higher_values_are_drawn_higher(tmp_path):
     assert np.ptp(columns) > image.shape[1] / 2
 
 
+def _straightness(path, text):
+    (path / "log.csv").write_text("images_seen,x\n" + text)
+    image, _ = _drawn(plot_curves(path / "log.csv", path / "c.png"))
+    rows, columns = np.nonzero(np.abs(image[40:] - (0x00, 0x72, 0xB2)).max(axis=2) < 60)
+    return -np.corrcoef(rows, columns)[0, 1]
+
+
+@needs_matplotlib
+def test_values_of_many_magnitudes_are_drawn_by_their_logarithm(tmp_path):
+    assert _straightness(tmp_path, "0,0.001\n100,0.1\n200,10\n") > 0.99
+    assert _straightness(tmp_path, "0,-10\n100,-0.1\n200,-0.001\n") < 0.95  # no logarithm
+    assert _straightness(tmp_path, "0,1\n100,1\n200,50\n") < 0.95  # nor a need of one
+
+
 @needs_matplotlib
 def test_pyplot_is_left_alone(log, tmp_path, run_python):
     code = f"""

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 import kgan
-from kgan import data, evaluation, images, presets, training
+from kgan import data, evaluation, figures, images, presets, training
 from kgan.callbacks import Checkpoint
 from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import describe
@@ -113,8 +113,7 @@ def raw(run):
     model.reset_ema()
     kgan.zoo.save(model, run / "raw", recipe)
     for path in (averaged, run / "raw"):
-        figures = kgan.figures.summary(evaluation.evaluate(path))
-        click.echo(f"{path.name}: {figures}")
+        click.echo(f"{path.name}\n{figures.text(evaluation.evaluate(path))}\n")
 
 
 @main.command()

@@ -17,6 +17,7 @@ NAMES = (
     "dcgan-fashion-mnist",
     "dcgan-mnist",
     "gan-mnist",
+    "wgan-gp-fashion-mnist",
     "wgan-gp-mnist",
 )
 

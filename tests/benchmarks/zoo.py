@@ -122,7 +122,8 @@ def raw(run):
 @click.option("--seed", default=0, help="Of the shuffle; the samples are those of seed 1000.")
 def sheet(name, out, seed):
     """A sheet of 16 samples among 16 real test images, and a key to be opened afterwards."""
-    recipe, _, model = read(name)
+    recipe, metadata, model = read(name)
+    name = metadata["name"]
     rng = np.random.default_rng(seed)
     real = evaluation.load_held_out(recipe, model).images
     real = real[rng.choice(len(real), 16, replace=False)]

@@ -45,6 +45,28 @@ def from_table(table: dict | None) -> keras.optimizers.Optimizer | None:
     return _construct(keras.optimizers, _OPTIMIZERS, config)
 
 
+def to_train_on(table: dict | None, updates: int) -> keras.optimizers.Optimizer | None:
+    """An optimizer from a recipe's table, for a model that has been trained by that recipe.
+
+    A new optimizer begins a schedule again. One that has run out began at rates that would undo
+    what it has led to: a tenth of its highest rate takes its place, constant.
+
+    Args:
+        table: see `from_table`.
+        updates: int, how many the model has seen. A schedule has run out if it gives them less
+            than a tenth of its highest rate.
+
+    Raises:
+        KganError: see `from_table`.
+    """
+    optimizer = from_table(table)
+    schedule = optimizer and optimizer._learning_rate
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return optimizer
+    low = 0.1 * float(schedule(getattr(schedule, "warmup_steps", 0)))
+    return from_table({**table, "learning_rate": low}) if schedule(updates) < low else optimizer
+
+
 def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
     """The inverse of `from_table`; values at Keras' defaults are left out.
 

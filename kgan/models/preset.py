@@ -106,7 +106,7 @@ def save_preset(
 
 
 def load_preset(source: str | os.PathLike):
-    """The model of a preset, compiled with its recipe's optimizers; see `kgan.zoo.load`."""
+    """The model of a preset, compiled to be trained on; see `kgan.zoo.load`."""
     directory, metadata = presets.read(source)
     where, weights = directory / presets.CONFIG, directory / presets.WEIGHTS
     kind, arguments = _described(presets.read_config(directory), where)
@@ -126,9 +126,11 @@ def load_preset(source: str | os.PathLike):
         _check_same(metadata, _facts(model), directory)
         if model.ema_generator is not model.generator:
             model.generator.set_weights(model.ema_generator.get_weights())
+        steps = int(model.images_seen.numpy()) // recipe.batch_size
+        critic_updates = steps * getattr(model, "critic_steps", 1)
         model.compile(
-            g_optimizer=optimizers.from_table(recipe.g_optimizer),
-            d_optimizer=optimizers.from_table(recipe.d_optimizer),
+            g_optimizer=optimizers.to_train_on(recipe.g_optimizer, steps),
+            d_optimizer=optimizers.to_train_on(recipe.d_optimizer, critic_updates),
         )
     return model
 

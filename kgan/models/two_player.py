@@ -269,7 +269,7 @@ class TwoPlayerModel(keras.Model):
 
     @classmethod
     def from_preset(cls, source) -> Self:
-        """Loads a preset, compiled with its recipe's optimizers.
+        """Loads a preset, ready for `sample` and `fit`; see `kgan.zoo.load`.
 
         Args:
             source: a preset directory, or a name in `kgan.zoo.names()`.

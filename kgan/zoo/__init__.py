@@ -39,7 +39,9 @@ def info(source: str | os.PathLike) -> dict:
 def load(source: str | os.PathLike):
     """Loads a model with its weights, compiled and ready for `sample` and `fit`.
 
-    The generator starts from its moving average, which is what the preset's pictures show.
+    The generator starts from its moving average, which is what the preset's pictures show. The
+    optimizers are those of the recipe, begun anew; but where a learning rate schedule has run out,
+    a tenth of its highest rate takes its place. `compile` sets others.
 
     Args:
         source: a name in `kgan.zoo.names()`, a preset directory, `https://…` or

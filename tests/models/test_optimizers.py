@@ -47,6 +47,55 @@ def test_nothing_means_the_papers():
     assert optimizers.from_table(None) is None
 
 
+COSINE = {"name": "CosineDecay", "initial_learning_rate": 1e-3, "decay_steps": 100}
+WARMED_UP = {
+    "name": "CosineDecay",
+    "initial_learning_rate": 0.0,
+    "decay_steps": 90,
+    "warmup_target": 2e-3,
+    "warmup_steps": 10,
+}
+
+
+@pytest.mark.parametrize(
+    "schedule, updates, rate",
+    [
+        (TABLES[3]["learning_rate"], 99, 2e-5),
+        (COSINE, 100, 1e-4),
+        (COSINE, 1_000_000, 1e-4),
+        (COSINE, 81, 1e-4),  # cos² of 0.405 π: 0.086
+        (WARMED_UP, 100, 2e-4),
+    ],
+)
+def test_a_schedule_that_has_run_out_becomes_a_tenth(schedule, updates, rate):
+    table = {"name": "Adam", "beta_1": 0.0, "learning_rate": schedule}
+    received = optimizers.to_table(optimizers.to_train_on(table, updates))
+    assert received.pop("learning_rate") == pytest.approx(rate, rel=1e-6)
+    assert received == {"name": "Adam", "beta_1": 0.0}
+
+
+@pytest.mark.parametrize(
+    "schedule, updates",
+    [
+        (COSINE, 0),
+        (COSINE, 79),  # cos² of 0.395 π: 0.105
+        (WARMED_UP, 80),
+        (TABLES[2]["learning_rate"], 30),
+        (2e-4, 10_000),
+    ],
+)
+def test_other_rates_are_begun_again(schedule, updates):
+    table = {"name": "Adam", "learning_rate": schedule}
+    again = optimizers.to_train_on(table, updates)
+    expected = optimizers.to_table(optimizers.from_table(table))
+    assert optimizers.to_table(again) == expected
+
+
+def test_trained_on_with_the_papers():
+    assert optimizers.to_train_on({}, 100) is None
+    assert optimizers.to_train_on(None, 100) is None
+
+
 @pytest.mark.parametrize(
     "table",
     [

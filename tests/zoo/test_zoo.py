@@ -17,6 +17,7 @@ NAMES = (
     "dcgan-fashion-mnist",
     "dcgan-mnist",
     "gan-mnist",
+    "stylegan-lite-celeba",
     "wgan-gp-fashion-mnist",
     "wgan-gp-mnist",
 )
@@ -84,12 +85,13 @@ def test_pictures_are_smooth_as_pictures_are_and_noise_is_not(shipped):
     assert neighbours < 0.5 * strangers
 
 
-def test_licence_of_celeba_stands_everywhere():
-    directory, metadata = presets.read("dcgan-celeba")
-    assert "non-commercial" in kgan.zoo.info("dcgan-celeba")["licence"]
-    for name in (presets.LICENCE, presets.CARD, presets.RECIPE):
-        assert "non-commercial research only" in (directory / name).read_text()
-        assert name in metadata["files"]
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-celeba")])
+def test_licence_of_celeba_stands_everywhere(name):
+    directory, metadata = presets.read(name)
+    assert "non-commercial" in kgan.zoo.info(name)["licence"]
+    for file in (presets.LICENCE, presets.CARD, presets.RECIPE):
+        assert "non-commercial research only" in (directory / file).read_text()
+        assert file in metadata["files"]
 
 
 @pytest.mark.slow

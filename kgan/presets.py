@@ -48,8 +48,9 @@ def registries() -> list[str]:
 
     Those in `KGAN_ZOO` are separated by `os.pathsep`; the colons inside a URL do not count.
     """
-    separator = re.escape(os.pathsep) + r"(?!//|\d+(?:[/:]|$))"
-    extra = re.split(separator, os.environ.get("KGAN_ZOO", ""))
+    # A URL has a colon after its scheme, and may have one before a port.
+    entry = rf"(?:\w+://[^/{os.pathsep}]*(?::\d+)?)?[^{os.pathsep}]*"
+    extra = re.findall(entry, os.environ.get("KGAN_ZOO", ""))
     return [str(builtin_directory()), *(entry for entry in extra if entry)]
 
 

@@ -86,6 +86,13 @@ class TestResolve:
         monkeypatch.setenv("KGAN_ZOO", os.pathsep.join([str(tmp_path / "more"), str(zoo)]))
         assert presets.resolve("digits")[0] == str(tmp_path / "more" / "digits")
 
+    def test_colons_of_urls_do_not_separate_registries(self, monkeypatch):
+        given = ["https://host:8000/zoo", "2024/zoo", "hf://owner/repo#sha256=ab", "/zoo"]
+        given += ["http://host", "http://host:80"]
+        monkeypatch.setenv("KGAN_ZOO", "::" + ":".join(given))
+        monkeypatch.setattr(presets.os, "pathsep", ":")
+        assert presets.registries()[1:] == given
+
     def test_unknown_name_suggests_the_nearest(self, zoo):
         with pytest.raises(KganError, match="Received: 'digit'; did you mean .*digits"):
             presets.resolve("digit")

@@ -316,7 +316,14 @@ def _from_tfds(name, image_shape, split, data_dir, fit, background):
             "Expected a TFDS dataset with a feature 'image'. Received: "
             f"tfds:{name} with {sorted(features)}"
         )
-    builder.download_and_prepare()
+    try:
+        builder.download_and_prepare()
+    # The network's errors are OSErrors, a server's answers DownloadErrors.
+    except (OSError, tfds.core.download.DownloadError) as error:
+        raise KganError(
+            f"Expected tfds:{name} in {builder.data_dir_root} (TFDS_DATA_DIR names another place), "
+            f"or to be able to download it. Received: {error}"
+        ) from None
     read = tfds.ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
     images = allocate((len(examples), *image_shape))

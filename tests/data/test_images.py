@@ -255,6 +255,24 @@ class TestTFDS:
             load("tfds:mnistt", (28, 28, 1))
 
     @pytest.mark.data
+    @pytest.mark.parametrize("failure", ["ConnectionError", "DownloadError"])
+    def test_data_that_cannot_be_downloaded_is_said_to_be_missing(
+        self, failure, monkeypatch, tmp_path
+    ):
+        import requests
+        import tensorflow_datasets as tfds
+
+        def download(*args, **kwargs):
+            raise {
+                "ConnectionError": requests.exceptions.ConnectionError("no route to host"),
+                "DownloadError": tfds.core.download.DownloadError("no route to host"),
+            }[failure]
+
+        monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", download)
+        with pytest.raises(KganError, match=f"tfds:mnist in {tmp_path} .*TFDS_DATA_DIR.*no route"):
+            load("tfds:mnist", (28, 28, 1), data_dir=tmp_path)
+
+    @pytest.mark.data
     def test_unknown_split_is_refused(self):
         with pytest.raises(ValueError, match="'nope'.*'train', 'test'"):
             load("tfds:mnist", (28, 28, 1), split="nope")

@@ -203,7 +203,8 @@ def load(
             or damaged, or if files or options have changed.
 
     Raises:
-        ValueError: if there are no images, or what is there is something else.
+        ValueError: if there are no images, or what is there is something else, or a TFDS data set
+            is neither there nor can be downloaded.
     """
     image_shape = check_image_shape(image_shape)
     check_fit(fit, background)

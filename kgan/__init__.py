@@ -5,7 +5,7 @@ Sub-modules are imported on first use, so that `import kgan` is instant and sile
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _SUBMODULES = (
     "augment",

@@ -492,9 +492,10 @@ def card(metadata: dict, recipe: recipes.Recipe, pictures: Collection[str] = ())
             f"({selected['value']:.4g}) on held-out images, in {recipe.images:,} images of training"
         )
     versions = metadata["versions"]
+    commit = f" (commit {versions['commit']})" if "commit" in versions else ""
     lines += [
         f"- Batch size {recipe.batch_size}, seed {recipe.seed}",
-        f"- kgan {versions['kgan']}, Keras {versions['keras']}, "
+        f"- kgan {versions['kgan']}{commit}, Keras {versions['keras']}, "
         f"TensorFlow {versions['tensorflow']}",
         "",
         f"Train it again with `kgan train {name}`, from [{RECIPE}]({RECIPE}).",

@@ -1,11 +1,13 @@
 """Recipes: all that is needed to train a model again, in one TOML file."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from kgan import plain
+from kgan.checks import check_box
 from kgan.errors import KganError
 
 FORMAT = 1
@@ -16,8 +18,19 @@ class Data:
     """What a recipe trains on.
 
     Attributes:
-        source: `"tfds:<name>"` or a folder of images, absolute or relative to the data directory.
+        source: `"tfds:<name>"` or a folder of images, absolute or relative to the data directory;
+            or a list of these.
         split: TFDS split; not used for folders.
+        box: [left, top, right, bottom] of the part of each picture that is cut out before it is
+            fitted, in fractions of its width and height. Empty for all of it.
+        held_out: pictures that are never trained on: a source, or a list of sources, where
+            `"tfds:<name>"` means its split `test` and `"tfds:<name>#<split>"` another; or
+            `{"names": "*0.png"}`, the files of `source` whose name matches; or `{"share": 0.1}`,
+            files chosen by the hash of their path in the folder, without the folder of the class.
+            Empty for the split `test`, or for the folder `test` beside a folder `train`, if any.
+        extractor: in whose features figures are computed; see `kgan.metrics.extractor`. Empty for
+            the one that knows the source, if any, or `"random"`.
+        classes: with `labels = "folders"`: the class that is shown, by name of the sub-folder.
         flip: whether images are mirrored left to right at random.
         fit, background: how images of another size are fitted; see `kgan.data.load`.
         labels: `"folders"` for labels from the names of sub-folders.
@@ -28,7 +41,7 @@ class Data:
             as LICENSE beside them.
     """
 
-    source: str = ""
+    source: str | list[str] = ""
     split: str = "train"
     flip: bool = False
     title: str = ""
@@ -40,6 +53,66 @@ class Data:
     background: str = "white"
     labels: str = ""
     limits: str = ""
+    extractor: str = ""
+    box: list[float] = field(default_factory=list)
+    held_out: str | list[str] | dict[str, Any] = ""
+    classes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _check_kinds(self, {f.name: f.type for f in fields(Data) if f.type in (str, bool)})
+        _check_kinds(self, {"class_names": list, "box": list, "classes": dict})
+        for name, values in (
+            ("class_names", self.class_names),
+            ("classes", [*self.classes, *self.classes.values()]),
+        ):
+            if not all(isinstance(value, str) and value for value in values):
+                _refuse(name, "names in text", getattr(self, name))
+        if len(set(self.classes.values())) < len(self.classes):
+            _refuse("classes", "another name for each folder", self.classes)
+        if self.classes and not self.labels:
+            _refuse("classes", 'beside labels = "folders"', "no labels")
+        if not _is_source(self.source):
+            _refuse("source", "text, or a list of texts", self.source)
+        if self.box:
+            check_box(self.box)
+        _check_held_out(self.held_out)
+
+    def sources(self) -> list[str]:
+        """The data sets and folders to train on."""
+        return self.source if isinstance(self.source, list) else [self.source]
+
+
+def _check_held_out(value):
+    if not isinstance(value, dict):
+        if not _is_source(value):
+            _refuse("held_out", "a source, a list of sources, or a table", value)
+    elif value.keys() == {"names"}:
+        if not (isinstance(value["names"], str) and value["names"]):
+            _refuse("names of held_out", 'a pattern such as "*0.png"', value["names"])
+    elif value.keys() == {"share"}:
+        if type(value["share"]) not in (int, float) or not 0 < value["share"] < 1:
+            _refuse("share of held_out", "a number between 0 and 1", value["share"])
+    else:
+        _refuse("held_out", '{names = "*0.png"} or {share = 0.1}', value)
+
+
+def _is_source(value):
+    """Whether a value names sources, or none."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, str) and item for item in value)
+    return isinstance(value, str)
+
+
+def _check_kinds(table, kinds):
+    for name, kind in kinds.items():
+        if not isinstance(getattr(table, name), kind):
+            _refuse(name, f"a {kind.__name__}", getattr(table, name))
+
+
+def _refuse(name, expected, received):
+    raise KganError(
+        f"Expected {name} in a recipe to be {expected}. Received: {plain.short(received)}"
+    )
 
 
 @dataclass
@@ -87,27 +160,9 @@ class Recipe:
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise KganError(
-                    f"Expected {name} in a recipe to be an int >= {low}. Received: "
-                    f"{plain.short(value)}"
-                )
-        for table, kinds in (
-            (self, dict.fromkeys(("name", "model", "note", "select"), str)),
-            (self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict)),
-            (self.data, {f.name: type(f.default) for f in fields(Data) if f.type in (str, bool)}),
-            (self.data, {"class_names": list}),
-        ):
-            for name, kind in kinds.items():
-                if not isinstance(getattr(table, name), kind):
-                    raise KganError(
-                        f"Expected {name} in a recipe to be a {kind.__name__}. Received: "
-                        f"{plain.short(getattr(table, name))}"
-                    )
-        if not all(isinstance(name, str) for name in self.data.class_names):
-            raise KganError(
-                "Expected class_names in a recipe to be a list of text. Received: "
-                f"{plain.short(self.data.class_names)}"
-            )
+                _refuse(name, f"an int >= {low}", value)
+        _check_kinds(self, dict.fromkeys(("name", "model", "note", "select"), str))
+        _check_kinds(self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict))
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values."""
@@ -166,6 +221,8 @@ def to_toml(table: dict[str, Any], prefix: str = "") -> str:
     for key, value in table.items():
         if value is None or value in ("", {}, []):
             continue
+        if not re.fullmatch(r"[\w-]+", key, re.ASCII):
+            key = json.dumps(key, ensure_ascii=False)
         if isinstance(value, dict):
             body = to_toml(value, f"{prefix}{key}.")
             if body:

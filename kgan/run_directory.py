@@ -1,5 +1,6 @@
 """The directory of a run: one recipe, and one process at a time."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from kgan.presets import RECIPE
 from kgan.recipe import Recipe
 
 LOCK = ".lock"
+VERSIONS = "versions.json"
 _PARTIAL = f"partial-{RECIPE}"
 
 
@@ -101,3 +103,18 @@ def claim(directory: Path, recipe: Recipe, override: bool) -> None:
             return
     (directory / _PARTIAL).write_text(recipe.to_toml(), "utf-8")
     os.replace(directory / _PARTIAL, path)
+
+
+def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -> None:
+    """Writes down which code trains on from `images_seen` images, if it is another than before."""
+    path = directory / VERSIONS
+    try:
+        noted = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):  # a note that is lost must not stop a run
+        noted = []
+    if noted and {**noted[-1], **versions} == noted[-1]:
+        return
+    noted.append({"images_seen": images_seen, **versions})
+    partial = directory / f"partial-{VERSIONS}"
+    partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
+    os.replace(partial, path)

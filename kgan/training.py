@@ -11,7 +11,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 import kgan
-from kgan import data, evaluation, presets, run_directory
+from kgan import evaluation, presets, run_directory
 from kgan.callbacks import (
     Checkpoint,
     CollapseWarning,
@@ -20,12 +20,14 @@ from kgan.callbacks import (
     TerminateOnDivergence,
 )
 from kgan.callbacks.run import Curves, ProgressLine, RunLog, Snapshots, StopAt
+from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
 from kgan.models import GAN, optimizers, preset
 from kgan.models.allowed import check_arguments
 from kgan.recipe import Recipe
+from kgan.versions import versions
 
 SELECT = ("kernel_distance", "frechet_distance")  # metrics to select by: the smaller the better
 
@@ -99,16 +101,7 @@ def train(
     run_directory.check(directory, resume)
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe)
-    images = data.load(
-        recipe.data.source,
-        model.image_shape,
-        recipe.data.split,
-        data_dir,
-        recipe.data.fit,
-        recipe.data.background,
-        recipe.data.labels or None,
-        cache,
-    )
+    images = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
     images.check_batch(recipe.batch_size)
     if model.num_classes is not None:
         model = _with_classes(model, images, recipe)
@@ -149,11 +142,14 @@ def _judge(recipe, model, data_dir) -> GenerativeMetrics:
 def _go_on(recipe, directory, model, images, judge) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
     checkpoint = Checkpoint(directory / "checkpoints")
-    if not checkpoint.restore(model):
-        checkpoint.save(model, 0)  # to go back to, should the first one be damaged
+    begun = checkpoint.restore(model)
     # Every batch of the stream is full, so that the count of images tells the step.
     step = int(model.images_seen.numpy()) // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
+    if step < last:
+        run_directory.note_versions(directory, step * recipe.batch_size, versions())
+    if not begun:
+        checkpoint.save(model, 0)  # to go back to, should the first one be damaged
     log = RunLog(directory / "log.csv")
     snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
     if step < last:
@@ -206,8 +202,8 @@ def _with_classes(model, images, recipe) -> GAN:
     if images.labels is None:
         raise KganError(
             f"Expected labelled images, since a {recipe.model} is conditional. Received: "
-            f"{recipe.data.source} without labels; --labels folders takes a folder's from the "
-            "names of its sub-folders"
+            f"{', '.join(recipe.data.sources())} without labels; --labels folders takes a folder's "
+            "from the names of its sub-folders"
         )
     if not recipe.data.class_names:
         recipe.data.class_names = list(images.class_names or [])

@@ -40,6 +40,38 @@ def test_how_images_are_fitted_reads_back(tmp_path):
     assert recipes.from_toml(recipe.to_toml()) == recipe
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"source": ["a", "b"], "held_out": ["c", "tfds:mnist#test[:5]"], "extractor": "random"},
+        {"source": "a", "held_out": {"names": "*0.png"}, "box": [0.25, 0, 0.75, 1]},
+        {"source": "a", "held_out": {"share": 0.1}, "labels": "folders"},
+        {"source": "a", "labels": "folders", "classes": {"0": "b", 'a b."c"': "é", "ü": "u"}},
+    ],
+)
+def test_all_that_is_said_of_data_reads_back(data):
+    recipe = Recipe(name="x", model="DCGAN", data=Data(**data))
+    assert recipes.from_toml(recipe.to_toml()) == recipe
+
+
+def test_data_as_people_write_them():
+    text = """
+    [data]
+    source = ["celeba/train", "celeba/more"]
+    box = [0.1, 0, 1, 0.9]
+    held_out = {names = "*0.png"}
+    labels = "folders"
+
+    [data.classes]
+    0 = "from behind"
+    "my cat" = "cat"
+    """
+    data = recipes.from_toml(MINIMAL + text).data
+    assert data.sources() == ["celeba/train", "celeba/more"]
+    assert data.held_out == {"names": "*0.png"} and data.box == [0.1, 0, 1, 0.9]
+    assert data.classes == {"0": "from behind", "my cat": "cat"}
+
+
 def test_defaults_that_a_kgan_of_before_does_not_know_are_not_written():
     assert set(tomllib.loads(_full().to_toml())["data"]) == {
         "source",
@@ -118,6 +150,19 @@ def test_bad_number_is_refused(key, value):
         MINIMAL + "[data]\nflip = 'yes'\n",
         "format = 1\nname = 3\nmodel = 'DCGAN'\n",
         MINIMAL + "[data]\nclass_names = [1]\n",
+        *(
+            MINIMAL + f"[data]\nlabels = 'folders'\n{line}\n"
+            for line in (
+                *("source = []", "source = ['a', 1]", "source = ['']", "source = {a = 1}"),
+                *("box = [0, 0, 1]", "box = [15, 40, 163, 188]", "box = '0,0,1,1'", "box = 1"),
+                *("held_out = 1", "held_out = {}", "held_out = {share = 0}", "held_out = [3]"),
+                *("held_out = {share = 1}", "held_out = {share = '0.1'}", "held_out = {names = 0}"),
+                *("held_out = {share = true}", "held_out = {names = '*', share = 0.1}"),
+                *("held_out = {name = '*'}", "classes = ['a']", "classes = {a = 1}", "extractor=3"),
+                *("classes = {a = 'x', b = 'x'}", "classes = {a = ''}"),
+            )
+        ),
+        MINIMAL + "[data.classes]\na = 'b'\n",  # without labels
         MINIMAL + "images = 99999999999999999999\n",
         MINIMAL + "note = '\x1b[31m'\n",
         MINIMAL + "note = 1979-05-27\n",

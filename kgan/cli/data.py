@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kgan import data, images
+from kgan.cli.train import parse_box
 from kgan.data.fit import FITS
 from kgan.data.folder import LABELS, check_skipped
 
@@ -27,6 +28,9 @@ def command() -> None:
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
 @click.option("--fit", type=click.Choice(FITS), default="crop", show_default=True)
 @click.option(
+    "--box", metavar="L,T,R,B", help="Part to cut out: left, top, right, bottom in fractions of it."
+)
+@click.option(
     "--background",
     default="white",
     show_default=True,
@@ -43,6 +47,7 @@ def check(
     size: int,
     channels: str,
     fit: str,
+    box: str | None,
     background: str,
     labels: str | None,
     out: Path | None,
@@ -61,7 +66,9 @@ def check(
             raise click.UsageError(f"Expected --out with .png, or a directory. Received: {out}")
         out = out / "data.png"
     shape = (size, size, int(channels))
-    report, some = data.check(folder, shape, fit, background, labels)
+    report, some = data.check(
+        folder, shape, fit, background, labels, None if box is None else parse_box(box)
+    )
     click.echo(report.text())
     if out is not None and len(some):
         out.parent.mkdir(parents=True, exist_ok=True)

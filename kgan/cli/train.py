@@ -9,6 +9,7 @@ import click
 
 from kgan import presets
 from kgan import recipe as recipes
+from kgan.checks import check_box
 from kgan.cli.quiet import import_tensorflow
 from kgan.data.fit import FITS
 from kgan.data.folder import LABELS
@@ -42,6 +43,12 @@ DEFAULT_IMAGES = 1_000_000
     type=click.Choice(FITS),
     help="How images of other proportions are fitted. [default: crop, at the center]",
 )
+@click.option(
+    "--box",
+    metavar="L,T,R,B",
+    help="Part of each picture to cut out: left, top, right, bottom in fractions of it; or "
+    "'recipe' for the recipe's, which --data drops.",
+)
 @click.option("--background", help="Color of pad's bars, and under transparency. [default: white]")
 @click.option(
     "--labels", type=click.Choice(LABELS), help="Classes from the names of sub-folders of --data."
@@ -71,6 +78,7 @@ def command(
     size: int | None,
     channels: str | None,
     fit: str | None,
+    box: str | None,
     background: str | None,
     labels: str | None,
     cache: Path | None,
@@ -98,15 +106,19 @@ def command(
       kgan train dcgan --data ./photos --size 64 --flip --epochs 50
       kgan train cgan --data tfds:fashion_mnist --size 28 --channels 1
       kgan train cgan --data ./pets --labels folders --size 64 --cache pets.cache
+      kgan train dcgan-celeba --data ./img_align_celeba --box recipe
       kgan train dcgan-mnist --out runs/digits
       kgan train dcgan-mnist --out runs/digits --resume
     """
     if epochs is not None and images is not None:
         raise click.UsageError("Expected --epochs or --images, not both.")
     recipe = _recipe(source)
+    recipes_box = recipe.data.box
     if data is not None:
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
         recipe.data = Data(data, flip=kept.flip, fit=kept.fit, background=kept.background)
+    if box is not None:
+        recipe.data.box = recipes_box if box == "recipe" else parse_box(box)
     if not recipe.data.source:
         raise click.UsageError(
             f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
@@ -153,6 +165,17 @@ def command(
         click.echo(f"Saved. Go on with: kgan {again} --resume", err=True)
         raise
     click.echo(preset)
+
+
+def parse_box(text: str) -> list[float]:
+    """The box of an option such as `0.1,0.2,0.9,0.9`."""
+    try:
+        return list(check_box([float(number) for number in text.split(",")]))
+    except ValueError:  # KganError is one
+        raise click.UsageError(
+            "Expected --box with left, top, right and bottom in fractions of the picture, such as "
+            f"0.1,0.2,0.9,0.9. Received: {text}"
+        ) from None
 
 
 def _recipe(source: str) -> Recipe:

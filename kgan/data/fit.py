@@ -1,11 +1,14 @@
 """The one rule by which a picture of any size and kind becomes an array of one shape."""
 
+import math
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageColor
 
+from kgan.checks import WHOLE, check_box
 from kgan.errors import KganError
 
 FITS = ("crop", "pad", "stretch")
@@ -26,6 +29,16 @@ _TURNS = {  # by EXIF's orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Where a box of the turned picture lies before the turn.
+_UNTURNED = {
+    2: lambda left, top, right, bottom: (1 - right, top, 1 - left, bottom),
+    3: lambda left, top, right, bottom: (1 - right, 1 - bottom, 1 - left, 1 - top),
+    4: lambda left, top, right, bottom: (left, 1 - bottom, right, 1 - top),
+    5: lambda left, top, right, bottom: (top, left, bottom, right),
+    6: lambda left, top, right, bottom: (top, 1 - right, bottom, 1 - left),
+    7: lambda left, top, right, bottom: (1 - bottom, 1 - right, 1 - top, 1 - left),
+    8: lambda left, top, right, bottom: (1 - bottom, left, 1 - top, right),
+}
 
 
 def fit_image(
@@ -33,6 +46,7 @@ def fit_image(
     image_shape: tuple[int, int, int],
     fit: str = "crop",
     background: str = "white",
+    box: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Makes any picture that Pillow opens an array of one shape.
 
@@ -49,18 +63,21 @@ def fit_image(
         fit: `"crop"` to the target's proportions at the center; `"pad"` with bars of the
             background; or `"stretch"`.
         background: a color by name, such as `"white"`, or as `"#rrggbb"`.
+        box: (left, top, right, bottom) of the part of the picture to be taken, in fractions of
+            its width and height, as it is turned. None for all of it.
 
     Returns:
         uint8 array of that shape.
 
     Raises:
-        ValueError: for numbers that are no shades (below 0, above 65535, NaN), or another fit or
-            background; and whatever Pillow raises for a broken file.
+        ValueError: for numbers that are no shades (below 0, above 65535, NaN), or another fit,
+            background or box; and whatever Pillow raises for a broken file.
     """
     height, width, channels = image_shape
     color = check_fit(fit, background)
+    left, top, right, bottom = box = check_box(box)
     mode = "L" if channels == 1 else "RGB"
-    side = _DRAFT * max(height, width)
+    side = math.ceil(_DRAFT * max(height, width) / min(right - left, bottom - top))
     drafted = picture.draft(None, (side, side))
     with _one_at_a_time if bytes_taken(picture, image_shape) > LARGE else nullcontext():
         picture.load()
@@ -70,12 +87,14 @@ def fit_image(
         # A draft's last column and row may stand for a part of one: its true size is a fraction.
         size = drafted[1][2:] if drafted else picture.size
         if size != picture.size:
-            if turn is not None and orientation >= 5:  # it lies on its side
-                height, width = width, height
+            if turn is not None:
+                left, top, right, bottom = box = _UNTURNED[orientation](left, top, right, bottom)
+                if orientation >= 5:  # it lies on its side
+                    height, width = width, height
         elif turn is not None:
             picture, turn = picture.transpose(turn), None
             size = picture.size
-        picture = _resize(picture, size, (width, height), fit)
+        picture = _resize(picture, size, (width, height), fit, box)
     if turn is not None:
         picture = picture.transpose(turn)
     height, width, _ = image_shape
@@ -151,20 +170,21 @@ def _to_8_bits(values):
     return np.rint(values).astype(np.uint8)
 
 
-def _resize(picture, size, target, fit):
+def _resize(picture, size, target, fit, box):
     """A picture, whose true size is `size`, resized to the target, or to fit in it to be padded."""
-    left = top = 0.0
-    width, height = size
+    left, top = box[0] * size[0], box[1] * size[1]
+    width, height = (box[2] - box[0]) * size[0], (box[3] - box[1]) * size[1]
     if fit == "crop":
         scale = min(width / target[0], height / target[1])
-        # Rounding may take what should be 0 below it, which Pillow refuses.
-        left = max(0.0, (width - target[0] * scale) / 2)
-        top = max(0.0, (height - target[1] * scale) / 2)
+        left += (width - target[0] * scale) / 2
+        top += (height - target[1] * scale) / 2
         width, height = target[0] * scale, target[1] * scale
     elif fit == "pad":
         scale = max(width / target[0], height / target[1])
         target = max(1, round(width / scale)), max(1, round(height / scale))
-    if picture.size == target:
+    if picture.size == target and box == WHOLE:
         return picture
-    box = (left, top, left + width, top + height)
-    return picture.resize(target, Image.Resampling.LANCZOS, box=box)
+    # Rounding may take an edge out of the picture, which Pillow refuses.
+    edges = (left, top, left + width, top + height)
+    edges = [min(max(0.0, edge), end) for edge, end in zip(edges, 2 * picture.size, strict=True)]
+    return picture.resize(target, Image.Resampling.LANCZOS, box=edges)

@@ -1,6 +1,7 @@
 """Folders of images."""
 
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -8,16 +9,17 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import click
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from kgan.checks import check_box
 from kgan.data import cache as caches
 from kgan.data.fit import LARGE, bytes_taken, check_fit, fit_image
 from kgan.data.report import SHEET, Report
@@ -32,25 +34,44 @@ LABELS = ("folders",)
 
 
 class File(NamedTuple):
-    """An image file: its path in the folder, and what tells whether it has changed."""
+    """An image file: its folder, its path in it, and what tells whether it has changed."""
 
+    folder: Path
     name: str
     size: int
     mtime: int  # nanoseconds
 
+    @property
+    def path(self) -> str:
+        return os.path.join(self.folder, self.name)
+
+
+class Rule(NamedTuple):
+    """How a picture becomes an image: the arguments of `fit_image`, checked."""
+
+    image_shape: tuple[int, int, int]
+    fit: str
+    background: str
+    box: tuple[float, float, float, float] | None
+
+    @classmethod
+    def checked(cls, image_shape, fit: str, background: str, box) -> Self:
+        check_fit(fit, background)
+        return cls(image_shape, fit, background, None if box is None else check_box(box))
+
 
 @dataclass
 class Listing:
-    """What is in a folder, before any file is opened.
+    """What is in folders, before any file is opened.
 
     Attributes:
-        folder: path.
-        files: image files, in the order of the images.
+        folders: paths.
+        files: image files, in the order of the images: folder by folder, each by name.
         closed: folders that could not be opened: reasons by name.
         ignored: numbers of other files by suffix.
     """
 
-    folder: Path
+    folders: list[Path]
     files: list[File]
     closed: dict[str, str]
     ignored: dict[str, int]
@@ -65,14 +86,37 @@ def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = 
     return Path(root) / path
 
 
-def find_images(folder: Path) -> Listing:
-    """The image files in a folder and the folders in it, sorted; hidden ones are left out.
+def find_images(*folders: Path) -> Listing:
+    """The image files in folders and the folders in them, sorted; hidden ones are left out.
 
     Links to folders are followed, but no folder is entered twice, so that links may go in circles.
 
     Raises:
-        KganError: if it does not exist, is no folder or holds no image files.
+        KganError: if one does not exist, is no folder or holds no image files, or lies in another.
     """
+    found = [_find_in(folder) for folder in folders]
+    if len(found) == 1:
+        return found[0]
+    for one, other in itertools.permutations(folders, 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise KganError(
+                "Expected folders that share no images. Received: "
+                + " and ".join(map(printable, sorted({one, other})))
+                + (" twice" if one == other else "")
+            )
+    return Listing(
+        list(folders),
+        [file for listing in found for file in listing.files],
+        {
+            printable(os.path.join(listing.folders[0], name)): reason
+            for listing in found
+            for name, reason in listing.closed.items()
+        },
+        dict(sum((Counter(listing.ignored) for listing in found), Counter()).most_common()),
+    )
+
+
+def _find_in(folder):
     if not folder.exists():
         raise KganError(
             f"Expected a folder of images. Received: {printable(folder)}, which does not exist "
@@ -80,7 +124,7 @@ def find_images(folder: Path) -> Listing:
         )
     if not folder.is_dir():
         raise KganError(f"Expected a folder of images. Received: the file {printable(folder)}")
-    found = Listing(folder, [], {}, Counter())
+    found = Listing([folder], [], {}, Counter())
     entered, links = set(), []
 
     def enter(name):
@@ -104,13 +148,13 @@ def find_images(folder: Path) -> Listing:
             status = entry.stat()
         except OSError:  # a link to nothing or in a circle: the reader will say so
             if suffix in SUFFIXES:
-                found.files.append(File(name, -1, 0))
+                found.files.append(File(folder, name, -1, 0))
             return
         if stat.S_ISDIR(status.st_mode):
             (links if entry.is_symlink() else folders).append(name)
         elif stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
             if suffix in SUFFIXES:
-                found.files.append(File(name, status.st_size, status.st_mtime_ns))
+                found.files.append(File(folder, name, status.st_size, status.st_mtime_ns))
             else:
                 found.ignored[printable(suffix) or "without suffix"] += 1
 
@@ -134,39 +178,50 @@ def find_images(folder: Path) -> Listing:
 
 
 def load_folder(
-    folder: Path,
+    folder: Path | Sequence[Path],
     image_shape: tuple[int, int, int],
     fit: str = "crop",
     background: str = "white",
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
+    box: Sequence[float] | None = None,
+    only: Callable[[str], bool] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, Report]:
     """Decodes the images of a folder, in parallel, with a progress bar on a terminal.
 
     Files that cannot be decoded are skipped with a warning that names some of them.
 
     Args:
-        folder: path.
+        folder: path, or several.
         image_shape: (height, width, channels).
-        fit, background: see `kgan.data.fit.fit_image`.
+        fit, background, box: see `kgan.data.fit.fit_image`.
         labels: `"folders"` for labels from the names of the folders in the folder.
         cache: path of a file to keep the images in instead of memory. One that is there is read
             if it was made from the same files in the same way, and else made anew.
+        only: says of a file's path in its folder, with slashes, whether it is wanted. Labels are
+            numbered as if all were.
 
     Returns:
-        uint8 images (images, height, width, channels), in the order of the sorted paths; int64
-        labels (images,) or None; and a report, whose `classes` are named in the labels' order.
+        uint8 images (images, height, width, channels), in the order of the sorted paths, folder by
+        folder; int64 labels (images,) or None; and a report, whose `classes` are named in the
+        labels' order.
 
     Raises:
         KganError: if there are none, or more than 5% of them cannot be decoded.
     """
-    check_fit(fit, background)
-    found = find_images(folder)
+    rule = Rule.checked(image_shape, fit, background, box)
+    found = find_images(*([folder] if isinstance(folder, os.PathLike) else folder))
     classes = _classes(found, labels)
+    if only is not None:
+        found.files = [file for file in found.files if only(file.name.replace(os.sep, "/"))]
+        if not found.files:
+            raise KganError(
+                f"Expected images among those wanted. Received: none in {_names(found.folders)}"
+            )
     if cache is None:
-        images, report, skipped = _load(found, image_shape, fit, background)
+        images, report, skipped = _load(found, rule)
     else:
-        images, report, skipped = _load_cached(found, image_shape, fit, background, Path(cache))
+        images, report, skipped = _load_cached(found, rule, Path(cache))
     check_skipped(report)
     if report.skipped:
         warnings.warn(f"Skipped: {_summary(report)}", KganWarning, stacklevel=2)
@@ -179,12 +234,13 @@ def check(
     fit: str = "crop",
     background: str = "white",
     labels: str | None = None,
+    box: Sequence[float] | None = None,
 ) -> tuple[Report, np.ndarray]:
     """Reads every image of a folder, keeps none of them, and reports.
 
     Args:
         folder: path; one that does not exist here is looked for in `KGAN_DATA_DIR`.
-        image_shape, fit, background, labels: see `kgan.data.load`.
+        image_shape, fit, background, labels, box: see `kgan.data.load`.
 
     Returns:
         A `kgan.data.Report`, and up to 64 images as a model would see them, uint8.
@@ -199,7 +255,7 @@ def check(
     print(report.text())
     ```
     """
-    check_fit(fit, background)
+    rule = Rule.checked(image_shape, fit, background, box)
     found = find_images(find_folder(folder))
     classes = _classes(found, labels)
     wanted, sheet = set(sample(len(found.files))), []
@@ -207,7 +263,7 @@ def check(
     def keep(images, indices):
         sheet.extend(image.copy() for image, i in zip(images, indices, strict=True) if i in wanted)
 
-    report, skipped = _read(found, image_shape, fit, background, keep)
+    report, skipped = _read(found, rule, keep)
     report.memory = report.images * int(np.prod(image_shape))
     _label(found, classes, skipped, report)
     return report, np.array(sheet, np.uint8).reshape(-1, *image_shape)
@@ -232,7 +288,7 @@ def printable(name: str | os.PathLike) -> str:
 
 
 def _summary(report):
-    shown = [f"{Path(report.folder, name)} ({why})" for name, why in report.skipped.items()][:5]
+    shown = [f"{Path(report.base, name)} ({why})" for name, why in report.skipped.items()][:5]
     return (
         f"{len(report.skipped)} of {report.files} image files cannot be decoded: "
         + "; ".join(shown)
@@ -246,11 +302,11 @@ def _classes(found, labels):
         return None
     if labels not in LABELS:
         raise KganError(f"Expected labels to be None or one of {LABELS}. Received: {labels!r}")
-    outside = [file.name for file in found.files if os.sep not in file.name]
+    outside = [file.path for file in found.files if os.sep not in file.name]
     if outside:
         raise KganError(
             "Expected every image in a sub-folder named after its class. Received: "
-            f"{printable(found.folder / outside[0])}"
+            f"{printable(outside[0])}"
             + (f" and {len(outside) - 1} more in no sub-folder" if outside[1:] else "")
         )
     return sorted({file.name.split(os.sep)[0] for file in found.files})
@@ -268,16 +324,20 @@ def _label(found, classes, skipped, report):
     return labels
 
 
-def _load(found, image_shape, fit, background):
+def _names(folders):
+    return ", ".join(map(printable, folders))
+
+
+def _load(found, rule):
     """The images in memory, or in a temporary file if there is too little."""
-    images, end = allocate((len(found.files), *image_shape)), 0
+    images, end = allocate((len(found.files), *rule.image_shape)), 0
 
     def keep(some, indices):
         nonlocal end
         images[end : end + len(some)] = some
         end += len(some)
 
-    report, skipped = _read(found, image_shape, fit, background, keep)
+    report, skipped = _read(found, rule, keep)
     if isinstance(images, np.memmap):
         report.file = images.nbytes
     else:
@@ -285,31 +345,33 @@ def _load(found, image_shape, fit, background):
     return images[:end], report, skipped
 
 
-def _load_cached(found, image_shape, fit, background, path):
+def _load_cached(found, rule, path):
     """The images mapped from a cache, which is written first if need be."""
     digest = hashlib.sha256()
-    for name, size, mtime in found.files:
-        digest.update(os.fsencode(name) + f"\0{size}\0{mtime}\0".encode())
+    for folder, name, size, mtime in found.files:
+        number = found.folders.index(folder)
+        name = os.fsencode(name) if number == 0 else f"{number}\0".encode() + os.fsencode(name)
+        digest.update(name + f"\0{size}\0{mtime}\0".encode())
     key = {
-        "image_shape": list(image_shape),
-        "fit": fit,
-        "background": list(check_fit(fit, background)),
+        "image_shape": list(rule.image_shape),
+        "fit": rule.fit,
+        "background": list(check_fit(rule.fit, rule.background)),
+        "box": None if rule.box is None else list(rule.box),
         "list of files": digest.hexdigest(),
     }
     try:
         images, facts = caches.read(path, key)
         report = Report(**facts["report"])
         # What is not the files' own: it may have changed since.
-        report.folder, report.background = printable(found.folder), background
-        report.image_shape = image_shape
+        report.folder, report.background = _names(found.folders), rule.background
+        report.base, report.box = _base(found.folders), rule.box
+        report.image_shape = rule.image_shape
         report.ignored, report.reading = found.ignored, 0
     except (FileNotFoundError, caches.Stale) as error:
         if isinstance(error, caches.Stale):
             warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=4)
-        with caches.writing(path, image_shape, len(found.files)) as writer:
-            report, skipped = _read(
-                found, image_shape, fit, background, lambda some, _: writer.append(some)
-            )
+        with caches.writing(path, rule.image_shape, len(found.files)) as writer:
+            report, skipped = _read(found, rule, lambda some, _: writer.append(some))
             check_skipped(report)
             facts = {"report": vars(report), "skipped": skipped}
             writer.finish(key, facts)
@@ -318,11 +380,14 @@ def _load_cached(found, image_shape, fit, background, path):
     return images, report, facts["skipped"]
 
 
+def _base(folders):
+    """What the names of files in a report are relative to."""
+    return printable(folders[0]) if len(folders) == 1 else ""
+
+
 def _read(
     found: Listing,
-    image_shape: tuple[int, int, int],
-    fit: str,
-    background: str,
+    rule: Rule,
     keep: Callable[[np.ndarray, list[int]], None],
 ) -> tuple[Report, list[int]]:
     """Decodes every file; `keep` gets the images in their order, some at a time, with indices.
@@ -330,6 +395,7 @@ def _read(
     Returns a report, and the indices of the files that were skipped.
     """
     n, workers = len(found.files), os.cpu_count() or 1
+    image_shape = rule.image_shape
     at_once = max(workers, min(1024, (1 << 25) // int(np.prod(image_shape))))
     images = np.empty((min(n, at_once), *image_shape), np.uint8)
     sizes, taken = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
@@ -339,13 +405,13 @@ def _read(
 
     def read(index):
         """Fills in what there is to know of a file; raises whatever Pillow raises."""
-        name, size, _ = found.files[index]
-        if size == 0:
+        file = found.files[index]
+        if file.size == 0:
             raise KganError("empty file")
-        with Image.open(os.path.join(found.folder, name), formats=formats) as picture:
+        with Image.open(file.path, formats=formats) as picture:
             kinds[index] = picture.format, picture.mode
             sizes[index] = picture.size
-            image = fit_image(picture, image_shape, fit, background)
+            image = fit_image(picture, *rule)
             taken[index] = bytes_taken(picture, image_shape)  # of a draft, less than of all of it
         images[index % at_once] = image
         contents[index] = hash(image.tobytes())
@@ -383,12 +449,19 @@ def _read(
         pool.shutdown(cancel_futures=True)
 
     read_well = np.array([index not in reasons for index in range(n)])
-    skipped = {printable(found.files[index].name): reasons[index] for index in sorted(reasons)}
+    several = len(found.folders) > 1
+    skipped = {
+        printable(file.path if several else file.name): reasons[index]
+        for index, file in enumerate(found.files)
+        if index in reasons
+    }
     report = Report(
-        printable(found.folder),
+        _names(found.folders),
         image_shape,
-        fit,
-        background,
+        rule.fit,
+        rule.background,
+        base=_base(found.folders),
+        box=rule.box,
         files=n + len(found.closed),
         formats=_count(kinds[i][0] for i in np.flatnonzero(read_well)),
         modes=_count(kinds[i][1] for i in np.flatnonzero(read_well)),
@@ -400,7 +473,9 @@ def _read(
     if len(sizes):
         order = np.argsort(sizes.prod(axis=1), kind="stable")
         report.sizes = sizes[order[[0, len(order) // 2, -1]]].tolist()
-        report.enlarged = int((sizes < image_shape[1::-1]).any(axis=1).sum())
+        left, top, right, bottom = check_box(rule.box)
+        parts = sizes * [right - left, bottom - top]
+        report.enlarged = int((parts < image_shape[1::-1]).any(axis=1).sum())
         # Of the large ones there is but one at a time.
         small, large = taken[taken <= LARGE], taken[taken > LARGE][-1:]
         at_a_time = np.concatenate([small, large])[-workers:]

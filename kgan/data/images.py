@@ -1,15 +1,17 @@
 """A set of images in memory, and the streams of batches made from it."""
 
+import itertools
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass as plain_dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kgan.data.fit import check_fit, fit_image
-from kgan.data.folder import allocate, find_folder, load_folder
+from kgan.data import tfds
+from kgan.data.fit import fit_image
+from kgan.data.folder import Rule, allocate, find_folder, load_folder
 from kgan.data.report import Report
 from kgan.errors import KganError
 from kgan.models.inputs import check_data, check_image_shape, check_int
@@ -179,13 +181,17 @@ def load(
     background: str = "white",
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
+    box: Sequence[float] | None = None,
+    only: Callable[[str], bool] | None = None,
 ) -> ImageSet:
     """Reads images of any size and kind into memory, as images of one shape.
 
     Args:
-        source: `"tfds:<name>"`, a folder of images (searched recursively), an array of uint8
-            images (images, height, width[, channels]), or a tuple of such an array and labels.
-            A folder that does not exist here is looked for in the data directory.
+        source: `"tfds:<name>"` or `"tfds:<name>#<split>"`, a folder of images (searched
+            recursively), an array of uint8 images (images, height, width[, channels]), or a tuple
+            of such an array and labels. A list of data sets and folders gives the images of all of
+            them, one after the other. A folder that does not exist here is looked for in the data
+            directory.
         image_shape: (height, width, channels), 1 or 3 channels. Images of another size are
             resized with antialiasing.
         split: TFDS split, such as `"train"`, `"test"` or `"train[:50000]"`.
@@ -196,34 +202,70 @@ def load(
             with bars, or `"stretch"`.
         background: a color such as `"white"` or `"#ff8000"`, of the bars and of what is
             transparent in a picture.
-        labels: `"folders"` for a folder whose sub-folders are named after their classes, which
+        labels: `"folders"` for folders whose sub-folders are named after their classes, which
             are numbered in the order of their names.
-        cache: path of a file for the decoded images of a folder, instead of memory: for sets that
+        cache: path of a file for the decoded images of folders, instead of memory: for sets that
             are larger, and to decode once only. It is made if need be, and made anew if it is torn
             or damaged, or if files or options have changed.
+        box: [left, top, right, bottom] of the part of each picture that is taken before it is
+            fitted, in fractions of its width and height. None for all of it.
+        only: of folders: says of a file's path in its folder whether it is wanted. Labels are
+            numbered as if all were.
 
     Raises:
         ValueError: if there are no images, or what is there is something else, or a TFDS data set
             is neither there nor can be downloaded.
+
+    Example:
+
+    ```python
+    faces = kgan.data.load(["faces/2023", "faces/2024"], (64, 64, 3), box=[0.1, 0.2, 0.9, 0.9])
+    ```
     """
-    image_shape = check_image_shape(image_shape)
-    check_fit(fit, background)
-    if isinstance(source, (str, os.PathLike)) and not str(source).startswith("tfds:"):
-        folder = find_folder(source, data_dir)
-        images, numbers, report = load_folder(folder, image_shape, fit, background, labels, cache)
-        names = None if report.classes is None else list(report.classes)
-        return ImageSet(images, numbers, names, report)
-    for name, value in (("labels", labels), ("cache", cache)):
-        if value is not None:
-            kind = source if isinstance(source, str) else type(source).__name__
-            raise KganError(
-                f"Expected {name} with a folder of images only. Received: {name}={str(value)!r} "
-                f"with {kind}"
-            )
-    if isinstance(source, str):
-        return _from_tfds(source[len("tfds:") :], image_shape, split, data_dir, fit, background)
+    rule = Rule.checked(check_image_shape(image_shape), fit, background, box)
+    places = source if isinstance(source, list) else [source]
+    if not places or not all(isinstance(place, str | os.PathLike) for place in places):
+        for name, value in (("labels", labels), ("cache", cache), ("only", only)):
+            if value is not None:
+                raise _folders_only(name, value, type(source).__name__)
+        return _from_memory(source, rule)
+    parts = []
+    for is_tfds, group in itertools.groupby(places, key=tfds.is_name):
+        if not is_tfds:
+            folders = [find_folder(place, data_dir) for place in group]
+            images, numbers, report = load_folder(folders, *rule[:3], labels, cache, rule.box, only)
+            names = None if report.classes is None else list(report.classes)
+            parts.append(ImageSet(images, numbers, names, report))
+            continue
+        for place in group:
+            for name, value in (("labels", labels), ("cache", cache), ("only", only)):
+                if value is not None:
+                    raise _folders_only(name, value, place)
+            parts.append(_from_tfds(*tfds.split_name(place, split), rule, data_dir))
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _folders_only(name, value, source):
+    return KganError(
+        f"Expected {name} with a folder of images only. Received: {name}={str(value)!r} with "
+        f"{source}"
+    )
+
+
+def _joined(parts):
+    """Several sets as one; it has labels if all have labels, and of classes of the same names."""
+    images = allocate((sum(map(len, parts)), *parts[0].images.shape[1:]))
+    np.concatenate([part.images for part in parts], out=images)
+    names = parts[0].class_names
+    if any(part.labels is None or part.class_names != names for part in parts):
+        return ImageSet(images)
+    return ImageSet(images, np.concatenate([part.labels for part in parts]), names)
+
+
+def _from_memory(source, rule):
+    """The images of an array, or of an array and labels."""
     if isinstance(source, tuple) and len(source) == 2:
-        data = _from_array(source[0], image_shape, fit, background)
+        data = _from_array(source[0], rule)
         data.labels = np.asarray(source[1]).astype(np.int64).reshape(-1)
         if len(data.labels) != len(data):
             raise KganError(
@@ -232,10 +274,11 @@ def load(
             )
         return data
     if isinstance(source, np.ndarray):
-        return _from_array(source, image_shape, fit, background)
+        return _from_array(source, rule)
     raise KganError(
-        "Expected 'tfds:<name>', a folder of images or a uint8 array. Received: "
+        "Expected 'tfds:<name>', a folder of images, a list of these, or a uint8 array. Received: "
         f"{type(source).__name__}"
+        + (f" of {len(source)} items" if isinstance(source, list) else "")
     )
 
 
@@ -252,11 +295,13 @@ def dataset(
     background: str = "white",
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
+    box: Sequence[float] | None = None,
+    only: Callable[[str], bool] | None = None,
 ) -> tf.data.Dataset:
     """Batches for `fit` from anything `load` reads.
 
     Args:
-        source, image_shape, split, data_dir, fit, background, labels, cache: see
+        source, image_shape, split, data_dir, fit, background, labels, cache, box, only: see
             `kgan.data.load`. A `tf.data.Dataset` is returned as it is, once its batches are seen
             to have this shape.
         batch_size, shuffle, flip, seed: see `kgan.data.ImageSet.dataset`.
@@ -274,11 +319,11 @@ def dataset(
     """
     if isinstance(source, tf.data.Dataset):
         return check_data(source, tuple(image_shape))
-    data = load(source, image_shape, split, data_dir, fit, background, labels, cache)
+    data = load(source, image_shape, split, data_dir, fit, background, labels, cache, box, only)
     return data.dataset(batch_size, shuffle, flip, seed)
 
 
-def _from_array(array, image_shape, fit, background):
+def _from_array(array, rule):
     array = np.asarray(array)
     if array.ndim == 3:
         array = array[..., None]
@@ -287,11 +332,11 @@ def _from_array(array, image_shape, fit, background):
             "Expected a uint8 array of shape (images, height, width, channels) with 1 or 3 "
             f"channels. Received: {array.dtype} of shape {array.shape}"
         )
-    if array.shape[1:] == tuple(image_shape):
+    if array.shape[1:] == tuple(rule.image_shape) and rule.box is None:
         return ImageSet(array)
-    images = allocate((len(array), *image_shape))
+    images = allocate((len(array), *rule.image_shape))
     for i, image in enumerate(array):
-        images[i] = fit_image(_picture(image), image_shape, fit, background)
+        images[i] = fit_image(_picture(image), *rule)
     return ImageSet(images)
 
 
@@ -299,42 +344,23 @@ def _picture(image):
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
-def _from_tfds(name, image_shape, split, data_dir, fit, background):
-    import tensorflow_datasets as tfds
+def _from_tfds(name, split, rule, data_dir):
+    from tensorflow_datasets import ReadConfig
 
-    tfds.display_progress_bar(True)
-    root = data_dir or os.environ.get("TFDS_DATA_DIR") or os.environ.get("KGAN_DATA_DIR")
-    if root is not None and (Path(root) / "tensorflow_datasets").is_dir():
-        root = Path(root) / "tensorflow_datasets"
-    try:
-        builder = tfds.builder(name, data_dir=root)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise KganError(f"Expected a TFDS dataset. Received: tfds:{name}: {reason}") from None
-    features = dict(builder.info.features)
-    if "image" not in features:
-        raise KganError(
-            "Expected a TFDS dataset with a feature 'image'. Received: "
-            f"tfds:{name} with {sorted(features)}"
-        )
-    try:
-        builder.download_and_prepare()
-    # The network's errors are OSErrors, a server's answers DownloadErrors.
-    except (OSError, tfds.core.download.DownloadError) as error:
-        raise KganError(
-            f"Expected tfds:{name} in {builder.data_dir_root} (TFDS_DATA_DIR names another place), "
-            f"or to be able to download it. Received: {error}"
-        ) from None
-    read = tfds.ReadConfig(try_autocache=False)
+    builder = tfds.builder(name, data_dir)
+    tfds.prepare(builder)
+    tfds.ranges(builder, split)  # which says what is wrong with it in one line
+    read = ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
-    images = allocate((len(examples), *image_shape))
+    images = allocate((len(examples), *rule.image_shape))
     labels = np.empty(len(examples), np.int64)
     for i, example in enumerate(examples.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()):
         image = example["image"]
-        if image.shape != tuple(image_shape):
-            image = fit_image(_picture(image), image_shape, fit, background)
+        if image.shape != tuple(rule.image_shape) or rule.box is not None:
+            image = fit_image(_picture(image), *rule)
         images[i] = image
         labels[i] = example.get("label", 0)
+    features = builder.info.features
     if "label" not in features:
         return ImageSet(images)
     return ImageSet(images, labels, getattr(features["label"], "names", None))

@@ -10,9 +10,11 @@ class Report:
     """What reading a folder of images found.
 
     Attributes:
-        folder: path, as text.
+        folder: path, as text, or several.
         image_shape, fit, background: as what and how the images were read.
         files: number of image files; those that are not skipped are images.
+        base: folder that the names of skipped files are relative to.
+        box: the part of each picture that was taken, in fractions, or None for all of it.
         sizes: (width, height) of the smallest picture, the median and the largest, by area.
         enlarged: number of pictures smaller than `image_shape`.
         formats, modes: numbers of pictures by file format and by Pillow's mode.
@@ -32,6 +34,8 @@ class Report:
     fit: str
     background: str
     files: int
+    base: str = ""
+    box: tuple[float, float, float, float] | None = None
     sizes: list[tuple[int, int]] = field(default_factory=list)
     enlarged: int = 0
     formats: dict[str, int] = field(default_factory=dict)
@@ -53,9 +57,13 @@ class Report:
     def text(self, most: int | None = None) -> str:
         """The report in about ten lines, and one for each skipped file, up to `most`."""
         height, width, channels = self.image_shape
+        box = f" within {_percent(self.box)}" if self.box else ""
         lines = [
             ("Images", f"{self.images:,} of {self.files:,} image files in {self.folder}"),
-            ("Become", f"{width}x{height}x{channels}, {_FIT[self.fit]}, over {self.background}"),
+            (
+                "Become",
+                f"{width}x{height}x{channels}, {_FIT[self.fit]}{box}, over {self.background}",
+            ),
         ]
         if self.sizes:
             small, median, large = ("x".join(map(str, size)) for size in self.sizes)
@@ -88,6 +96,11 @@ class Report:
 
 
 _FIT = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}
+
+
+def _percent(box):
+    left, top, right, bottom = box
+    return f"{left:.1%} to {right:.1%} of the width and {top:.1%} to {bottom:.1%} of the height"
 
 
 def _counts(numbers, most=10):

@@ -99,6 +99,7 @@ _ARGUMENTS = {
     ),
     "latent_dim": _or_null(_is_int(1, 1 << 14)),
     "width": _is_int(1, 1 << 14),
+    "discriminator_width": _or_null(_is_int(1, 1 << 14)),
     "max_channels": _is_int(1, 1 << 14),
     "mapping_layers": _is_int(1, 64),
     "num_classes": _or_null(_is_int(1, 100_000)),
@@ -113,6 +114,7 @@ _ARGUMENTS = {
     "augment": _or_null(("an augmentation's name, or a table of its arguments", _is_augment)),
     "loss": _or_null(_NAME),
     "conditioning": _NAME,
+    "initializer": _NAME,
 }
 
 

@@ -35,8 +35,10 @@ def batch_normalization(x):
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)(x)
 
 
-def initializers(seed: int) -> Iterator[keras.initializers.Initializer]:
-    """The paper's N(0, 0.02), each with a seed of its own."""
+def initializers(seed: int, name: str = "dcgan") -> Iterator[keras.initializers.Initializer]:
+    """The paper's N(0, 0.02), or He's N(0, 2 / inputs), each with a seed of its own."""
+    if name == "he":
+        return (keras.initializers.HeNormal(seed=s) for s in itertools.count(seed))
     return (keras.initializers.RandomNormal(stddev=0.02, seed=s) for s in itertools.count(seed))
 
 
@@ -118,10 +120,12 @@ def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> kera
     return keras.Model(latents, images, name="generator")
 
 
-def build_discriminator(image_shape, width: int, seed: int, normalize) -> keras.Model:
+def build_discriminator(
+    image_shape, width: int, seed: int, normalize, initializer: str
+) -> keras.Model:
     """Images in [-1, 1] to logits (batch, 1)."""
     images = keras.Input(image_shape, name="images")
-    init = initializers(seed)
+    init = initializers(seed, initializer)
     logits = linear_output(downsample(images, width, init, normalize), init)
     return keras.Model(images, logits, name="discriminator")
 
@@ -140,11 +144,14 @@ class DCGAN(GAN):
         width: int, channels next to the image; they double with every halving of the side.
         r1_gamma: float, weight γ of R1; see `kgan.models.GAN`. With it D has no batch
             normalisation, under which no image has a gradient of its own to penalise.
+        initializer: initial weights of D: `"dcgan"` for the paper's N(0, 0.02), `"he"` for
+            N(0, 2 / inputs) (He et al. 2015, arXiv:1502.01852, equation 10), under which signals
+            keep their size from layer to layer where nothing normalises them.
         **kwargs: `loss`, `r1_interval`, `ema_half_life`, `augment` and `seed` of
             `kgan.models.GAN`.
 
     Raises:
-        ValueError: for another side or number of channels.
+        ValueError: for another side, number of channels or initializer.
 
     Example:
 
@@ -161,23 +168,29 @@ class DCGAN(GAN):
         latent_dim: int = 128,
         width: int = 64,
         r1_gamma: float = 0.0,
+        initializer: str = "dcgan",
         **kwargs,
     ):
         image_shape = inputs.check_image_shape(image_shape, SIDES)
         inputs.check_int("latent_dim", latent_dim, 1)
         inputs.check_int("width", width, 1)
+        if initializer not in ("dcgan", "he"):
+            raise ValueError(
+                f"Expected initializer='dcgan' or 'he'. Received: initializer={initializer!r}"
+            )
         seed = kwargs.get("seed", 0)
         normalize = None if r1_gamma else batch_normalization
         super().__init__(
             image_shape=image_shape,
             generator=build_generator(image_shape, latent_dim, width, 1000 * seed),
             discriminator=build_discriminator(
-                image_shape, width, 1_000_003 + 1000 * seed, normalize
+                image_shape, width, 1_000_003 + 1000 * seed, normalize, initializer
             ),
             width=width,
             r1_gamma=r1_gamma,
             **kwargs,
         )
+        self.initializer = initializer
 
     def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """Adam with a learning rate of 2e-4 and beta1 of 0.5 (section 4 of the paper)."""
@@ -187,4 +200,6 @@ class DCGAN(GAN):
         config = super().get_config()
         for name in ("generator", "discriminator", "num_classes"):
             del config[name]
+        if self.initializer != "dcgan":  # which a kgan of before does not know
+            config["initializer"] = self.initializer
         return config

@@ -23,6 +23,7 @@ from kgan.models import optimizers
 from kgan.models.allowed import NETWORKS, check_arguments, check_values
 from kgan.plain import short
 from kgan.recipe import Recipe, from_dict
+from kgan.versions import versions
 
 # Values that a model may have beside those that its preset holds: counters, means, states of seeds;
 # a class of the user's own may have more networks.
@@ -85,14 +86,10 @@ def save_preset(
             "format": presets.FORMAT,
             "name": recipe.name,
             **_facts(model),
-            "dataset": recipe.data.title or recipe.data.source or None,
+            "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
             "licence": recipe.data.licence or None,
             "class_names": recipe.data.class_names or None,
-            "versions": {
-                "kgan": kgan.__version__,
-                "keras": keras.__version__,
-                "tensorflow": tf.__version__,
-            },
+            "versions": versions(),
             "training": {
                 "images_seen": int(model.images_seen.numpy()),
                 "seconds": seconds and round(seconds),

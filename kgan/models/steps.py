@@ -9,6 +9,8 @@ from kgan.models import inputs
 from kgan.models.two_player import TwoPlayerModel
 from kgan.random import Draws
 
+EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
+
 
 class Examples(NamedTuple):
     """What the discriminator is shown.
@@ -152,11 +154,16 @@ class SteppingModel(TwoPlayerModel):
         """Moves the average of weights and normalisation statistics towards the generator.
 
         The weight of the past halves every `ema_half_life` images: 0.5 ** (batch / half-life).
+        Early on it halves every `EMA_RAMP` times the images seen so far, if that is sooner: the
+        average forgets the untrained generator, which it starts from (Karras et al. 2020,
+        arXiv:2006.06676, in the official code; at the first step it is the generator itself).
         """
         if self.ema_half_life is None:
             return
         for average, value in zip(self.ema_generator.weights, self.generator.weights, strict=True):
-            keep = 0.5 ** (tf.cast(batch, average.dtype) / self.ema_half_life)
+            seen = tf.cast(self.images_seen, average.dtype)  # before this step
+            half_life = tf.minimum(tf.cast(self.ema_half_life, average.dtype), EMA_RAMP * seen)
+            keep = 0.5 ** (tf.cast(batch, average.dtype) / half_life)
             average.assign(value + keep * (average - value))
 
     def reset_ema(self) -> None:

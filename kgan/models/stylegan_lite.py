@@ -198,6 +198,8 @@ class StyleGANLite(GAN):
             latents, from a random layer on.
         path_length_weight: float, of path length regularisation (section 3.2); 0 for none, as
             small models are usually trained. The paper's is 2.
+        discriminator_width: int, the `width` of D, whose `max_channels` are in proportion. None
+            for that of G.
         loss, ema_half_life, augment, seed: see `kgan.models.GAN`.
 
     Raises:
@@ -230,6 +232,7 @@ class StyleGANLite(GAN):
         style_mixing: float = 0.9,
         path_length_weight: float = 0.0,
         ema_half_life: float | None = 20_000,
+        discriminator_width: int | None = None,
         **kwargs,
     ):
         image_shape = inputs.check_image_shape(image_shape, SIDES)
@@ -237,6 +240,7 @@ class StyleGANLite(GAN):
             ("latent_dim", latent_dim),
             ("width", width),
             ("max_channels", max_channels),
+            ("discriminator_width", width if discriminator_width is None else discriminator_width),
             ("mapping_layers", mapping_layers),
         ):
             inputs.check_int(name, value, 1)
@@ -251,8 +255,13 @@ class StyleGANLite(GAN):
             build_mapping(latent_dim, mapping_layers, num_classes, 1000 * seed),
             build_synthesis(image_shape, latent_dim, width, max_channels, 1000 * seed + 100),
         )
+        d_width = discriminator_width or width
         discriminator = build_discriminator(
-            image_shape, width, max_channels, num_classes, 1_000_003 + 1000 * seed
+            image_shape,
+            d_width,
+            max_channels * d_width // width,
+            num_classes,
+            1_000_003 + 1000 * seed,
         )
         super().__init__(
             image_shape=image_shape,
@@ -266,6 +275,7 @@ class StyleGANLite(GAN):
             **kwargs,
         )
         self.max_channels = max_channels
+        self.discriminator_width = discriminator_width
         self.mapping_layers = mapping_layers
         self.style_mixing = style_mixing
         self.path_length_weight = path_length_weight
@@ -377,4 +387,6 @@ class StyleGANLite(GAN):
         del config["generator"], config["discriminator"]
         for name in ("max_channels", "mapping_layers", "style_mixing", "path_length_weight"):
             config[name] = getattr(self, name)
+        if self.discriminator_width is not None:  # which a kgan of before does not know
+            config["discriminator_width"] = self.discriminator_width
         return config

@@ -18,8 +18,9 @@ import keras
 import numpy as np
 
 import kgan
-from kgan import data, evaluation, figures, images, presets, training
+from kgan import evaluation, figures, images, presets, training
 from kgan.callbacks import Checkpoint
+from kgan.data.parts import load_training
 from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import describe
 from kgan.models import optimizers
@@ -198,7 +199,7 @@ def faces(name, number):
     rates = hits(fakes), hits(real)
     click.echo(f"{name}: faces found in {rates[0]:.1%} of samples, {rates[1]:.1%} of real images")
     network = extractors.extractor(evaluation.extractor_of(recipe))
-    train = data.load(recipe.data.source, model.image_shape, recipe.data.split).images
+    train = load_training(recipe.data, model.image_shape).images
     training_features = describe(batches(train), network).features
     features = describe(batches(fakes[:64]), network).features
     among = [nearest_neighbours(features[i : i + 1], np.delete(features, i, 0)) for i in range(64)]

@@ -1,6 +1,7 @@
 """`kgan train`: its arguments, and a run from end to end."""
 
 import csv
+import json
 import os
 import re
 
@@ -106,6 +107,16 @@ class TestRun:
         with Image.open(cwd / "run/grids/images-000000064.png") as picture:
             assert picture.size == (8 * 18 + 2, 8 * 18 + 2)
 
+    def test_says_which_code_ran(self, finished):
+        _, cwd = finished
+        noted = json.loads((cwd / "run/versions.json").read_text())
+        metadata = json.loads((cwd / "run/preset/metadata.json").read_text())
+        assert noted == [{"images_seen": 0, **metadata["versions"]}]
+        assert noted[0]["kgan"] == kgan.__version__
+        card = (cwd / "run/preset/README.md").read_text()
+        commit = noted[0].get("commit")
+        assert f"kgan {kgan.__version__}" + (f" (commit {commit})" if commit else "") + "," in card
+
     def test_preset_is_the_trained_model(self, finished):
         _, cwd = finished
         model = kgan.zoo.load(cwd / "run/preset")
@@ -148,6 +159,13 @@ class TestBadInput:
                 1,
                 "cache with a folder of images only. Received: cache='x.cache' with tfds:mnist",
             ),
+            (
+                ["dcgan", "--data", "x", "--box", "1,2,3"],
+                2,
+                "Expected --box with .*Received: 1,2,3",
+            ),
+            (["dcgan", "--data", "x", "--box", "15,40,163,188"], 2, "fractions.*Received: 15,40,"),
+            (["dcgan", "--data", "x", "--box", "a,b,c,d"], 2, "Expected --box .*Received: a,b,c,d"),
             (["none.toml"], 1, r"Expected a recipe in TOML. Received: none\.toml"),
         ],
     )
@@ -226,6 +244,52 @@ class TestOptionsOfData:
             main, ["sample", "run/preset", "--labels", "dog,T-shirt top", "--out", "x.png"]
         )
         assert sample.exit_code == 0, sample.output
+
+    @pytest.mark.parametrize(
+        "line, message",
+        [
+            ('held_out = "pets/dog"', r"dog/\d+\.png, held out, .*are the same, and 7 more pairs"),
+            ('held_out = "nowhere"', "Received: nowhere, which does not exist"),
+            ('held_out = {names = "*.jpeg"}', "some of the files of 'pets'. Received: none of 25"),
+            ("held_out = {share = 0}", "share of held_out .* between 0 and 1. Received: 0"),
+            ("box = [0, 0, 1, 0]", "Expected box = .*Received: .0, 0, 1, 0."),
+            ('classes = {bird = "bird"}', "sub-folders of the source: .*Received: bird in"),
+            ('source = ["pets", "pets/cat"]', "Expected folders that share no images"),
+        ],
+    )
+    def test_bad_descriptions_of_data_are_refused_before_training(
+        self, train, pets, tmp_path, line, message
+    ):
+        source = "" if line.startswith("source") else 'source = "pets"\n'
+        (tmp_path / "x.toml").write_text(
+            'format = 1\nname = "x"\nmodel = "DCGAN"\nimages = 8\nbatch_size = 8\n'
+            f'[arguments]\nimage_shape = [16, 16, 1]\n[data]\nlabels = "folders"\n{source}{line}\n'
+        )
+        done = train("x.toml", "--out", "run")
+        assert done.exit_code == 1
+        assert re.fullmatch(rf"Error: .*{message}.*\n", done.stderr)
+        assert not (tmp_path / "run").exists()
+
+    def test_what_describes_the_recipes_data_does_not_describe_others(self, train, pets, tmp_path):
+        text = (
+            'format = 1\nname = "x"\nmodel = "DCGAN"\nimages = 8\nbatch_size = 8\n'
+            'select = "kernel_distance"\n[arguments]\nimage_shape = [16, 16, 1]\nwidth = 2\n'
+            '[data]\nsource = "faces"\nsplit = "test"\nbox = [0.25, 0, 0.75, 1]\nflip = true\n'
+            'held_out = {share = 0.5}\nextractor = "faces"\ntitle = "Faces"\nlabels = "folders"\n'
+            "[data.classes]\na = 'A'\n"
+        )
+        (tmp_path / "x.toml").write_text(text)
+        for option, box in (
+            ([], []),
+            (["--box", "recipe"], [0.25, 0.0, 0.75, 1.0]),
+            (["--box", "0,0.5,1,1"], [0.0, 0.5, 1.0, 1.0]),
+        ):
+            out = tmp_path / f"run{len(box)}{option}"
+            done = train("x.toml", "--data", "pets", "--out", out, *option)
+            assert done.exit_code == 0, done.stderr
+            recipe = recipes.read(out / "recipe.toml")
+            assert recipe.data == recipes.Data("pets", flip=True, box=box) and not recipe.select
+            assert ("within " in done.stderr) == bool(box)
 
     def test_fit_and_background_stay_with_other_data(self, train, pets, tmp_path):
         text = (

@@ -97,6 +97,30 @@ class TestReuse:
                 np.testing.assert_array_equal(images, expected[0])
                 np.testing.assert_array_equal(labels, expected[1])
 
+    def test_of_a_box_or_of_some_files_is_used_again(self, folder, cache, decoded):
+        options = {"box": (0.1, 0.2, 0.9, 1), "only": lambda path: path.startswith("even/")}
+        expected = load_folder(folder, SHAPE, labels="folders", **options)
+        decoded.clear()
+        for _ in range(2):
+            images, labels, report = _read(folder, cache, **options)
+            np.testing.assert_array_equal(images, expected[0])
+            np.testing.assert_array_equal(labels, expected[1])
+            assert report.box == options["box"] and report.images == 20
+        assert len(decoded) == 20
+
+    def test_of_several_folders(self, folder, cache, decoded):
+        even, odd = folder / "even", folder / "odd"
+        expected = load_folder([odd, even], SHAPE)[0]
+        decoded.clear()
+        for _ in range(2):
+            images, _, report = load_folder([odd, even], SHAPE, cache=cache)
+            np.testing.assert_array_equal(images, expected)
+            assert list(report.skipped) == [str(odd / "00.png")]
+        assert len(decoded) == 39
+        with pytest.warns(KganWarning, match="anew: its list of files is another"):
+            images = load_folder([even, odd], SHAPE, cache=cache)[0]
+        np.testing.assert_array_equal(images, np.concatenate([expected[19:], expected[:19]]))
+
     def test_written_in_several_parts(self, tmp_path, cache):
         images = np.random.default_rng(0).integers(0, 256, (10, *SHAPE), np.uint8)
         with kgan.data.cache.writing(cache, SHAPE, 10) as writer:
@@ -173,12 +197,19 @@ class TestStale:
         assert os.listdir(cache.parent) == [cache.name]
 
     @pytest.mark.parametrize(
-        "options", [{"fit": "pad"}, {"background": "black"}, {"image_shape": (28, 28, 1)}]
+        "options",
+        [
+            *({"fit": "pad"}, {"background": "black"}, {"image_shape": (28, 28, 1)}),
+            {"box": [0.1, 0.2, 0.9, 1]},
+        ],
+        ids=str,
     )
     def test_other_options(self, folder, cache, options):
         _read(folder, cache)
         options = {"image_shape": SHAPE, **options}
-        with pytest.warns(KganWarning, match="anew: its (fit|background|image_shape) is another"):
+        with pytest.warns(
+            KganWarning, match="anew: its (fit|background|image_shape|box) is another"
+        ):
             images = load_folder(folder, cache=cache, **options)[0]
         np.testing.assert_array_equal(images, load_folder(folder, **options)[0])
 

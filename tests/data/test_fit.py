@@ -294,3 +294,84 @@ class TestFits:
     def test_unknown_background_is_refused(self, background):
         with pytest.raises(KganError, match="background to be a color such as .*Received: "):
             fit_image(Image.new("L", (4, 4)), (16, 16, 1), background=background)
+
+
+class TestBoxes:
+    BOX = (0.25, 0.5, 0.75, 0.75)  # of 40x80: columns 10 to 30, rows 40 to 60
+
+    def test_the_part_is_cut_out_before_it_is_fitted(self):
+        pixels = _noise(80, 40)
+        part = pixels[40:60, 10:30]
+        received = fit_image(Image.fromarray(pixels), (20, 20, 3), box=self.BOX)
+        np.testing.assert_array_equal(received, part)
+        for fit in ("crop", "pad", "stretch"):
+            for shape in ((7, 9, 3), (30, 12, 1)):
+                expected = fit_image(Image.fromarray(part), shape, fit, "red")
+                received = fit_image(Image.fromarray(pixels), shape, fit, "red", self.BOX)
+                # Antialiasing may look a little over the edge of the box.
+                assert received.shape == shape
+                assert np.abs(received[2:-2, 2:-2].astype(int) - expected[2:-2, 2:-2]).max() <= 6
+
+    def test_a_box_of_all_is_no_box(self):
+        picture = Image.fromarray(_noise(50, 31))
+        received = fit_image(picture, (16, 16, 3), box=(0, 0, 1, 1))
+        np.testing.assert_array_equal(received, fit_image(picture, (16, 16, 3)))
+        pixels = _noise(16, 16)
+        received = fit_image(Image.fromarray(pixels), (16, 16, 3), box=[0, 0, 1, 1])
+        np.testing.assert_array_equal(received, pixels)
+
+    def test_of_the_size_of_the_target_is_still_cut(self):
+        pixels = _noise(16, 16)
+        received = fit_image(Image.fromarray(pixels), (16, 16, 3), box=(0.5, 0.5, 1, 1))
+        assert not np.array_equal(received, pixels)
+
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("size, format", [((60, 41), "PNG"), ((1203, 997), "JPEG")])
+    def test_lies_in_the_picture_as_it_is_turned(self, orientation, size, format):
+        box = (0.1, 0.3, 0.8, 0.9)
+        picture = _turned(_smooth(*size), orientation, format)
+        upright = Image.fromarray(np.asarray(ImageOps.exif_transpose(picture)))
+        picture = _turned(_smooth(*size), orientation, format)
+        received = fit_image(picture, (24, 16, 3), box=box)
+        assert (picture.width < 300) and (format == "PNG" or picture.width > 150)
+        difference = np.abs(received.astype(int) - fit_image(upright, (24, 16, 3), box=box))
+        assert difference.max() <= (2 if format == "JPEG" else 0)
+
+    def test_reduced_decoding_keeps_the_detail_of_a_small_part(self):
+        file = io.BytesIO()
+        _detailed("noise", 800).save(file, "JPEG", quality=95)
+        box = (0.4, 0.4, 0.5, 0.5)  # 80 pixels: too few to be decoded at half size
+        received = fit_image(Image.open(file), (16, 16, 3), box=box)
+        whole = Image.open(file)
+        whole.load()
+        np.testing.assert_array_equal(received, fit_image(whole, (16, 16, 3), box=box))
+
+    @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+    @pytest.mark.parametrize("size", [(1, 1), (3, 2), (89, 109), (178, 218), (1000, 7)])
+    def test_every_size_and_edge(self, fit, size):
+        random = np.random.default_rng(0)
+        picture = Image.fromarray(_noise(size[1], size[0]))
+        for _ in range(20):
+            left, right = sorted(random.random(2))
+            top, bottom = sorted(random.random(2))
+            for box in ((left, top, right, bottom), (left, 0, 1, bottom), (0, top, 1, 1)):
+                assert fit_image(picture, (16, 12, 3), fit, box=box).shape == (16, 12, 3)
+
+
+# CelebA's other usual crop, in fractions of 178x218.
+FACE = (15 / 178, 40 / 218, 163 / 178, 188 / 218)
+
+
+def test_the_box_of_faces_is_the_same_at_full_and_half_size():
+    """A made folder of 178x218 pictures, and its half-size copies, as in the zoo."""
+    differences = []
+    for seed in range(8):
+        coarse = np.random.default_rng(seed).integers(0, 256, (28, 23, 3), np.uint8)
+        full = Image.fromarray(coarse).resize((178, 218), Image.Resampling.BICUBIC)
+        half = full.resize((89, 109), Image.Resampling.LANCZOS)
+        images = [fit_image(picture, (64, 64, 3), box=FACE) for picture in (full, half)]
+        differences.append(np.abs(images[0].astype(int) - images[1]).mean())
+    assert np.mean(differences) <= 2
+    # And it is that box: 148 wide from column 15 and row 40.
+    expected = full.resize((64, 64), Image.Resampling.LANCZOS, box=(15, 40, 163, 188))
+    assert np.abs(fit_image(full, (64, 64, 3), box=FACE).astype(int) - expected).max() <= 1

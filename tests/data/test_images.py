@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kgan.data import ImageSet, dataset, load
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
 
 # Prints the hash of a stream, for comparison with the same one of another process.
 STREAM_HASH = """
@@ -215,6 +215,62 @@ class TestFolders:
         assert len(faces) == len(files) == 1000
         # The crop of a box may take in half a kernel from beyond its edge.
         assert np.abs(faces[0, 4:-4].astype(int) - np.asarray(square)[4:-4]).max() <= 1
+
+
+class TestLists:
+    def test_folders_and_arrays_of_boxes(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("KGAN_DATA_DIR", str(tmp_path))
+        pixels = np.zeros((16, 32, 3), np.uint8)
+        pixels[:, 16:] = 200
+        for name in ("b/1", "a/2"):
+            (tmp_path / name).parent.mkdir()
+            Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        images = load(["b", "a"], (16, 16, 3), box=[0.5, 0, 1, 1])
+        assert len(images) == 2 and images.images.min() > 150
+        assert images.report.folder == f"{tmp_path / 'b'}, {tmp_path / 'a'}"
+        assert "within 50.0% to 100.0% of the width and 0.0% to 100.0% of" in images.report.text()
+        of_array = load(pixels[None], (16, 16, 3), box=[0.5, 0, 1, 1]).images
+        np.testing.assert_array_equal(of_array[0], images.images[0])
+
+    def test_classes_of_all_folders(self, tmp_path):
+        for name in ("x/cat/1", "y/ant/2", "y/cat/3"):
+            (tmp_path / name).parent.mkdir(parents=True)
+            Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+        images = load([tmp_path / "x", tmp_path / "y"], (8, 8, 1), labels="folders")
+        assert images.class_names == ["ant", "cat"] and images.labels.tolist() == [1, 0, 1]
+
+    def test_skipped_files_are_named_with_their_folder(self, tmp_path):
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            for i in range(20):
+                Image.new("L", (8, 8), i).save(tmp_path / name / f"{i}.png")
+        (tmp_path / "b/7.png").write_bytes(b"")
+        with pytest.warns(KganWarning, match=r"1 of 40 image files .*b/7\.png \(empty file\)"):
+            images = load([tmp_path / "a", tmp_path / "b"], (8, 8, 1))
+        assert len(images) == 39
+
+    @pytest.mark.parametrize("source", [[], [1], [np.zeros((1, 8, 8), np.uint8)]], ids=str)
+    def test_lists_of_something_else_are_refused(self, source):
+        with pytest.raises(KganError, match="Expected 'tfds:<name>', .*Received: list of"):
+            load(source, (8, 8, 1))
+
+    @pytest.mark.data
+    def test_data_sets_of_tfds(self, data_dir):
+        one, two = (
+            load(f"tfds:mnist#test[{part}]", (28, 28, 1), data_dir=data_dir)
+            for part in (":30", "30:50")
+        )
+        both = load(["tfds:mnist#test[:30]", "tfds:mnist"], (28, 28, 1), "test[30:50]", data_dir)
+        np.testing.assert_array_equal(both.images, np.concatenate([one.images, two.images]))
+        np.testing.assert_array_equal(both.labels, np.concatenate([one.labels, two.labels]))
+        assert both.class_names == list("0123456789")
+
+    @pytest.mark.data
+    def test_boxes_of_tfds(self, data_dir):
+        whole = load("tfds:mnist", (28, 28, 1), "test[:20]", data_dir).images
+        box = (1 / 7, 1 / 7, 6 / 7, 6 / 7)
+        images = load("tfds:mnist", (20, 20, 1), "test[:20]", data_dir, box=box).images
+        np.testing.assert_array_equal(images, whole[:, 4:24, 4:24])
 
 
 class TestTFDS:

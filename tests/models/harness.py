@@ -200,21 +200,25 @@ class CoreHarness:
 class Harness(CoreHarness):
     """What every GAN class must pass."""
 
-    def test_average_moves_as_its_half_life_says(self, new_model):
-        model, steps = new_model, []
+    @pytest.mark.parametrize("seen", [0, 592])
+    def test_average_moves_as_its_half_life_says(self, new_model, seen):
+        """Half-lives of 30 images, but of 5% of those seen in the first 600."""
+        model, counts = new_model, [seen]
+        model.images_seen.assign(seen)
         expected = [w.numpy().astype(np.float64) for w in model.ema_generator.weights]
 
         def move(batch, logs):
-            keep = 0.5 ** (8 / 30)
+            half_life = min(30, 0.05 * counts[-1])
+            keep = 0.5 ** (8 / half_life) if half_life else 0.0
             expected[:] = [
                 keep * e + (1 - keep) * w.numpy()
                 for e, w in zip(expected, model.generator.weights, strict=True)
             ]
-            steps.append(batch)
+            counts.append(counts[-1] + 8)
 
         callback = keras.callbacks.LambdaCallback(on_train_batch_end=move)
         model.fit(self.dataset(), callbacks=[callback], verbose=0)
-        assert len(steps) == 3
+        assert counts[-1] == seen + 24 == int(model.images_seen.numpy())
         for e, w in zip(expected, model.ema_generator.weights, strict=True):
             np.testing.assert_allclose(w.numpy(), e, rtol=1e-5, atol=1e-6)
 

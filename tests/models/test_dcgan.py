@@ -63,6 +63,32 @@ def test_the_papers_choices():
     np.testing.assert_allclose(float(optimizer.learning_rate), 2e-4, rtol=1e-6)
 
 
+def test_initial_weights_of_he_keep_signals_their_size():
+    """Equation 10 of He et al. 2015: the variance of every kernel of D is 2 / inputs."""
+    model = DCGAN((64, 64, 3), latent_dim=100, width=16, r1_gamma=1.0, initializer="he")
+    for weight in model.discriminator.trainable_weights:
+        if weight.name == "kernel":
+            kernel = weight.numpy()
+            expected = np.sqrt(2 / np.prod(kernel.shape[:-1]))
+            assert abs(kernel.std() / expected - 1) < 4 / np.sqrt(2 * kernel.size), weight.path
+    assert abs(model.generator.layers[1].kernel.numpy().std() - 0.02) < 1e-3
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 64, 64, 3)).astype("float32")
+    deviations = [
+        np.std(network.discriminator(images))
+        for network in (model, DCGAN((64, 64, 3), latent_dim=100, width=16, r1_gamma=1.0))
+    ]
+    assert deviations[0] > 100 * deviations[1]
+
+
+def test_initializer_is_kept_and_checked():
+    model = DCGAN((16, 16, 1), latent_dim=4, width=2, initializer="he")
+    assert DCGAN.from_config(model.get_config()).initializer == "he"
+    # What a kgan of before does not know is not said, so that it reads the rest.
+    assert "initializer" not in DCGAN((16, 16, 1), latent_dim=4, width=2).get_config()
+    with pytest.raises(ValueError, match="initializer='dcgan' or 'he'. Received: .*'xavier'"):
+        DCGAN((16, 16, 1), initializer="xavier")
+
+
 def test_parameters_of_the_zoo_budget():
     """11.3 MB in float32 for 64 pixels at width 40, 4.8 MB for 28 pixels at width 64."""
     for shape, latents, width, megabytes in (

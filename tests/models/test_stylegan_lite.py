@@ -335,3 +335,22 @@ def test_path_length_moves_the_generator_and_its_mean_on_due_steps_only():
             same = all(np.array_equal(v, w) for v, w in zip(moved, without, strict=True))
             assert same == (step == 1)
             set_state(model, after)
+
+
+def test_a_discriminator_of_another_width():
+    """It is that of a model so wide, up to as many times more channels; G is as it was."""
+    model = StyleGANLite((64, 64, 3), 16, width=4, max_channels=16, discriminator_width=8)
+    plain = StyleGANLite((64, 64, 3), 16, width=4, max_channels=16)
+    wide = StyleGANLite((64, 64, 3), 16, width=8, max_channels=32)
+    shapes = [
+        [w.shape for w in network.weights] for network in (model.discriminator, wide.discriminator)
+    ]
+    assert shapes[0] == shapes[1] != [w.shape for w in plain.discriminator.weights]
+    for v, w in zip(model.generator.weights, plain.generator.weights, strict=True):
+        np.testing.assert_array_equal(v, w)
+    again = StyleGANLite.from_config(model.get_config())
+    assert [w.shape for w in again.discriminator.weights] == shapes[0]
+    # What a kgan of before does not know is not said, so that it reads the rest.
+    assert "discriminator_width" not in plain.get_config()
+    with pytest.raises(ValueError, match="discriminator_width.*Received"):
+        StyleGANLite((64, 64, 3), discriminator_width=0)

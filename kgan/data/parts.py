@@ -1,0 +1,263 @@
+"""The parts of a recipe's data: what is trained on, and what is held out."""
+
+import fnmatch
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from kgan.data import tfds
+from kgan.data.folder import File, find_folder, find_images, printable
+from kgan.data.images import ImageSet, load
+from kgan.errors import KganError
+from kgan.plain import short
+from kgan.recipe import Data
+
+
+def load_training(
+    data: Data,
+    image_shape: tuple[int, int, int],
+    data_dir: str | os.PathLike | None = None,
+    cache: str | os.PathLike | None = None,
+) -> ImageSet:
+    """The images that a recipe trains on, in the order of their names or of the data set.
+
+    Args:
+        data: of the recipe.
+        image_shape, data_dir, cache: see `kgan.data.load`.
+
+    Raises:
+        KganError: before any image is decoded, if the held-out part is absent, everything or
+            nothing, or shares pictures with the rest, or if a class has no folder; and for what
+            `kgan.data.load` refuses.
+    """
+    _check_classes(data, data_dir)
+    _check_apart(data, data_dir)
+    is_held_out = _rule(data)
+    only = is_held_out and (lambda path: not is_held_out(path))
+    options = {"split": data.split, "labels": data.labels or None, "cache": cache, "only": only}
+    return _load(data, data.sources(), image_shape, data_dir, **options)
+
+
+def load_held_out(
+    data: Data,
+    image_shape: tuple[int, int, int],
+    data_dir: str | os.PathLike | None = None,
+) -> ImageSet | None:
+    """The images that a recipe never trains on, or None if its data has no such part.
+
+    Args:
+        data: of the recipe.
+        image_shape, data_dir: see `kgan.data.load`.
+
+    Raises:
+        KganError: if the recipe names a part that is not there, and for what `kgan.data.load`
+            refuses.
+    """
+    labels = data.labels or None
+    if only := _rule(data):
+        return _load(data, data.sources(), image_shape, data_dir, labels=labels, only=only)
+    sources = held_out_sources(data, data_dir)
+    if sources is None:
+        return None
+    if all(map(tfds.is_name, sources)):  # they have labels of their own, or none
+        labels = None
+    return _load(data, sources, image_shape, data_dir, split="test", labels=labels)
+
+
+def held_out_sources(data: Data, data_dir: str | os.PathLike | None = None) -> list[str] | None:
+    """The data sets and folders that a recipe holds out; None if there are none of their own.
+
+    A recipe that says nothing holds out a data set's split `test`, or the folder `test` beside a
+    folder `train`, if there is one and it is not trained on.
+    """
+    if isinstance(data.held_out, dict):
+        return None
+    if data.held_out:
+        return data.held_out if isinstance(data.held_out, list) else [data.held_out]
+    if isinstance(data.source, list) or not data.source:
+        return None
+    if tfds.is_name(data.source):
+        name, split = tfds.split_name(data.source, data.split)
+        builder = tfds.builder(name, data_dir)
+        tfds.prepare(builder)
+        if "test" not in builder.info.splits:
+            return None
+        shared = _shared_examples(tfds.ranges(builder, split), tfds.ranges(builder, "test"))
+        return None if shared else [f"tfds:{name}#test"]
+    folder = Path(data.source)
+    beside = folder.with_name("test")
+    if folder.name != "train" or not find_folder(beside, data_dir).is_dir():
+        return None
+    return [str(beside)]
+
+
+def _load(data, sources, image_shape, data_dir, **more) -> ImageSet:
+    images = load(
+        sources if len(sources) > 1 else sources[0],
+        image_shape,
+        data_dir=data_dir,
+        fit=data.fit,
+        background=data.background,
+        box=data.box or None,
+        **more,
+    )
+    if images.class_names is not None:
+        images.class_names = [data.classes.get(name, name) for name in images.class_names]
+        if data.class_names:
+            _number(images, data.class_names)
+    return images
+
+
+def _number(images, names):
+    """Gives classes the numbers that they have in `names`, if all of them are there."""
+    if set(images.class_names) <= set(names):
+        numbers = np.array([names.index(name) for name in images.class_names], np.int64)
+        images.labels, images.class_names = numbers[images.labels], list(names)
+
+
+def _rule(data: Data) -> Callable[[str], bool] | None:
+    """Whether the file of a path is held out, where that is said of the files of the source."""
+    if not isinstance(data.held_out, dict):
+        return None
+    if "names" in data.held_out:
+        pattern = data.held_out["names"]
+        return lambda path: fnmatch.fnmatchcase(path.rpartition("/")[2], pattern)
+    share, in_classes = data.held_out["share"], bool(data.labels)
+
+    def chosen(path):
+        if in_classes:  # so that what is called the same in several classes stays together
+            path = path.partition("/")[2]
+        digest = hashlib.sha256(os.fsencode(path)).digest()
+        return int.from_bytes(digest[:8]) < share * 2**64
+
+    return chosen
+
+
+def _check_classes(data, data_dir):
+    """Raises KganError if a class of `[data.classes]` has no folder."""
+    if not data.classes:
+        return
+    if any(map(tfds.is_name, data.sources())):
+        raise KganError(
+            f"Expected folders to take [data.classes] from. Received: source = {short(data.source)}"
+        )
+    files = _files(data.sources(), data_dir)
+    folders = {file.name.split(os.sep)[0] for file in files if os.sep in file.name}
+    absent = [name for name in data.classes if name not in folders]
+    if absent:
+        raise KganError(
+            f"Expected classes among the sub-folders of the source: {_some(sorted(folders))}. "
+            f"Received: {_some(absent)} in [data.classes]"
+        )
+
+
+def _check_apart(data, data_dir):
+    """Raises KganError unless what a recipe holds out is there, and apart from what it trains on.
+
+    Of TFDS no example may be in both, of folders no file and no file's content.
+    """
+    if not data.held_out:
+        return
+    sources = data.sources()
+    if is_held_out := _rule(data):
+        if any(map(tfds.is_name, sources)):
+            raise KganError(
+                f"Expected folders to hold out {short(data.held_out)} of. Received: source = "
+                f"{short(data.source)}"
+            )
+        parts = [], []
+        for file in _files(sources, data_dir):
+            parts[is_held_out(file.name.replace(os.sep, "/"))].append(file)
+        training, held_out = parts
+        if not (training and held_out):
+            raise KganError(
+                f"Expected held_out = {short(data.held_out)} to take some of the files of "
+                f"{short(data.source)}. Received: {'none' if training else 'all'} of "
+                f"{len(training) + len(held_out):,}"
+            )
+    else:
+        named = held_out_sources(data, data_dir)
+        _check_examples_apart(sources, data.split, named, data_dir)
+        training, held_out = _files(sources, data_dir), _files(named, data_dir)
+    pairs = _same(held_out, training)
+    if pairs:
+        (one, other), more = pairs[0], len(pairs) - 1
+        raise KganError(
+            "Expected held-out pictures that are not trained on. Received: "
+            f"{printable(one.path)}, held out, and {printable(other.path)}, trained on, are the "
+            f"same" + (f", and {more:,} more pairs" if more else "")
+        )
+
+
+def _check_examples_apart(sources, split, held_out, data_dir):
+    """The same of data sets of TFDS."""
+    for one in filter(tfds.is_name, held_out):
+        name, own = tfds.split_name(one, "test")
+        builder = tfds.builder(name, data_dir)
+        tfds.prepare(builder)
+        examples = tfds.ranges(builder, own)
+        for other in filter(tfds.is_name, sources):
+            other_name, other_split = tfds.split_name(other, split)
+            if other_name == name:
+                shared = _shared_examples(examples, tfds.ranges(builder, other_split))
+                if shared:
+                    raise KganError(
+                        "Expected held-out pictures that are not trained on. Received: "
+                        f"tfds:{name}#{own}, held out, and tfds:{name}#{other_split}, trained on, "
+                        f"which share {shared:,}"
+                    )
+
+
+def _shared_examples(some, others):
+    """How many examples two lists of `tfds.ranges` share."""
+    return sum(
+        max(0, min(stop, other_stop) - max(start, other_start))
+        for part, start, stop in some
+        for other_part, other_start, other_stop in others
+        if part == other_part
+    )
+
+
+def _files(sources, data_dir) -> list[File]:
+    folders = [find_folder(source, data_dir) for source in sources if not tfds.is_name(source)]
+    return find_images(*folders).files if folders else []
+
+
+def _same(some: list[File], others: list[File]) -> list[tuple[File, File]]:
+    """Pairs of files of the same content.
+
+    Few files are read whole: those that have the size and the middle of another.
+    """
+    looks = (lambda file: file.size, _middle, _content)
+    for look in looks:
+        wanted = {look(file) for file in some}
+        others = [file for file in others if look(file) in wanted]
+        left = {look(file) for file in others}
+        some = [file for file in some if look(file) in left]
+    first = {_content(file): file for file in reversed(others)}
+    return [(file, first[_content(file)]) for file in some]
+
+
+def _middle(file):
+    try:
+        with open(file.path, "rb") as opened:
+            opened.seek(max(0, file.size - 4096) // 2)
+            return file.size, opened.read(4096)
+    except OSError:  # the reader will say so
+        return file.path
+
+
+def _content(file):
+    try:
+        with open(file.path, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").digest()
+    except OSError:
+        return file.path
+
+
+def _some(names: Iterable[str]) -> str:
+    names = [printable(name) for name in names]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

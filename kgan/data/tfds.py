@@ -1,0 +1,93 @@
+"""TensorFlow Datasets: their names in sources, where they lie, and which examples a split has."""
+
+import os
+from pathlib import Path
+
+from kgan.errors import KganError
+
+_PREFIX = "tfds:"
+
+
+def is_name(source) -> bool:
+    """Whether a source is the name of a TFDS data set, rather than a folder."""
+    return isinstance(source, str) and source.startswith(_PREFIX)
+
+
+def split_name(source: str, split: str) -> tuple[str, str]:
+    """`"tfds:<name>#<split>"` as name and split; without one in it, the split is `split`."""
+    name, _, own = source.removeprefix(_PREFIX).partition("#")
+    return name, own or split
+
+
+def builder(name: str, data_dir: str | os.PathLike | None = None):
+    """The `tfds.core.DatasetBuilder` of a data set of images, which need not be prepared yet.
+
+    Args:
+        name: as TFDS has it.
+        data_dir: see `kgan.data.load`.
+
+    Raises:
+        KganError: if there is no such data set, or it has no images.
+    """
+    import tensorflow_datasets as tfds
+
+    tfds.display_progress_bar(True)
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or os.environ.get("KGAN_DATA_DIR")
+    if root is not None and (Path(root) / "tensorflow_datasets").is_dir():
+        root = Path(root) / "tensorflow_datasets"
+    try:
+        found = tfds.builder(name, data_dir=root)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise KganError(f"Expected a TFDS dataset. Received: tfds:{name}: {reason}") from None
+    features = sorted(found.info.features)
+    if "image" not in features:
+        raise KganError(
+            f"Expected a TFDS dataset with a feature 'image'. Received: tfds:{name} with {features}"
+        )
+    return found
+
+
+def prepare(found) -> None:
+    """Downloads what a builder's data set lacks.
+
+    Raises:
+        KganError: if it is neither there nor can be downloaded.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        found.download_and_prepare()
+    # The network's errors are OSErrors, a server's answers DownloadErrors.
+    except (OSError, tfds.core.download.DownloadError) as error:
+        raise KganError(
+            f"Expected tfds:{found.name} in {found.data_dir_root} (TFDS_DATA_DIR names another "
+            f"place), or to be able to download it. Received: {error}"
+        ) from None
+
+
+def ranges(found, split: str) -> list[tuple[str, int, int]]:
+    """Which examples of a prepared data set a split has: name of a part, first, and one past last.
+
+    Args:
+        found: its builder.
+        split: such as `"train"`, `"train[:50000]"` or `"train+test"`.
+
+    Raises:
+        KganError: if it has no such split.
+    """
+    import tensorflow_datasets as tfds
+
+    splits = found.info.splits
+    try:
+        parts = tfds.core.ReadInstruction.from_spec(split).to_absolute(splits)
+    except (AssertionError, ValueError) as error:
+        raise KganError(
+            f"Expected a split of tfds:{found.name}, which has {', '.join(splits)}. Received: "
+            f"{split!r}: {str(error).splitlines()[0]}"
+        ) from None
+    examples = []
+    for part in parts:
+        size = splits[part.splitname].num_examples
+        examples.append((part.splitname, part.from_ or 0, size if part.to is None else part.to))
+    return examples

@@ -1,0 +1,241 @@
+"""kgan.data.parts: what is trained on, and what is held out."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgan.data import load, parts
+from kgan.errors import KganError
+from kgan.recipe import Data
+
+SHAPE = (8, 8, 1)
+
+
+def write(folder, shades, suffix=".png"):
+    """A picture of each shade, named after it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shade in shades:
+        Image.new("L", (8, 8), shade).save(folder / f"{shade}{suffix}")
+
+
+def shades(images):
+    return images.images[:, 0, 0, 0].tolist()
+
+
+def training(**data):
+    return parts.load_training(Data(**data), SHAPE)
+
+
+def held_out(**data):
+    return parts.load_held_out(Data(**data), SHAPE)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KGAN_DATA_DIR", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def views(here):
+    """30 characters, each seen from two sides; the second side is brighter by 100."""
+    write(here / "hero/front", range(30))
+    write(here / "hero/back", range(30))
+    for shade in range(30):
+        Image.new("L", (8, 8), 100 + shade).save(here / f"hero/back/{shade}.png")
+    return here
+
+
+class TestNamedSources:
+    def test_a_list_is_read_folder_by_folder(self, here):
+        write(here / "b", (3, 2))
+        write(here / "a", (9, 8))
+        write(here / "test", (5,))
+        data = {"source": ["b", "a"], "held_out": "test"}
+        assert shades(training(**data)) == [2, 3, 8, 9]
+        assert shades(held_out(**data)) == [5]
+
+    def test_several_are_held_out(self, here):
+        for name, shade in (("a", 1), ("b", 2), ("c", 3)):
+            write(here / name, (shade,))
+        assert shades(held_out(source="a", held_out=["c", "b"])) == [3, 2]
+
+    def test_the_same_file_is_refused(self, here):
+        write(here / "all/x", (1, 2, 3))
+        with pytest.raises(KganError, match=r"x/1\.png, held out.*the same, and 2 more pairs"):
+            training(source="all", held_out="all/x")
+        os.symlink(here / "all/x/2.png", here / "all/link.png")
+        (here / "other").mkdir()
+        os.symlink(here / "all/x/2.png", here / "other/a.png")
+        with pytest.raises(KganError, match=r"other/a\.png, held out"):
+            training(source="all", held_out="other")
+
+    def test_the_same_bytes_are_refused(self, here):
+        write(here / "train", (1, 2, 3))
+        write(here / "test", (4, 5))
+        data = {"source": "train", "held_out": "test"}
+        assert shades(training(**data)) == [1, 2, 3]
+        shutil.copyfile(here / "train/2.png", here / "test/copy.png")
+        with pytest.raises(
+            KganError,
+            match=r"^Expected held-out pictures that are not trained on. Received: "
+            r"test/copy\.png, held out, and train/2\.png, trained on, are the same$",
+        ):
+            training(**data)
+
+    def test_files_that_differ_at_their_end_are_others(self, here):
+        write(here / "train", (1,))
+        (here / "test").mkdir()
+        for name, end in (("train/1.png", b"a" * 5000 + b"b"), ("test/1.png", b"a" * 5000 + b"c")):
+            Image.new("L", (8, 8), 1).save(here / name)
+            with open(here / name, "ab") as file:
+                file.write(end)
+        assert shades(training(source="train", held_out="test")) == [1]
+
+    def test_an_absent_one_is_refused_before_anything_is_decoded(self, here, monkeypatch):
+        write(here / "train", (1,))
+        monkeypatch.setattr(parts, "load", None)
+        with pytest.raises(KganError, match="Received: nowhere, which does not exist"):
+            training(source="train", held_out="nowhere")
+
+    def test_folders_that_lie_in_one_another_are_refused(self, here):
+        write(here / "a/b", (1,))
+        for source in (["a", "a/b"], ["a/b", "a"], ["a", "a"]):
+            with pytest.raises(KganError, match="Expected folders that share no images. Received"):
+                training(source=source)
+
+    def test_a_folder_named_train_has_one_beside_it(self, here):
+        write(here / "x/train", (1,))
+        assert held_out(source="x/train") is None
+        write(here / "x/test", (2,))
+        assert shades(held_out(source="x/train")) == [2]
+        assert held_out(source="x/test") is None
+        assert held_out(source=["x/train"]) is None
+
+    @pytest.mark.data
+    def test_tfds(self, data_dir, monkeypatch):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+        whole = load("tfds:mnist", (28, 28, 1), "test[:300]").images
+        for source, expected in (
+            ("tfds:mnist", ["tfds:mnist#test"]),
+            ("tfds:mnist#train", ["tfds:mnist#test"]),
+            ("tfds:mnist#test[:10]", None),
+        ):
+            assert parts.held_out_sources(Data(source)) == expected
+        data = Data("tfds:mnist#test[:200]", held_out="tfds:mnist#test[200:300]")
+        images = parts.load_training(data, (28, 28, 1)).images
+        np.testing.assert_array_equal(images, whole[:200])
+        images = parts.load_held_out(data, (28, 28, 1)).images
+        np.testing.assert_array_equal(images, whole[200:])
+        data = Data("tfds:mnist", split="train+test[:20]", held_out="tfds:mnist")
+        with pytest.raises(KganError, match=r"mnist#test, held out.*which share 20$"):
+            parts.load_training(data, (28, 28, 1))
+
+
+class TestRules:
+    def test_names(self, views):
+        data = {"source": "hero", "held_out": {"names": "*0.png"}}
+        assert sorted(shades(held_out(**data))) == [0, 10, 20, 100, 110, 120]
+        assert sorted(shades(training(**data)) + shades(held_out(**data))) == [
+            *range(30),
+            *range(100, 130),
+        ]
+
+    def test_names_are_those_of_files(self, here):
+        write(here / "x/0.png", (1,), suffix=".bmp")  # a folder's
+        write(here / "x", (10,))
+        assert shades(training(source="x", held_out={"names": "*0.png"})) == [1]
+
+    def test_a_share_is_chosen_by_the_path(self, views):
+        def chosen(path):
+            number = int(hashlib.sha256(path.encode()).hexdigest()[:16], 16)
+            return number / 2**64 < 0.3
+
+        data = {"source": "hero", "held_out": {"share": 0.3}}
+        expected = [100 + n for n in range(30) if chosen(f"back/{n}.png")]
+        expected += [n for n in range(30) if chosen(f"front/{n}.png")]
+        assert sorted(shades(held_out(**data))) == sorted(expected)
+        assert len(training(**data)) == 60 - len(expected)
+        assert 8 < len(expected) < 28
+
+    def test_with_classes_what_is_called_the_same_stays_together(self, views):
+        data = {"source": "hero", "held_out": {"share": 0.3}, "labels": "folders"}
+        out = held_out(**data)
+        back, front = (sorted(np.array(shades(out))[out.labels == label]) for label in (0, 1))
+        assert back == [100 + shade for shade in front] and 3 < len(front) < 15
+        share = set(range(30)) - {s for s in shades(training(**data)) if s < 100}
+        assert share == set(front)
+
+    def test_moved_folders_hold_out_the_same(self, views):
+        data = {"held_out": {"share": 0.3}}
+        before = shades(held_out(source="hero", **data))
+        os.rename(views / "hero", views / "heroes")
+        write(views / "more", (77,))
+        assert shades(held_out(source="heroes", **data)) == before
+        assert shades(held_out(source=["heroes", "more"], **data))[: len(before)] == before
+
+    @pytest.mark.parametrize("names, received", [("*.jpg", "none of 60"), ("*", "all of 60")])
+    def test_all_or_nothing_is_refused(self, views, names, received):
+        with pytest.raises(
+            KganError, match=f"take some of the files of 'hero'. Received: {received}"
+        ):
+            training(source="hero", held_out={"names": names})
+
+    def test_copies_on_both_sides_are_refused(self, views):
+        shutil.copyfile(views / "hero/front/10.png", views / "hero/front/copy.png")
+        with pytest.raises(KganError, match=r"10\.png, held out, and .*copy\.png, trained on"):
+            training(source="hero", held_out={"names": "*0.png"})
+
+    def test_data_sets_have_no_files(self):
+        with pytest.raises(KganError, match="Expected folders to hold out .*'tfds:mnist'"):
+            training(source="tfds:mnist", held_out={"share": 0.5})
+
+
+class TestClasses:
+    def test_are_shown_by_other_names(self, views):
+        data = {"source": "hero", "labels": "folders", "held_out": {"names": "*0.png"}}
+        images = training(**data, classes={"front": "from the front"})
+        assert images.class_names == ["back", "from the front"]
+        assert [shade < 100 for shade in shades(images)] == images.labels.astype(bool).tolist()
+
+    def test_held_out_ones_are_numbered_by_their_names(self, here):
+        for name, shade in (("a", 1), ("b", 2), ("c", 3)):
+            write(here / "train" / name, (shade, shade + 10))
+        write(here / "test/c", (30,))
+        write(here / "test/b", (20,))
+        names = training(source="train", labels="folders").class_names
+        out = held_out(source="train", labels="folders", class_names=names)
+        assert dict(zip(shades(out), out.labels.tolist(), strict=True)) == {20: 1, 30: 2}
+        assert out.class_names == names
+
+    def test_without_a_folder_are_refused(self, views):
+        data = {"source": "hero", "labels": "folders", "classes": {"front": "f", "left": "l"}}
+        with pytest.raises(
+            KganError, match="sub-folders of the source: back, front. Received: left"
+        ):
+            training(**data)
+        data["source"] = "tfds:mnist"
+        with pytest.raises(KganError, match=r"Expected folders to take \[data.classes\] from"):
+            training(**data)
+
+
+@pytest.mark.data
+def test_the_data_of_the_zoo(data_dir, monkeypatch):
+    """No face and no hero is held out and trained on, and characters stay together."""
+    monkeypatch.setenv("KGAN_DATA_DIR", str(data_dir))
+    for data, counts in (
+        (Data(["celeba/train", "celeba/more"], held_out="celeba/test"), (20_979, 1_000)),
+        (Data("tinyhero", labels="folders", held_out={"names": "*0.png"}), (3_280, 368)),
+    ):
+        parts._check_apart(data, None)
+        rule = parts._rule(data)
+        files = parts._files(data.sources(), None)
+        chosen = [file for file in files if rule and rule(Path(file.name).as_posix())]
+        out = chosen or parts._files(["celeba/test"], None)
+        assert (len(files) - len(chosen), len(out)) == counts

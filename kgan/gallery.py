@@ -27,8 +27,8 @@ def write_gallery(directory: str | os.PathLike) -> None:
 def gallery(directory: str | os.PathLike) -> str:
     """The page as Markdown; paths in it are relative to the directory."""
     found = [presets.read(path.parent) for path in Path(directory).glob(f"*/{presets.METADATA}")]
-    # Presets of the same data are to be compared with each other.
-    found.sort(key=lambda preset: (preset[1].get("dataset") or "", preset[1]["name"]))
+    # Presets of the same data and protocol are to be compared with each other.
+    found.sort(key=lambda preset: (*_group(preset[1]), preset[1]["name"]))
     lines = [_GENERATED, "", "# The zoo", "", *_table([metadata for _, metadata in found])]
     for path, metadata in found:
         recipe, name = presets.read_recipe(path), path.name
@@ -44,14 +44,14 @@ def _table(all_metadata):
     columns = [name.replace("_", " ") for name in figures.SUMMARY]
     head = ["preset", "model", "MB", "images seen", "hours", *columns]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    sets = []
+    groups = []
     for metadata in all_metadata:
         summary, training = figures.summary(metadata.get("metrics") or []), metadata["training"]
-        floor = [data for data in (metadata.get("dataset"),) if data not in sets and summary]
-        if floor:
-            sets += floor
+        dataset = metadata.get("dataset")
+        if summary and dataset and _group(metadata) not in groups:
+            groups.append(_group(metadata))
             cells = [_cell(figure[1]) if figure else "" for figure in _each(summary)]
-            lines.append(_row(f"*{floor[0]}: real images*", "", "", "", "", *cells))
+            lines.append(_row(f"*{dataset}: real images*", "", "", "", "", *cells))
         size = sum(file["size"] for file in metadata["files"].values())
         seconds = training.get("seconds")
         cells = [_cell(figure[0]) if figure else "" for figure in _each(summary)]
@@ -68,15 +68,22 @@ def _table(all_metadata):
     return [
         *lines,
         "",
-        "Measured by `kgan evaluate NAME` on samples of seed 0, not truncated and not picked by "
-        "hand, against held-out images, which are not trained on (but by which the best snapshot "
-        "of a training may have been selected, as its card says; images seen and hours are those "
-        "up to that snapshot). The card of each preset has the protocol and more figures. The "
-        "rows of real images are training images in place of samples: what a perfect generator "
-        "would get. Distances are the better the smaller, the others the larger. Only rows of the "
-        "same data can be compared. The pictures are the first samples of seed 0; of conditional "
-        "models, a row is a class.",
+        "Measured by `kgan evaluate NAME` on samples that are not truncated and not picked by "
+        "hand. The card of each preset has the protocol, with the real images that samples are "
+        "compared with, and more figures, and says by which images the best snapshot of a "
+        "training was selected; images seen and hours are those up to that snapshot. The rows of "
+        "real images are other real images in place of samples: what a perfect generator would "
+        "get. Distances are the better the smaller, the others the larger. Only presets below the "
+        "same row of real images can be compared. The pictures are the first samples of seed 0; "
+        "of conditional models, a row is a class.",
     ]
+
+
+def _group(metadata):
+    """What presets share whose figures can be compared: data, extractor, number and places."""
+    first = (metadata.get("metrics") or [{}])[0]
+    protocol = [first.get(key) for key in ("extractor_sha256", "real_images", "places")]
+    return metadata.get("dataset") or "", repr(protocol)
 
 
 def _each(summary):

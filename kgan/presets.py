@@ -208,11 +208,21 @@ def _is_training(value):
 
 
 def _is_selected(value):
-    return value is None or (
+    """By which metric of which value a snapshot is to be chosen; before 0.2, nothing else."""
+    if value is None:
+        return True
+    new = {
+        "extractor_sha256": _is_hash,
+        "seed": _is_count,
+        "images": _is_count,
+        "places": _is_line,
+    }
+    return (
         isinstance(value, dict)
         and _is_line(value.get("metric"))
-        and isinstance(value.get("value"), int | float)
+        and type(value.get("value")) in (int, float)
         and _is_count(value.get("snapshots", 0))
+        and (new.keys().isdisjoint(value) or all(fits(value.get(key)) for key, fits in new.items()))
     )
 
 
@@ -454,7 +464,9 @@ def card(metadata: dict, recipe: recipes.Recipe, pictures: Collection[str] = ())
         lines += ["", f"Measured by `kgan evaluate {name}`."]
     if NEIGHBOURS in pictures:
         lines += ["", f"![Samples and their nearest training images]({NEIGHBOURS})", ""]
-        lines += ["The first 8 samples of seed 0, and below each the nearest training image."]
+        nearest = [r for r in metadata["metrics"] if r.get("metric") == "nearest_training_image"]
+        seed = nearest[0].get("seed", 0) if nearest else 0
+        lines += [f"The first 8 samples of seed {seed}, and below each the nearest training image."]
     lines += [
         "",
         "## Use",
@@ -487,9 +499,15 @@ def card(metadata: dict, recipe: recipes.Recipe, pictures: Collection[str] = ())
     selected = training.get("selected")
     if selected and selected.get("snapshots"):
         metric = selected["metric"].replace("_", " ")
+        against = "on held-out images"
+        if "places" in selected:
+            against = (
+                f"to {selected['images']:,} pictures at {selected['places']}, seed "
+                f"{selected['seed']}"
+            )
         lines.append(
             f"- The best of {selected['snapshots']} snapshots by {metric} "
-            f"({selected['value']:.4g}) on held-out images, in {recipe.images:,} images of training"
+            f"({selected['value']:.4g}) {against}, in {recipe.images:,} images of training"
         )
     versions = metadata["versions"]
     commit = f" (commit {versions['commit']})" if "commit" in versions else ""

@@ -1,7 +1,6 @@
 """Runs: a recipe trained in a directory of its own, from which it can be resumed exactly."""
 
 import os
-import shutil
 import signal
 import sys
 from contextlib import contextmanager
@@ -11,14 +10,8 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 import kgan
-from kgan import evaluation, presets, run_directory
-from kgan.callbacks import (
-    Checkpoint,
-    CollapseWarning,
-    GenerativeMetrics,
-    SampleGrid,
-    TerminateOnDivergence,
-)
+from kgan import presets, run_directory, selection
+from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
 from kgan.callbacks.run import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.data import parts
 from kgan.data.folder import sample
@@ -28,8 +21,6 @@ from kgan.models import GAN, optimizers, preset
 from kgan.models.allowed import check_arguments
 from kgan.recipe import Recipe
 from kgan.versions import versions
-
-SELECT = ("kernel_distance", "frechet_distance")  # metrics to select by: the smaller the better
 
 
 def build(recipe: Recipe) -> GAN:
@@ -72,7 +63,9 @@ def train(
     The directory gets the resolved `recipe.toml`, `log.csv`, `curves.png` (its curves, if
     matplotlib is there: the extra `kgan[plots]`), `grids/`, `snapshots/` (a preset
     beside every grid), `checkpoints/`, and at the end `preset/`: the best snapshot by the metric
-    that the recipe selects by, or the last state.
+    that the recipe selects by, or the last state. Resumed after its end, a run trains nothing: all
+    its snapshots are measured, by the kernel distance if the recipe selects by nothing, and the
+    best becomes the preset.
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
@@ -112,34 +105,16 @@ def train(
             f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
             f"{recipe.images}"
         )
-    judge = _judge(recipe, model, data_dir) if recipe.select else None
+    judge = None
+    if recipe.select:
+        judge = selection.judge(recipe, images, model.image_shape, data_dir)
     with run_directory.locked(directory):
         run_directory.claim(directory, recipe, override)
         _show(directory, images)
-        return _go_on(recipe, directory, model, images, judge)
+        return _go_on(recipe, directory, model, images, judge, data_dir)
 
 
-def _judge(recipe, model, data_dir) -> GenerativeMetrics:
-    """What measures every snapshot, for the best to be selected."""
-    if recipe.select not in SELECT:
-        raise KganError(
-            f"Expected select in a recipe to be one of {', '.join(SELECT)}. Received: "
-            f"{recipe.select!r}"
-        )
-    try:
-        held_out = evaluation.load_held_out(recipe, model, data_dir)
-    except KganError as error:
-        raise KganError(f"select in a recipe needs images to measure against: {error}") from None
-    return GenerativeMetrics(
-        held_out.images,
-        evaluation.extractor_of(recipe),
-        (recipe.select,),
-        images=10_000,
-        every_images=recipe.grid_images,
-    )
-
-
-def _go_on(recipe, directory, model, images, judge) -> Path:
+def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
     checkpoint = Checkpoint(directory / "checkpoints")
     begun = checkpoint.restore(model)
@@ -148,6 +123,11 @@ def _go_on(recipe, directory, model, images, judge) -> Path:
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
         run_directory.note_versions(directory, step * recipe.batch_size, versions())
+    else:
+        sys.stderr.write("The run has ended: its snapshots are measured\n")
+        if judge is None:
+            shape = model.image_shape
+            judge = selection.judge(recipe, images, shape, data_dir, selection.METRICS[0])
     if not begun:
         checkpoint.save(model, 0)  # to go back to, should the first one be damaged
     log = RunLog(directory / "log.csv")
@@ -179,22 +159,11 @@ def _go_on(recipe, directory, model, images, judge) -> Path:
     curves = directory / presets.CURVES
     if judge:
         snapshots.add(model)
-        _keep_best(snapshots.judged(), directory, curves)
+        found = selection.measured(snapshots.directory, judge)
+        selection.keep_best(found, directory / "preset", curves)
     else:
         preset.save_preset(model, directory / "preset", recipe, log.seconds(), curves)
     return directory / "preset"
-
-
-def _keep_best(found, directory, curves):
-    """Copies the best snapshot to `preset`, whose metadata says how it was chosen."""
-    best, metadata = min(found, key=lambda snapshot: snapshot[1]["training"]["selected"]["value"])
-    training = metadata["training"]
-    training["selected"]["snapshots"] = len(found)
-    with presets.writing(directory / "preset") as partial:
-        shutil.copytree(best, partial, dirs_exist_ok=True)
-        if curves.is_file():
-            shutil.copyfile(curves, partial / presets.CURVES)
-        presets.write_metadata(partial, metadata)
 
 
 def _with_classes(model, images, recipe) -> GAN:

@@ -10,6 +10,7 @@ from kgan.callbacks.periodic import Periodic
 from kgan.data import load
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics.measuring import check_metrics, describe, measure
+from kgan.metrics.protocol import evenly
 
 
 class GenerativeMetrics(Periodic):
@@ -24,7 +25,8 @@ class GenerativeMetrics(Periodic):
         data: held-out images: whatever `kgan.data.load` reads.
         extractor: of the features: see `kgan.metrics.extractor`; `"random"` is for any images.
         metrics: names among `kgan.metrics.METRICS`.
-        images: int, how many generated images are measured, against as many of `data` at most.
+        images: int, how many generated images are measured, against as many of `data`, taken at
+            even spaces; fewer if there are fewer. The Fréchet distance needs 250.
         every_epochs: int; by default every epoch.
         every_images: int, images seen between two measurements, instead of epochs.
         split: of a TFDS data set.
@@ -32,8 +34,8 @@ class GenerativeMetrics(Periodic):
         data_dir: see `kgan.data.load`.
 
     Raises:
-        ValueError: for data that cannot be read, metrics or extractors that do not exist, or both
-            schedules at once.
+        ValueError: for data that cannot be read, metrics or extractors that do not exist, both
+            schedules at once, or, before training begins, too few images for a metric.
 
     Example:
 
@@ -59,7 +61,7 @@ class GenerativeMetrics(Periodic):
         if every_epochs is None and every_images is None:
             every_epochs = 1
         super().__init__(every_epochs, every_images)
-        check_metrics(metrics)
+        check_metrics(metrics, images)
         self.metrics = tuple(metrics)
         self.extractor = find_extractor(extractor)
         self.data, self.split, self.data_dir = data, split, data_dir
@@ -69,15 +71,23 @@ class GenerativeMetrics(Periodic):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        if self._real is None:
-            real = load(self.data, self.model.image_shape, self.split, self.data_dir).images
-            self._real = self._describe([real[: self.images]])
+        self._describe_real(self.model)
 
     def act(self, images_seen: int) -> None:
-        number = min(self.images, len(self._real.features))
-        fake = self._describe(self.model.iter_samples(number, self.seed))
-        values = measure(self._real, fake, self.metrics)
-        self.values = {f"val_{name}": value for name, (value, _) in values.items()}
+        self.values = {f"val_{name}": value for name, value in self.measure(self.model).items()}
+
+    def measure(self, model) -> dict[str, float]:
+        """The metrics of a model as it is now.
+
+        Args:
+            model: a `kgan.models.GAN` of images like those of the data.
+
+        Returns:
+            Values by name, such as `{"kernel_distance": 0.01}`.
+        """
+        self._describe_real(model)
+        fake = self._describe(model.iter_samples(len(self._real.features), self.seed))
+        return {name: value for name, (value, _) in measure(self._real, fake, self.metrics).items()}
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
@@ -85,6 +95,14 @@ class GenerativeMetrics(Periodic):
             self.act(int(self.model.images_seen.numpy()))
         if logs is not None:
             logs.update(self.values)
+
+    def _describe_real(self, model):
+        if self._real is not None:
+            return
+        real = load(self.data, model.image_shape, self.split, self.data_dir).images
+        number = min(self.images, len(real))
+        check_metrics(self.metrics, number)
+        self._real = self._describe([real[evenly(range(len(real)), number)]])
 
     def _describe(self, batches):
         keep = "sliced_wasserstein" in self.metrics

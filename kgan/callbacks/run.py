@@ -11,8 +11,6 @@ from pathlib import Path
 
 import keras
 
-from kgan import presets
-from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.callbacks.periodic import Periodic
 from kgan.curves import plot_curves
 from kgan.errors import KganWarning
@@ -89,13 +87,11 @@ class Snapshots(Periodic):
         directory: of the snapshots.
         recipe: of the run.
         log: which knows how long training has taken.
-        judge: `GenerativeMetrics` on the same schedule, called before, or None. What it measures
-            by the recipe's `select` is written into each snapshot's metadata.
+        judge: what measures snapshots on the same schedule, called before, or None. Its values are
+            written into their metadata.
     """
 
-    def __init__(
-        self, directory: Path, recipe: Recipe, log: RunLog, judge: GenerativeMetrics | None = None
-    ):
+    def __init__(self, directory: Path, recipe: Recipe, log: RunLog, judge=None):
         super().__init__(every_images=recipe.grid_images)
         self.directory = directory
         self.recipe = recipe
@@ -105,34 +101,18 @@ class Snapshots(Periodic):
     def act(self, images_seen: int) -> None:
         selected = None
         if self.judge is not None:
-            name = self.recipe.select
-            selected = {"metric": name, "value": self.judge.values[f"val_{name}"]}
-        preset.save_preset(
-            self.model,
-            self._path(images_seen),
-            self.recipe,
-            self.log.seconds(),
-            selected=selected,
-        )
-
-    def judged(self) -> list[tuple[Path, dict]]:
-        """Directories and metadata of the snapshots that the recipe's `select` knows of."""
-        found = [presets.read(path) for path in sorted(self.directory.glob("images-*"))]
-        return [
-            (path, metadata)
-            for path, metadata in found
-            if metadata["training"].get("selected", {}).get("metric") == self.recipe.select
-        ]
+            selected = self.judge.selected(self.judge.values[f"val_{self.judge.metric}"])
+        self._save(self.model, images_seen, selected)
 
     def add(self, model) -> None:
         """A snapshot of the model as it is at the end, if there is none yet."""
         seen = int(model.images_seen.numpy())
-        if self._path(seen) in [path for path, _ in self.judged()]:
-            return
-        for callback in (self.judge, self):
-            callback.set_model(model)
-            callback.on_train_begin()
-            callback.act(seen)
+        if not self._path(seen).exists():
+            self._save(model, seen, None)
+
+    def _save(self, model, images_seen, selected):
+        path, seconds = self._path(images_seen), self.log.seconds()
+        preset.save_preset(model, path, self.recipe, seconds, selected=selected)
 
     def _path(self, images_seen):
         return self.directory / f"images-{images_seen:09d}"
@@ -199,7 +179,7 @@ class ProgressLine(keras.callbacks.Callback):
         losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
         line = (
             f"{self._seen:,} of {self.images:,} images  {losses}  {rate:.0f} images/s  "
-            f"{_clock(left)} left"
+            f"{clock(left)} left"
         )
         if self._terminal:
             width = shutil.get_terminal_size().columns - 1
@@ -208,7 +188,8 @@ class ProgressLine(keras.callbacks.Callback):
         sys.stderr.flush()
 
 
-def _clock(seconds):
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03, or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

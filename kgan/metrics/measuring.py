@@ -14,6 +14,8 @@ from kgan.metrics.sliced_wasserstein import sliced_wasserstein
 
 # Images that the sliced Wasserstein distance looks at: 2^13, as in Karras et al. 2018, section 5.
 MOST_SLICED = 8192
+# Of fewer images the Fréchet distance is mostly bias.
+FEWEST_FRECHET = 250
 
 
 class Described(NamedTuple):
@@ -66,18 +68,28 @@ def measure(
     Raises:
         KganError: if there is no such metric, or there are too few images for one.
     """
-    check_metrics(metrics)
+    check_metrics(metrics, min(len(real.features), len(fake.features)))
     values = {}
     for name in metrics:
         values.update(METRICS[name](real, fake))
     return values
 
 
-def check_metrics(metrics: Sequence[str]) -> None:
-    """Raises KganError unless all are names of metrics."""
+def check_metrics(metrics: Sequence[str], images: int | None = None) -> None:
+    """Raises KganError unless all are names of metrics, and can be taken of so many images.
+
+    Args:
+        metrics: names.
+        images: int, real or generated ones, whichever are fewer; None if it is not known yet.
+    """
     for name in metrics:
         if name not in METRICS:
             raise KganError(f"Expected metrics among {', '.join(METRICS)}. Received: {name!r}")
+    if images is not None and images < FEWEST_FRECHET and "frechet_distance" in metrics:
+        raise KganError(
+            f"Expected at least {FEWEST_FRECHET} real and as many generated images for the "
+            f"frechet_distance; the kernel_distance takes fewer. Received: {images}"
+        )
 
 
 def _frechet(real, fake):

@@ -65,6 +65,21 @@ def test_one_table_with_a_row_of_real_images_for_each_data_set(zoo):
     assert all(len(row) == len(header) for row in table)
 
 
+def test_presets_of_another_protocol_stand_below_a_floor_of_their_own(zoo):
+    metadata = json.loads((zoo / "a" / "metadata.json").read_text())
+    now = {"real_images": 4000, "places": "even places of 8,000 training pictures"}
+    metrics = [{**figure, **now, "floor": 0.25, "value": 0.3} for figure in FIGURES]
+    presets.write_metadata(zoo / "a", {**metadata, "metrics": metrics})
+    header, *table = rows(gallery.gallery(zoo))
+    column = header.index("frechet distance")
+    assert [(row[0], row[column]) for row in table[1:]] == [
+        ("*Faces: real images*", "0.5"),
+        ("[b](#b)", "1.25"),
+        ("*Faces: real images*", "0.25"),
+        ("[a](#a)", "0.3"),
+    ]
+
+
 def test_every_picture_and_card_is_there(zoo):
     page = gallery.gallery(zoo)
     for name in "abc":

@@ -26,6 +26,14 @@ METADATA = {
     "training": {"images_seen": 640000, "seconds": 5400, "hardware": "2 cores of x", "seed": 0},
     "metrics": [],
 }
+SELECTED = {
+    "metric": "kernel_distance",
+    "value": 0.00226,
+    "extractor_sha256": 64 * "a",
+    "seed": 1000,
+    "images": 4000,
+    "places": "odd places of 8,000 training pictures",
+}
 RECIPE = Recipe(
     name="faces",
     model="DCGAN",
@@ -191,7 +199,24 @@ class TestStrangers:
             ("training", {"images_seen": 1, "seconds": None, "hardware": "x\ny"}),
             *(
                 ("training", {"images_seen": 1, "hardware": "x", "selected": selected})
-                for selected in ("x", {"metric": "a\nb", "value": 1.0}, {"metric": "a"})
+                for selected in (
+                    "x",
+                    {"metric": "a\nb", "value": 1.0},
+                    {"metric": "a"},
+                    {"metric": "a", "value": True},
+                    {"metric": "a", "value": 1.0, "places": "odd"},  # all of them, or none
+                    *(
+                        {**SELECTED, key: value}
+                        for key, value in (
+                            ("extractor_sha256", "a"),
+                            ("seed", -1),
+                            ("images", 1.5),
+                            ("places", "odd\neven"),
+                            ("places", None),
+                            ("snapshots", "3"),
+                        )
+                    ),
+                )
             ),
             *(("metrics", v) for v in ("x", [1], {"a": 1})),
             *(("files", v) for v in ([], "x", {"config.json": 1}, {"config.json": {}})),
@@ -371,6 +396,32 @@ class TestCard:
     )
     def test_card_says(self, text):
         assert text in presets.card(METADATA, RECIPE)
+
+    @pytest.mark.parametrize(
+        "selected, text",
+        [
+            (
+                {**SELECTED, "snapshots": 24},
+                "- The best of 24 snapshots by kernel distance (0.00226) to 4,000 pictures at odd "
+                "places of 8,000 training pictures, seed 1000, in 768,000 images of training\n",
+            ),
+            (  # as kgan 0.1 wrote it
+                {"metric": "kernel_distance", "value": 0.00226, "snapshots": 24},
+                "- The best of 24 snapshots by kernel distance (0.00226) on held-out images, in "
+                "768,000 images of training\n",
+            ),
+        ],
+    )
+    def test_how_the_snapshot_was_selected(self, preset, selected, text):
+        metadata = {**METADATA, "training": {**METADATA["training"], "selected": selected}}
+        recipe = Recipe(name="faces", model="DCGAN", images=768_000)
+        assert text in presets.card(metadata, recipe)
+        presets.write_metadata(preset, metadata)
+        assert presets.read(preset)[1]["training"]["selected"] == selected
+
+    def test_a_snapshot_that_was_measured_but_not_selected_says_nothing(self):
+        metadata = {**METADATA, "training": {**METADATA["training"], "selected": SELECTED}}
+        assert "snapshots" not in presets.card(metadata, RECIPE)
 
     def test_licence_of_the_weights_lies_beside_them(self, preset):
         assert (preset / "LICENSE").read_text() == "Research only, says CelebA.\n"

@@ -17,9 +17,10 @@ from PIL import Image
 
 import kgan
 from kgan import recipe as recipes
-from kgan import run_directory, training
+from kgan import run_directory, selection, training
 from kgan.callbacks.run import RunLog
 from kgan.errors import KganWarning
+from kgan.metrics import protocol
 from kgan.presets import sha256
 
 RECIPE = {
@@ -333,8 +334,9 @@ def selected(faces_apart, tmp_path_factory):
 
 
 def kernel_distance_by_hand(preset, folder):
-    real = kgan.data.load(folder, (16, 16, 1)).images
-    fakes = kgan.zoo.load(preset).sample(len(real), seed=0)
+    """Of training images at odd places, by as many samples of seed 1000."""
+    real = kgan.data.load(folder, (16, 16, 1)).images[1::2]
+    fakes = kgan.zoo.load(preset).sample(len(real), seed=1000)
     network = kgan.metrics.extractor("random")
     features = [network.features(images) for images in (real, fakes)]
     return kgan.metrics.kernel_distance(*features, subset_size=len(real) // 2)[0]
@@ -346,17 +348,32 @@ def test_the_best_snapshot_by_the_selected_metric_becomes_the_preset(selected, f
         f"images-{seen:09d}"
         for seen in (64, 128, 160)  # the end too, amid two grids
     ]
-    values = [kernel_distance_by_hand(path, faces_apart / "test") for path in snapshots]
+    values = [kernel_distance_by_hand(path, faces_apart / "train") for path in snapshots]
     best = snapshots[int(np.argmin(values))]
     assert sha256(selected / "preset" / "model.weights.h5") == sha256(best / "model.weights.h5")
-    metadata = json.loads((selected / "preset" / "metadata.json").read_text())
-    chosen = metadata["training"]["selected"]
-    assert (chosen["metric"], chosen["snapshots"]) == ("kernel_distance", 3)
-    np.testing.assert_allclose(chosen["value"], min(values), rtol=1e-6)
+    for path, value in zip(snapshots, values, strict=True):
+        stored = selected_of(path)
+        np.testing.assert_allclose(stored.pop("value"), value, rtol=1e-6)
+        assert stored == {
+            "metric": "kernel_distance",
+            "extractor_sha256": kgan.metrics.extractor("random").sha256,
+            "seed": 1000,
+            "images": 22,
+            "places": "odd places of 44 training pictures",
+        }
+    chosen = selected_of(selected / "preset")
+    assert chosen == {**selected_of(best), "snapshots": 3}
     card = (selected / "preset" / "README.md").read_text()
-    assert f"best of 3 snapshots by kernel distance ({min(values):.4g}) on held-out images" in card
+    assert (
+        f"best of 3 snapshots by kernel distance ({min(values):.4g}) to 22 pictures at odd places "
+        "of 44 training pictures, seed 1000" in card
+    )
     if importlib.util.find_spec("matplotlib"):
         assert (selected / "preset" / "curves.png").is_file()
+
+
+def selected_of(preset):
+    return json.loads((preset / "metadata.json").read_text())["training"]["selected"]
 
 
 def test_the_selected_metric_is_in_the_log(selected):
@@ -367,23 +384,139 @@ def test_the_selected_metric_is_in_the_log(selected):
 
 def test_selecting_does_not_change_training_and_survives_a_resume(selected, faces_apart, tmp_path):
     run = tmp_path / "run"
-    training.train(recipe(faces_apart / "train", images=80), run)  # without: not to choose from
+    training.train(recipe(faces_apart / "train", images=80), run)  # not measured meanwhile
     longer = recipe(faces_apart / "train", select="kernel_distance")
     training.train(longer, run, resume=True, override=True)
     assert weights(run) == weights(selected)
-    chosen = json.loads((run / "preset" / "metadata.json").read_text())["training"]["selected"]
-    assert chosen["snapshots"] == 2 and len(list((run / "snapshots").iterdir())) == 3
+    assert selected_of(run / "preset") == selected_of(selected / "preset")
     plain = tmp_path / "plain"
     training.train(recipe(faces_apart / "train"), plain)
     assert weights(plain) == weights(selected)
 
 
-def test_selecting_needs_held_out_images_and_a_distance(folder, faces_apart, tmp_path):
-    with pytest.raises(ValueError, match=r"Expected select .*kernel_distance.*'precision_recall'"):
-        training.train(recipe(faces_apart / "train", select="precision_recall"), tmp_path / "run")
-    with pytest.raises(ValueError, match=r"^select in .* has no folder of such images"):
-        training.train(recipe(folder, select="kernel_distance"), tmp_path / "run")
+def test_selecting_needs_a_distance_and_enough_images(folder, faces_apart, tmp_path):
+    for metric, message in (
+        ("precision_recall", r"Expected select .*kernel_distance.*'precision_recall'"),
+        ("frechet_distance", r"Expected at least 250 .*Received: 22$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            training.train(recipe(faces_apart / "train", select=metric), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_a_held_out_part_is_selected_on_too(folder, selected, tmp_path):
+    training.train(recipe(folder, select="kernel_distance"), tmp_path / "run")
+    assert selected_of(tmp_path / "run/preset") == selected_of(selected / "preset")
+
+
+def test_many_held_out_images_leave_all_of_training_to_select_by(
+    faces_apart, selected, monkeypatch
+):
+    monkeypatch.setattr(protocol, "LARGE", 44)
+    shape, path = (16, 16, 1), faces_apart / "train"
+    images = kgan.data.load(path, shape)
+    judge = selection.judge(recipe(path, select="kernel_distance"), images, shape)
+    snapshot = selected / "preset"
+    stored = judge.selected(judge.value(kgan.zoo.load(snapshot)))
+    assert (stored["images"], stored["places"]) == (44, "even spaces of 44 training pictures")
+    network = kgan.metrics.extractor("random")
+    features = [
+        network.features(x) for x in (images.images, kgan.zoo.load(snapshot).sample(44, seed=1000))
+    ]
+    assert stored["value"] == kgan.metrics.kernel_distance(*features, subset_size=22)[0]
+    assert not judge.has_measured(kgan.presets.read(snapshot)[1])  # which is of other pictures
+
+
+class TestResumedAfterItsEnd:
+    @pytest.fixture
+    def ended(self, uninterrupted, tmp_path):
+        return shutil.copytree(uninterrupted, tmp_path / "run")
+
+    @staticmethod
+    def change(snapshot, **selected):
+        """Writes a value into a snapshot, as if it had been measured so."""
+        _, metadata = kgan.presets.read(snapshot)
+        metadata["training"]["selected"] = selected
+        kgan.presets.write_metadata(snapshot, metadata)
+
+    def test_nothing_is_trained_and_the_best_snapshot_is_found(
+        self, folder, uninterrupted, ended, capfd
+    ):
+        training.train(recipe(folder), ended, resume=True)
+        assert weights(ended) == weights(uninterrupted)
+        assert (ended / "log.csv").read_text() == (uninterrupted / "log.csv").read_text()
+        snapshots = sorted((ended / "snapshots").iterdir())
+        assert len(snapshots) == 3  # that of the end too, which the run had not kept
+        values = [kernel_distance_by_hand(path, folder) for path in snapshots]
+        best = snapshots[int(np.argmin(values))]
+        chosen = selected_of(ended / "preset")
+        assert chosen["snapshots"] == 3
+        np.testing.assert_allclose(chosen["value"], min(values), rtol=1e-6)
+        assert sha256(ended / "preset/model.weights.h5") == sha256(best / "model.weights.h5")
+        facts = [
+            json.loads((path / "metadata.json").read_text())["training"]
+            for path in (ended / "preset", best)
+        ]
+        assert facts[0]["images_seen"] == facts[1]["images_seen"]
+        assert facts[0]["seconds"] == facts[1]["seconds"]
+        said = capfd.readouterr().err
+        assert "The run has ended" in said and "Going on" not in said
+        assert f"Snapshot 3 of 3, {snapshots[2].name}: kernel distance {values[2]:.4g}" in said
+        training.train(recipe(folder), ended, resume=True)  # now all of them have their value
+        assert "Snapshot" not in capfd.readouterr().err
+        assert selected_of(ended / "preset") == chosen
+
+    def test_a_damaged_snapshot_is_left_out_with_a_warning(self, folder, ended):
+        torn = ended / "snapshots/images-000000064/model.weights.h5"
+        torn.write_bytes(torn.read_bytes()[:-100])
+        (ended / "snapshots/images-000000070").mkdir()
+        with pytest.warns(KganWarning) as caught:
+            training.train(recipe(folder), ended, resume=True)
+        said = "\n".join(str(warning.message) for warning in caught)
+        assert f"{torn.parent} is left out: Damaged preset" in said
+        assert "images-000000070 is left out: Expected a preset" in said
+        values = {
+            name: kernel_distance_by_hand(ended / "snapshots" / name, folder)
+            for name in ("images-000000128", "images-000000160")
+        }
+        chosen = selected_of(ended / "preset")
+        assert chosen["snapshots"] == 2
+        np.testing.assert_allclose(chosen["value"], min(values.values()), rtol=1e-6)
+
+    def test_a_value_counts_if_all_that_it_depends_on_is_the_same(self, folder, ended):
+        first = ended / "snapshots/images-000000064"
+        facts = {
+            "metric": "kernel_distance",
+            "value": -5.0,
+            "extractor_sha256": kgan.metrics.extractor("random").sha256,
+            "seed": 1000,
+            "images": 22,
+            "places": "odd places of 44 training pictures",
+        }
+        for key, other in (
+            ("extractor_sha256", 64 * "0"),
+            ("seed", 0),
+            ("images", 21),
+            ("places", "even places of 44 training pictures"),
+        ):
+            self.change(first, **{**facts, key: other})
+            training.train(recipe(folder), ended, resume=True)
+            assert selected_of(first)["value"] > -5, key
+        self.change(first, metric="kernel_distance", value=-5.0)  # as kgan 0.1 wrote it
+        training.train(recipe(folder), ended, resume=True)
+        assert selected_of(first)["value"] > -5
+        self.change(first, **facts)
+        training.train(recipe(folder), ended, resume=True)
+        assert selected_of(ended / "preset") == {**facts, "snapshots": 3}
+
+    def test_without_a_whole_snapshot_the_preset_stays(self, folder, ended):
+        training.train(recipe(folder), ended, resume=True)
+        before = sha256(ended / "preset/model.weights.h5")
+        for path in (ended / "snapshots").glob("*/model.weights.h5"):
+            path.write_bytes(b"")
+        with pytest.warns(KganWarning), pytest.raises(ValueError, match="none that is whole"):
+            training.train(recipe(folder), ended, resume=True)
+        assert sha256(ended / "preset/model.weights.h5") == before
 
 
 def test_epochs_count_whole_batches_of_the_data(folder, tmp_path):

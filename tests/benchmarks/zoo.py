@@ -20,7 +20,7 @@ import numpy as np
 import kgan
 from kgan import evaluation, figures, images, presets, training
 from kgan.callbacks import Checkpoint
-from kgan.data.parts import load_training
+from kgan.data import parts
 from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import describe
 from kgan.models import optimizers
@@ -35,6 +35,13 @@ def main():
 def read(name):
     directory, metadata = presets.read(name)
     return presets.read_recipe(directory), metadata, kgan.zoo.load(name)
+
+
+def held_out(recipe, model):
+    found = parts.load_held_out(recipe.data, model.image_shape)
+    if found is None:
+        raise click.ClickException(f"Expected held-out images of {recipe.data.source}.")
+    return found
 
 
 def batches(array, size=256):
@@ -53,7 +60,7 @@ def classify(name, samples, epochs):
     recipe, _, model = read(name)
     labels = sample_labels(0, 0, samples, model.num_classes)
     fakes = model.sample(samples, seed=0)
-    test = evaluation.load_held_out(recipe, model)
+    test = held_out(recipe, model)
     classifier = extractors.build_classifier()
     steps = epochs * (samples // 128)
     classifier.compile(
@@ -160,7 +167,7 @@ def sheet(name, out, seed):
     recipe, metadata, model = read(name)
     name = metadata["name"]
     rng = np.random.default_rng(seed)
-    real = evaluation.load_held_out(recipe, model).images
+    real = held_out(recipe, model).images
     real = real[rng.choice(len(real), 16, replace=False)]
     both = np.concatenate([model.sample(16, seed=1000), real])
     order = rng.permutation(32)
@@ -184,7 +191,7 @@ def faces(name, number):
     import cv2
 
     recipe, _, model = read(name)
-    real = evaluation.load_held_out(recipe, model).images[:number]
+    real = held_out(recipe, model).images[:number]
     fakes = model.sample(number, seed=0)
     path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"
     detector = cv2.CascadeClassifier(str(path))
@@ -199,7 +206,7 @@ def faces(name, number):
     rates = hits(fakes), hits(real)
     click.echo(f"{name}: faces found in {rates[0]:.1%} of samples, {rates[1]:.1%} of real images")
     network = extractors.extractor(evaluation.extractor_of(recipe))
-    train = load_training(recipe.data, model.image_shape).images
+    train = parts.load_training(recipe.data, model.image_shape).images
     training_features = describe(batches(train), network).features
     features = describe(batches(fakes[:64]), network).features
     among = [nearest_neighbours(features[i : i + 1], np.delete(features, i, 0)) for i in range(64)]

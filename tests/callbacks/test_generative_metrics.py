@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kgan.callbacks import GenerativeMetrics
-from kgan.metrics import extractor, frechet_distance
+from kgan.metrics import extractor, frechet_distance, kernel_distance
 from kgan.models import DCGAN
 
 SHAPE = (16, 16, 1)
@@ -24,7 +24,7 @@ def new_model():
 
 
 def watch(**options):
-    return GenerativeMetrics(some_images(40), metrics=["frechet_distance"], images=40, **options)
+    return GenerativeMetrics(some_images(250), metrics=["frechet_distance"], images=250, **options)
 
 
 def test_callbacks_after_it_find_the_values(tmp_path):
@@ -52,7 +52,7 @@ def test_values_are_those_of_the_samples():
     model, callback = new_model(), watch(seed=3)
     model.fit(some_images(), batch_size=8, verbose=0, callbacks=[callback])
     features = extractor("random").features
-    expected = frechet_distance(features(some_images(40)), features(model.sample(40, seed=3)))
+    expected = frechet_distance(features(some_images(250)), features(model.sample(250, seed=3)))
     assert callback.values == {"val_frechet_distance": expected}
 
 
@@ -64,7 +64,7 @@ def test_every_so_many_images():
             self.seen = (*self.seen, images_seen)
             super().act(images_seen)
 
-    callback = Counting(some_images(40), metrics=["frechet_distance"], images=40, every_images=24)
+    callback = Counting(some_images(250), metrics=["frechet_distance"], images=250, every_images=24)
     new_model().fit(some_images(), epochs=4, batch_size=8, verbose=0, callbacks=[callback])
     assert callback.seen == (16, 24, 48)  # the first epoch's end, and the schedule
 
@@ -85,6 +85,7 @@ def test_does_not_change_training():
         ({"metrics": ["fid"]}, "Expected metrics among frechet_distance.*Received: 'fid'"),
         ({"extractor": "vgg"}, "Received: 'vgg'"),
         ({"every_epochs": 1, "every_images": 1}, "not both"),
+        ({"images": 249}, "Expected at least 250 .*Received: 249"),
     ],
 )
 def test_refusals(options, message):
@@ -93,6 +94,23 @@ def test_refusals(options, message):
 
 
 def test_an_extractor_of_other_channels_is_named():
-    callback = GenerativeMetrics(some_images(), extractor="digits")
+    callback = GenerativeMetrics(some_images(), "digits", metrics=["kernel_distance"])
     with pytest.raises(ValueError, match="28x28x1"):
         new_model().fit(some_images(), batch_size=8, verbose=0, callbacks=[callback])
+
+
+def test_too_few_images_are_refused_before_training():
+    model = new_model()
+    callback = GenerativeMetrics(some_images(249))
+    with pytest.raises(ValueError, match="Expected at least 250 .*Received: 249"):
+        model.fit(some_images(), batch_size=8, verbose=0, callbacks=[callback])
+    assert int(model.images_seen.numpy()) == 0
+
+
+def test_fewer_than_all_are_taken_at_even_spaces():
+    model, images = new_model(), some_images(100)
+    callback = GenerativeMetrics(images, metrics=["kernel_distance"], images=40)
+    value = callback.measure(model)["kernel_distance"]
+    features = extractor("random").features
+    real = features(images[[i * 100 // 40 for i in range(40)]])
+    assert value == kernel_distance(real, features(model.sample(40, seed=0)), subset_size=20)[0]

@@ -26,15 +26,23 @@ def run(*arguments):
 
 def test_table_and_json(tiny_preset, folder, tmp_path):
     path = tmp_path / "figures.json"
-    options = ["--metrics", "frechet_distance,precision_recall", "--json", path]
+    options = ["--metrics", "kernel_distance,precision_recall", "--seeds", "3, 5", "--json", path]
     result = run(tiny_preset, "--data", folder, *options)
     assert result.exit_code == 0, result.output
     figures = json.loads(path.read_text())
-    assert [f["metric"] for f in figures] == ["frechet_distance", "precision", "recall"]
+    assert [f["metric"] for f in figures] == ["kernel_distance", "precision", "recall"]
     lines = result.stdout.splitlines()
-    assert lines[0].split() == ["value", "floor"]
-    assert lines[1].split() == ["frechet", "distance", f"{figures[0]['value']:.4g}"]
-    assert f"20 samples of seed 0 against the first 20 images of {folder}." in result.stdout
+    assert lines[0].split() == ["value", "spread", "floor"]
+    assert lines[2].split() == ["precision", *(f"{figures[1][k]:.4g}" for k in ("value", "spread"))]
+    against = f"20 pictures at even spaces of 20 pictures, of {folder}."
+    assert f"20 samples of each of the seeds 3, 5 against {against}" in result.stdout
+
+
+def test_three_seeds_unless_asked(tiny_preset, folder, tmp_path):
+    path = tmp_path / "figures.json"
+    result = run(tiny_preset, "--data", folder, "--metrics", "precision_recall", "--json", path)
+    assert result.exit_code == 0, result.output
+    assert [figure["seeds"] for figure in json.loads(path.read_text())] == [[0, 1, 2]] * 2
 
 
 def test_process_prints_the_table_and_nothing_else(run_kgan, tiny_preset, folder):
@@ -53,6 +61,11 @@ def test_names_of_metrics_are_those_there_are():
         (["--metrics", "fid"], 1, "Expected metrics among"),
         (["--extractor", "vgg"], 1, "Received: 'vgg'"),
         (["--images", "1"], 2, "--images"),
+        (["--metrics", "frechet_distance"], 1, "Expected at least 250"),
+        (["--seeds", "0,x"], 2, "Expected numbers such as 0,1,2"),
+        (["--seeds", "-1"], 2, "Expected numbers such as 0,1,2"),
+        (["--seeds", "1,1"], 1, "Expected seeds, each of them once"),
+        (["--split", "test"], 1, "Expected split with data of TFDS"),
         (["--data", "nowhere"], 1, "does not exist"),
         (["--json", "no/where.json"], 2, "a folder that exists"),
     ],

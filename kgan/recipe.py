@@ -130,8 +130,8 @@ class Recipe:
         batch_size: real images a step.
         checkpoint_images: images between two checkpoints, each with a line in the log.
         grid_images: images between two sample grids, each with a snapshot that can be loaded.
-        select: the metric in `kgan.metrics.METRICS` of held-out images by which the best snapshot
-            becomes the preset, such as `"kernel_distance"`. Empty for the last state.
+        select: the metric by which the best snapshot becomes the preset: `"kernel_distance"` or
+            `"frechet_distance"`. Empty for the last state.
         seed: of weights, data order and all other randomness.
         note: what the card says about how the model differs from its paper.
     """

@@ -1,6 +1,5 @@
 """Selection: the snapshots of a run measured, the best of them made its preset."""
 
-import gc
 import shutil
 import sys
 import time
@@ -109,10 +108,10 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
             _skip(path, error)
     ready = [(path, metadata) for path, metadata in whole if judge.has_measured(metadata)]
     waiting = [snapshot for snapshot in whole if snapshot not in ready]
-    start = time.monotonic()
+    loader, start = _Loader(), time.monotonic()
     for done, (path, metadata) in enumerate(waiting, 1):
         try:
-            value = _measure(path, judge)
+            value = judge.value(loader.load(path))
         except KganError as error:
             _skip(path, error)
             continue
@@ -154,13 +153,21 @@ def keep_best(found: list[tuple[Path, dict]], directory: Path, curves: Path) -> 
         presets.write_metadata(partial, metadata)
 
 
-def _measure(path, judge):
-    model = preset.load_preset(path)
-    try:
-        return judge.value(model)
-    finally:
-        del model
-        gc.collect()  # networks and their functions refer to each other
+class _Loader:
+    """Snapshots of a run, loaded one after the other into one model."""
+
+    def __init__(self):
+        self._config = self._model = None
+
+    def load(self, path: Path):
+        """The model of a snapshot, until the next one is loaded."""
+        config = presets.read_config(path)
+        if config == self._config:
+            preset.load_weights(self._model, path)
+        else:
+            self._model = preset.load_preset(path)
+            self._config = config
+        return self._model
 
 
 def _skip(path, error):

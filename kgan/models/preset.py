@@ -132,6 +132,27 @@ def load_preset(source: str | os.PathLike):
     return model
 
 
+def load_weights(model, source: str | os.PathLike) -> None:
+    """Gives a model the weights of another preset of the same class and arguments.
+
+    Unlike a model built anew, of which TensorFlow keeps some memory after it is gone, this takes
+    none, and nothing is traced again.
+
+    Args:
+        model: from `load_preset`.
+        source: such as a later snapshot of the same run.
+
+    Raises:
+        KganError: if the preset is missing or damaged, or its weights are of another model.
+    """
+    directory, _ = presets.read(source)
+    weights = directory / presets.WEIGHTS
+    with _refusing(directory):
+        _load_weights(_Contents(model), weights, hdf5.layout(weights))
+        if model.ema_generator is not model.generator:
+            model.generator.set_weights(model.ema_generator.get_weights())
+
+
 def _described(config, where) -> tuple[type, dict]:
     """The class and the arguments that a config.json names, once they are known to be sound."""
     kinds = _kinds()

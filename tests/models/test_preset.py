@@ -21,6 +21,7 @@ import kgan
 from kgan import presets
 from kgan.errors import KganError
 from kgan.models import DCGAN, GAN, WGANGP
+from kgan.models.preset import load_weights
 from models.harness import TWO_REPLICAS
 from models.test_gan import SHAPE, small_networks
 
@@ -51,6 +52,29 @@ def test_weights_hold_one_generator_and_no_optimizer(preset):
     networks = model.ema_generator.count_params() + model.discriminator.count_params()
     assert sum(size for _, size in values) == networks + 1  # and images_seen
     assert not [name for name, _ in values if "optimizer" in name]
+
+
+def test_one_model_takes_the_weights_of_preset_after_preset(preset, tmp_path):
+    other = DCGAN((16, 16, 3), latent_dim=8, width=4, seed=5)
+    other.compile()
+    other.fit(np.zeros((8, 16, 16, 3), "uint8"), batch_size=8, verbose=0)
+    other.save_to_preset(tmp_path / "other")
+    model = kgan.zoo.load(preset)
+    for path in (tmp_path / "other", preset):
+        load_weights(model, path)
+        expected = kgan.zoo.load(path)
+        np.testing.assert_array_equal(model.sample(8, seed=0), expected.sample(8, seed=0))
+        for name in ("generator", "discriminator"):
+            pairs = zip(
+                getattr(model, name).get_weights(),
+                getattr(expected, name).get_weights(),
+                strict=True,
+            )
+            assert all(np.array_equal(a, b) for a, b in pairs)
+        assert int(model.images_seen.numpy()) == int(expected.images_seen.numpy())
+    wider = DCGAN((16, 16, 3), latent_dim=8, width=8)
+    with pytest.raises(ValueError, match="does not fit the model"):
+        load_weights(wider, preset)
 
 
 def test_class_of_from_preset_must_fit(preset):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 import kgan
-from kgan import presets, recipe as recipes
+from kgan import presets, recipe as recipes, training
+from kgan.data import parts, tfds
+from kgan.metrics import extractor
 from models.harness import Harness
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -42,6 +45,46 @@ def test_fine_tune(tmp_path, monkeypatch):
     load("fine_tune").main("photos", epochs=1, batch_size=4)
     before = int(kgan.zoo.load("dcgan-celeba").images_seen.numpy())
     assert int(kgan.zoo.load("fine-tuned").images_seen.numpy()) == before + 4
+
+
+# The most that an entry of the zoo may take in all, in bytes.
+MOST_BYTES = {
+    "cgan-fashion-mnist": 5.2e6,
+    "dcgan-celeba": 11e6,
+    "stylegan-lite-celeba": 11.5e6,
+    "stylegan-lite-tinyhero": 5.5e6,
+}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((EXAMPLES / "recipes").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_recipes_build_models_that_the_zoo_has_room_for(path):
+    recipe = recipes.read(path)
+    assert recipe.name == path.stem
+    assert not recipe.select  # every snapshot is kept, and measured when the run has ended
+    model = training.build(recipe)
+    weights = 4 * (model.generator.count_params() + model.discriminator.count_params())
+    assert weights + 400_000 < MOST_BYTES[recipe.name]  # pictures, card and metadata beside them
+    assert (model.num_classes is not None) == recipe.name.startswith(
+        ("cgan", "stylegan-lite-tinyhero")
+    )
+    steps = -(-recipe.images // recipe.batch_size)
+    for table in (recipe.g_optimizer, recipe.d_optimizer):
+        rate = table["learning_rate"]
+        assert abs(rate["decay_steps"] + rate.get("warmup_steps", 0) - steps) <= 1
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "path", sorted((EXAMPLES / "recipes").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_recipes_name_data_that_are_there_and_apart(path, data_dir):
+    data = recipes.read(path).data
+    if not tfds.is_name(data.source):
+        parts.check(data, data_dir)
+    if data.extractor:
+        assert extractor(data.extractor).name == data.extractor
 
 
 class TestTrainExtractor:

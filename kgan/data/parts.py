@@ -29,16 +29,25 @@ def load_training(
         image_shape, data_dir, cache: see `kgan.data.load`.
 
     Raises:
-        KganError: before any image is decoded, if the held-out part is absent, everything or
-            nothing, or shares pictures with the rest, or if a class has no folder; and for what
-            `kgan.data.load` refuses.
+        KganError: before any image is decoded, for what `check` refuses; and for what
+            `kgan.data.load` does.
     """
-    _check_classes(data, data_dir)
-    _check_apart(data, data_dir)
+    check(data, data_dir)
     is_held_out = _rule(data)
     only = is_held_out and (lambda path: not is_held_out(path))
     options = {"split": data.split, "labels": data.labels or None, "cache": cache, "only": only}
     return _load(data, data.sources(), image_shape, data_dir, **options)
+
+
+def check(data: Data, data_dir: str | os.PathLike | None = None) -> None:
+    """Looks, without decoding, whether a recipe's data are there and apart.
+
+    Raises:
+        KganError: if the held-out part is absent, everything or nothing, or shares pictures with
+            what is trained on, or if a class has no folder.
+    """
+    _check_classes(data, data_dir)
+    _check_apart(data, data_dir)
 
 
 def load_held_out(

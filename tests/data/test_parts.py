@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,19 +222,3 @@ class TestClasses:
         data["source"] = "tfds:mnist"
         with pytest.raises(KganError, match=r"Expected folders to take \[data.classes\] from"):
             training(**data)
-
-
-@pytest.mark.data
-def test_the_data_of_the_zoo(data_dir, monkeypatch):
-    """No face and no hero is held out and trained on, and characters stay together."""
-    monkeypatch.setenv("KGAN_DATA_DIR", str(data_dir))
-    for data, counts in (
-        (Data(["celeba/train", "celeba/more"], held_out="celeba/test"), (20_979, 1_000)),
-        (Data("tinyhero", labels="folders", held_out={"names": "*0.png"}), (3_280, 368)),
-    ):
-        parts._check_apart(data, None)
-        rule = parts._rule(data)
-        files = parts._files(data.sources(), None)
-        chosen = [file for file in files if rule and rule(Path(file.name).as_posix())]
-        out = chosen or parts._files(["celeba/test"], None)
-        assert (len(files) - len(chosen), len(out)) == counts

@@ -54,6 +54,20 @@ def test_figures_are_of_the_weights_that_are_there(name):
     assert f"| frechet distance | {figures.number(found['frechet_distance']['value'])} |" in card
 
 
+@pytest.mark.data
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_that_does_not_say_what_is_held_out_means_what_it_did(name, data_dir):
+    recipe = presets.read_recipe(presets.read(name)[0])
+    expected = {
+        "tfds:mnist": ("digits", ["tfds:mnist#test"]),
+        "tfds:fashion_mnist": ("fashion", ["tfds:fashion_mnist#test"]),
+        "celeba/train": ("faces", ["celeba/test"]),
+    }
+    if not recipe.data.held_out:
+        received = evaluation.extractor_of(recipe), parts.held_out_sources(recipe.data, data_dir)
+        assert received == expected[recipe.data.source]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_is_pinned(name):
     directory, pin = presets.resolve(name)

@@ -8,7 +8,9 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import click
+import keras
 import numpy as np
 
 import kgan
@@ -43,7 +45,7 @@ def evaluate(
     split: str | None = None,
     number: int = protocol.MOST,
     metrics: Sequence[str] | None = None,
-    extractor: str | None = None,
+    extractor: str | keras.Model | None = None,
     seeds: Sequence[int] = protocol.SEEDS,
     truncation: float | None = None,
     data_dir: str | os.PathLike | None = None,
@@ -108,7 +110,7 @@ def evaluate(
     directory, metadata = presets.read(source)
     recipe = presets.read_recipe(directory)
     model = kgan.zoo.load(source)
-    network = find_extractor(extractor or extractor_of(recipe))
+    network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
     most = protocol.most_images(network.name, number)
     if data_source is None:
         if split is not None:

@@ -404,9 +404,10 @@ def test_selecting_needs_a_distance_and_enough_images(folder, faces_apart, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_without_a_held_out_part_is_selected_on_too(folder, selected, tmp_path):
-    training.train(recipe(folder, select="kernel_distance"), tmp_path / "run")
-    assert selected_of(tmp_path / "run/preset") == selected_of(selected / "preset")
+def test_a_folder_without_a_held_out_part_is_selected_on_too(folder, selected):
+    images = kgan.data.load(folder, (16, 16, 1))
+    judge = selection.judge(recipe(folder, select="kernel_distance"), images, (16, 16, 1))
+    assert judge.has_measured(kgan.presets.read(selected / "preset")[1])
 
 
 def test_many_held_out_images_leave_all_of_training_to_select_by(
@@ -484,6 +485,8 @@ class TestResumedAfterItsEnd:
         np.testing.assert_allclose(chosen["value"], min(values.values()), rtol=1e-6)
 
     def test_a_value_counts_if_all_that_it_depends_on_is_the_same(self, folder, ended):
+        images = kgan.data.load(folder, (16, 16, 1))
+        judge = selection.judge(recipe(folder, select="kernel_distance"), images, (16, 16, 1))
         first = ended / "snapshots/images-000000064"
         facts = {
             "metric": "kernel_distance",
@@ -493,29 +496,28 @@ class TestResumedAfterItsEnd:
             "images": 22,
             "places": "odd places of 44 training pictures",
         }
-        for key, other in (
-            ("extractor_sha256", 64 * "0"),
-            ("seed", 0),
-            ("images", 21),
-            ("places", "even places of 44 training pictures"),
-        ):
-            self.change(first, **{**facts, key: other})
-            training.train(recipe(folder), ended, resume=True)
-            assert selected_of(first)["value"] > -5, key
-        self.change(first, metric="kernel_distance", value=-5.0)  # as kgan 0.1 wrote it
-        training.train(recipe(folder), ended, resume=True)
-        assert selected_of(first)["value"] > -5
+        others = [
+            {**facts, "extractor_sha256": 64 * "0"},
+            {**facts, "seed": 0},
+            {**facts, "images": 21},
+            {**facts, "places": "even places of 44 training pictures"},
+            {"metric": "kernel_distance", "value": -5.0},  # as kgan 0.1 wrote it
+        ]
+        for other in others:
+            self.change(first, **other)
+            found = selection.measured(ended / "snapshots", judge)
+            assert found[0][1]["training"]["selected"]["value"] > -5, other
+            assert selected_of(first) == found[0][1]["training"]["selected"]
         self.change(first, **facts)
-        training.train(recipe(folder), ended, resume=True)
-        assert selected_of(ended / "preset") == {**facts, "snapshots": 3}
+        selection.keep_best(
+            selection.measured(ended / "snapshots", judge), ended / "preset", ended / "curves.png"
+        )
+        assert selected_of(ended / "preset") == {**facts, "snapshots": 2}
 
-    def test_without_a_whole_snapshot_the_preset_stays(self, folder, ended):
-        training.train(recipe(folder), ended, resume=True)
+    def test_without_a_whole_snapshot_the_preset_stays(self, ended):
         before = sha256(ended / "preset/model.weights.h5")
-        for path in (ended / "snapshots").glob("*/model.weights.h5"):
-            path.write_bytes(b"")
-        with pytest.warns(KganWarning), pytest.raises(ValueError, match="none that is whole"):
-            training.train(recipe(folder), ended, resume=True)
+        with pytest.raises(ValueError, match="none that is whole"):
+            selection.keep_best([], ended / "preset", ended / "curves.png")
         assert sha256(ended / "preset/model.weights.h5") == before
 
 

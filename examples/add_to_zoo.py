@@ -18,7 +18,7 @@ from kgan import evaluation, figures, presets
 @click.argument("zoo", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--name", help="Of the model in the zoo. [default: the preset's own]")
 def main(preset: Path, zoo: Path, name: str | None) -> None:
-    """Measures PRESET against held-out images and copies it into the directory ZOO."""
+    """Measures PRESET against real images and copies it into the directory ZOO."""
     source, metadata = presets.read(preset)  # checks the hash of every file
     metadata["name"] = name or metadata["name"]
     target = zoo / metadata["name"]

@@ -135,10 +135,11 @@ def test_my_gan_is_as_short_as_it_says():
 
 
 def test_add_to_zoo(tiny_preset, tmp_path, monkeypatch):
-    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), dtype="uint8")
-    (tmp_path / "test").mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), dtype="uint8")
     for i, pixels in enumerate(images):
-        Image.fromarray(pixels).save(tmp_path / "test" / f"{i}.png")
+        folder = tmp_path / ("test" if i < 8 else "train")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
     preset = shutil.copytree(tiny_preset, tmp_path / "run" / "preset")
     recipe = recipes.read(preset / "recipe.toml")
     recipe.data.source = str(tmp_path / "train")
@@ -150,6 +151,6 @@ def test_add_to_zoo(tiny_preset, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
     figures = {figure["metric"] for figure in kgan.zoo.info("mine")["metrics"]}
-    assert {"frechet_distance", "kernel_distance", "recall"} <= figures
+    assert {"kernel_distance", "recall", "nearness"} <= figures
     assert "(#mine)" in (tmp_path / "zoo" / "README.md").read_text()
     assert kgan.zoo.load("mine").sample(1, seed=0).shape == (1, 16, 16, 3)

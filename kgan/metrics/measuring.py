@@ -14,7 +14,7 @@ from kgan.metrics.sliced_wasserstein import sliced_wasserstein
 
 # Images that the sliced Wasserstein distance looks at: 2^13, as in Karras et al. 2018, section 5.
 MOST_SLICED = 8192
-# Of fewer images the Fréchet distance is mostly bias.
+# The fewer the images, the more of the Fréchet distance is bias.
 FEWEST_FRECHET = 250
 
 

@@ -123,7 +123,7 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
         run_directory.note_versions(directory, step * recipe.batch_size, versions())
-    else:
+    elif (directory / "preset").is_dir():
         sys.stderr.write("The run has ended: its snapshots are measured\n")
         if judge is None:
             shape = model.image_shape

@@ -467,6 +467,16 @@ class TestResumedAfterItsEnd:
         assert "Snapshot" not in capfd.readouterr().err
         assert selected_of(ended / "preset") == chosen
 
+    def test_a_run_killed_before_its_preset_was_written_has_not_ended(
+        self, folder, uninterrupted, ended
+    ):
+        shutil.rmtree(ended / "preset")
+        training.train(recipe(folder), ended, resume=True)
+        one, other = (run / "preset/model.weights.h5" for run in (ended, uninterrupted))
+        assert h5_values(one) == h5_values(other)  # the last state, as if it had not been killed
+        metadata = json.loads((ended / "preset/metadata.json").read_text())
+        assert "selected" not in metadata["training"]
+
     def test_a_damaged_snapshot_is_left_out_with_a_warning(self, folder, ended):
         torn = ended / "snapshots/images-000000064/model.weights.h5"
         torn.write_bytes(torn.read_bytes()[:-100])

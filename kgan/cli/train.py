@@ -69,7 +69,11 @@ DEFAULT_IMAGES = 1_000_000
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/<name>]"
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
+)
 @click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
 def command(
     source: str,

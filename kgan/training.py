@@ -10,13 +10,14 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 import kgan
-from kgan import presets, run_directory, selection
+from kgan import evaluation, presets, run_directory, selection
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
 from kgan.callbacks.run import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
+from kgan.metrics import extractors
 from kgan.models import GAN, optimizers, preset
 from kgan.models.allowed import check_arguments
 from kgan.recipe import Recipe
@@ -94,6 +95,7 @@ def train(
     run_directory.check(directory, resume)
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe)
+    extractors.check_name(evaluation.extractor_of(recipe))
     images = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
     images.check_batch(recipe.batch_size)
     if model.num_classes is not None:

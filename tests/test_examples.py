@@ -100,6 +100,40 @@ class TestTrainExtractor:
         received = self.example.contrastive_loss(*views, temperature=0.5)
         np.testing.assert_allclose(received, np.mean(losses), rtol=1e-9)
 
+    def test_contrastive_loss_tells_views_from_broken_images_too(self):
+        """As if these were more images, none of which is anybody's partner."""
+        views = np.random.default_rng(0).normal(size=(3, 4, 3))
+        z = (views / np.linalg.norm(views, axis=2, keepdims=True)).reshape(12, 3)
+        losses = []
+        for i in range(8):
+            similar = np.exp([z[i] @ z[j] / 0.5 for j in range(12)])
+            losses.append(-np.log(similar[(i + 4) % 8] / (similar.sum() - similar[i])))
+        received = self.example.contrastive_loss(*views, temperature=0.5)
+        np.testing.assert_allclose(received, np.mean(losses), rtol=1e-9)
+
+    def test_blots_show_the_next_image(self):
+        images = np.repeat([10, 200, 90], 64 * 64 * 3).reshape(3, 64, 64, 3).astype(np.uint8)
+        blotted = self.example.blotted(images, np.random.default_rng(0)).astype(int)
+        for image, (own, other) in zip(blotted, [(10, 90), (200, 10), (90, 200)], strict=True):
+            share = (image - own) / (other - own)
+            assert share.min() < 0.2 and share.max() > 0.8
+            assert 0.2 < share.mean() < 0.8
+
+    def test_molten_images_show_what_was_nearby(self):
+        rows = np.broadcast_to(4 * np.arange(64)[:, None, None], (50, 64, 64, 3)).astype(np.uint8)
+        molten = self.example.molten(rows, np.random.default_rng(0)).astype(int)
+        moved = np.abs(molten - rows).mean((1, 2, 3)) / 4  # pixels, of each image
+        assert 0.2 < moved.min() < 1 < moved.max() < 5
+        # Neighbours move alike.
+        assert np.abs(np.diff(molten, axis=2)).mean() < 4
+
+    def test_windows_are_parts_of_the_image_as_it_is(self):
+        images = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
+        windows = self.example.windows(images, np.random.default_rng(0), side=61)
+        for image, window in zip(self.example.scaled(images), windows, strict=True):
+            places = [image[y : y + 61, x : x + 61] for y in range(4) for x in range(4)]
+            assert any(np.array_equal(window, place) for place in places)
+
     def test_shifted_images_are_the_same_somewhere_else(self):
         image = np.zeros((200, 9, 9, 1), np.uint8)
         image[:, 4, 4] = 7

@@ -1,14 +1,15 @@
 """Feature extractors: the networks in whose features sets of images are compared.
 
 A distance between images means no more than the features it is taken in, so every extractor has a
-name, a version and a hash, for results to quote. The small networks `digits`, `fashion` and `faces`
-are shipped with their weights, which `examples/train_extractor.py` trains.
+name, a version and a hash, for results to quote. The small networks `digits`, `fashion`, `faces`
+and `heroes` are shipped with their weights, which `examples/train_extractor.py` trains.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -34,12 +35,14 @@ CLOTHES = (
     "Bag",
     "Ankle boot",
 )
+VIEWS = ("back", "left", "front", "right")  # tinyhero's folders 0 to 3
 
 _WEIGHTS = Path(__file__).parent / "weights"
 _SHA256 = {
     "digits": "c9a9bc5f7255111872697fe3912ae0409504deb19d23078d6644ce414848fdbd",
     "fashion": "a2842205ae7be185634134a0e66be2ab15295f8608e08110ec1dac2ab6d00518",
-    "faces": "a8d49034df31ffedb0d94cf8b3aa0e053ee02cdbdf7b843031144b13c391154f",
+    "faces": "db18caaba3511b2fc6068965efb67125c004e4b624458a873d49b429f97cdc86",
+    "heroes": "57b734de06006932f10efe584fa72f7f55d89884e31080fb7e8c99a751be8890",
 }
 _CHUNK = 64  # images that a network sees at once, always
 
@@ -101,9 +104,9 @@ class Extractor:
             KganError: unless it is a classifier.
         """
         if self.head is None:
+            names = ", ".join(repr(name) for name in _CLASSIFIERS)
             raise KganError(
-                "Expected a classifier ('digits' or 'fashion'). Received: the extractor "
-                f"{self.name!r}"
+                f"Expected a classifier ({names}). Received: the extractor {self.name!r}"
             )
         kernel, bias = self.head
         return np.argmax(features.astype(np.float64) @ kernel + bias, axis=1)
@@ -158,8 +161,9 @@ def extractor(source: str | keras.Model) -> Extractor:
 
     Args:
         source: `"digits"` or `"fashion"`, classifiers of 28x28 gray images; `"faces"`, of 64x64
-            RGB images; `"random"`, an untrained network for images of any kind; `"inception"`,
-            the published network of the FID, by torch-fidelity (`pip install 'kgan[fid]'`), which
+            RGB images; `"heroes"`, a classifier of the view of pixel-art characters, 64x64 RGB on
+            white; `"random"`, an untrained network for images of any kind; `"inception"`, the
+            published network of the FID, by torch-fidelity (`pip install 'kgan[fid]'`), which
             downloads it on first use. The last two take any size, and gray images as RGB ones.
             Or a built `keras.Model` from images (batch, height, width, channels) of floats in
             [-1, 1], as for kgan's own networks, to features (batch, features). It runs in
@@ -177,10 +181,15 @@ def extractor(source: str | keras.Model) -> Extractor:
     """
     if isinstance(source, keras.Model):
         return _of_model(source)
+    check_name(source)
+    return _EXTRACTORS[source]()
+
+
+def check_name(source: str) -> None:
+    """Raises KganError unless there is an extractor of that name. Nothing is loaded."""
     if not isinstance(source, str) or source not in _EXTRACTORS:
         names = ", ".join(repr(name) for name in _EXTRACTORS)
         raise KganError(f"Expected {names} or a keras.Model. Received: {source!r}")
-    return _EXTRACTORS[source]()
 
 
 def _block(x, filters: int, stride: int = 1):
@@ -213,11 +222,16 @@ def build_classifier(num_classes: int = 10) -> keras.Model:
     return keras.Model(images, layers.Dense(num_classes, name="logits")(x))
 
 
-def build_encoder() -> keras.Model:
-    """The network of `faces`, for RGB images of any size.
+def build_encoder(num_classes: int | None = None) -> keras.Model:
+    """The network of `faces` and `heroes`, for RGB images of any size.
+
+    Args:
+        num_classes: int for a classifier, or None.
 
     Returns:
-        `keras.Model` from images (batch, height, width, 3) in [-1, 1] to features (batch, 128).
+        `keras.Model` from images (batch, height, width, 3) in [-1, 1] to features (batch, 128),
+        which its layer "features" gives; of a classifier to logits (batch, num_classes), an affine
+        function of these.
     """
     images = keras.Input((None, None, 3))  # of 64x64:
     x = _block(images, 24, stride=2)  # (batch, 32, 32, 24)
@@ -227,7 +241,10 @@ def build_encoder() -> keras.Model:
     x = _residual_block(x, 96)
     x = _block(x, 128, stride=2)  # (batch, 4, 4, 128)
     x = _residual_block(x, 128)
-    return keras.Model(images, layers.GlobalAveragePooling2D(name="features")(x))
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    if num_classes is not None:
+        x = layers.Dense(num_classes, name="logits")(x)
+    return keras.Model(images, x)
 
 
 def build_random() -> keras.Model:
@@ -259,9 +276,10 @@ def build_random() -> keras.Model:
     return model
 
 
-def _classifier(name, class_names):
+def _classifier(name):
+    class_names, build, input_shape = _CLASSIFIERS[name]
     with _float32():
-        model = build_classifier(len(class_names))
+        model = build(len(class_names))
     digest = _load(model, name)
     kernel, bias = (w.numpy().astype(np.float64) for w in model.get_layer("logits").weights)
     features = keras.Model(model.inputs, model.get_layer("features").output)
@@ -270,7 +288,7 @@ def _classifier(name, class_names):
         version="1",
         sha256=digest,
         network=_run(features),
-        input_shape=(28, 28, 1),
+        input_shape=input_shape,
         class_names=class_names,
         head=(kernel, bias),
     )
@@ -281,7 +299,7 @@ def _faces():
         model = build_encoder()
     return Extractor(
         name="faces",
-        version="1",
+        version="2",
         sha256=_load(model, "faces"),
         network=_run(model),
         input_shape=(64, 64, 3),
@@ -332,9 +350,14 @@ def _inception():
     )
 
 
+# The names of the classes, what builds the network, and the shape of the images.
+_CLASSIFIERS = {
+    "digits": (DIGITS, build_classifier, (28, 28, 1)),
+    "fashion": (CLOTHES, build_classifier, (28, 28, 1)),
+    "heroes": (VIEWS, build_encoder, (64, 64, 3)),
+}
 _EXTRACTORS = {
-    "digits": lambda: _classifier("digits", DIGITS),
-    "fashion": lambda: _classifier("fashion", CLOTHES),
+    **{name: partial(_classifier, name) for name in _CLASSIFIERS},
     "faces": _faces,
     "inception": _inception,
     "random": _random,

@@ -252,6 +252,7 @@ class TestOptionsOfData:
             ('held_out = "nowhere"', "Received: nowhere, which does not exist"),
             ('held_out = {names = "*.jpeg"}', "some of the files of 'pets'. Received: none of 25"),
             ("held_out = {share = 0}", "share of held_out .* between 0 and 1. Received: 0"),
+            ('extractor = "eyes"', "Expected 'digits', .*'heroes'.* Received: 'eyes'"),
             ("box = [0, 0, 1, 0]", "Expected box = .*Received: .0, 0, 1, 0."),
             ('classes = {bird = "bird"}', "sub-folders of the source: .*Received: bird in"),
             ('source = ["pets", "pets/cat"]', "Expected folders that share no images"),

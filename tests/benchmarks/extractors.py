@@ -100,6 +100,13 @@ def warped(images: np.ndarray, pixels: float) -> np.ndarray:
     return np.rint(above * (1 - down) + below * down).astype(np.uint8)
 
 
+def half_a_pixel(images: np.ndarray) -> np.ndarray:
+    """Whole, but interpolated as in `warped`: what is farther than this is molten."""
+    x = images.astype(np.float32)
+    x = (x + np.roll(x, -1, axis=1)) / 2
+    return np.rint((x + np.roll(x, -1, axis=2)) / 2).astype(np.uint8)
+
+
 def patched(images: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
     """With the part in a box (left, top, right, bottom; in fractions) of the next image."""
     height, width = images.shape[1:3]
@@ -152,6 +159,7 @@ COMMON = {
     "4 of 16 patches shifted by 2 pixels": lambda x: shifted_patches(x, 2),
     "4 of 16 patches shifted by 4 pixels": lambda x: shifted_patches(x, 4),
     "2 of 16 patches swapped": lambda x: shuffled_patches(x, 2),
+    "all of it moved by half a pixel": half_a_pixel,
     "molten, by 1 pixel": lambda x: warped(x, 1),
     "molten, by 2 pixels": lambda x: warped(x, 2),
     "upper half of another": lambda x: patched(x, (0, 0, 1, 0.5)),

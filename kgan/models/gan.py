@@ -94,7 +94,8 @@ class GAN(SteppingModel):
             2018, arXiv:1801.04406); 0 for none.
         r1_interval: int, steps between two computations of R1.
         ema_half_life: number of images after which the moving average of the generator, which
-            is what is sampled, has forgotten half of what it was. None switches it off.
+            is what is sampled, has forgotten half of what it was; early on at most 5% of the
+            images seen. None switches it off.
         augment: `kgan.augment.DiffAugment` or `AdaptiveAugment`, its description, or None.
         seed: int, of the initial weights and all randomness in training.
 

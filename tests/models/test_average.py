@@ -18,7 +18,7 @@ def photographs(data_dir):
 
 def deviation(network, inputs):
     """The standard deviation over images, averaged over pixels."""
-    return np.std(keras.ops.convert_to_numpy(network(list(inputs), training=False)), axis=0).mean()
+    return np.std(keras.ops.convert_to_numpy(network(inputs, training=False)), axis=0).mean()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 
 import kgan
 from kgan import data, download, gallery, images, presets
-from kgan.data import parts
+from kgan.data import parts, tfds
 from kgan.errors import KganError, KganWarning
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours, precision_recall, protocol
@@ -188,8 +188,7 @@ def evaluate(
 
 def extractor_of(recipe: Recipe) -> str:
     """The name of the extractor that knows a recipe's data best."""
-    source = recipe.data.source
-    known = {_EXTRACTORS.get(name) for name in ([source] if isinstance(source, str) else source)}
+    known = {_EXTRACTORS.get(source) for source in recipe.data.sources()}
     return recipe.data.extractor or (known.pop() if len(known) == 1 else None) or "random"
 
 
@@ -270,14 +269,14 @@ def _own_data(recipe, model, most, data_dir) -> _Given:
         training = None
     counts = [0 if part is None else len(part) for part in (training, held_out)]
     places = protocol.publication(*counts, most)
-    name = source if isinstance(source, str) else ", ".join(source)
+    name = ", ".join(recipe.data.sources())
     split = "held-out" if places.real.held_out else "training"
     return _Given(name, split, training, held_out, places)
 
 
 def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
     """Other images, which the model was not trained on, or else they are warned of."""
-    is_tfds = source.startswith("tfds:")
+    is_tfds = tfds.is_name(source)
     if split is not None and not is_tfds:
         raise KganError(f"Expected split with data of TFDS. Received: {split!r} of {source}")
     if is_tfds:
@@ -285,9 +284,8 @@ def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
     how, shape = recipe.data, model.image_shape
     labels = None if is_tfds else how.labels or None
     others = data.load(source, shape, split or "train", data_dir, how.fit, how.background, labels)
-    trained_on = [how.source] if isinstance(how.source, str) else how.source
     training = None
-    if source in trained_on and split in (None, how.split):
+    if source in how.sources() and split in (None, how.split):
         warnings.warn(
             f"The model was trained on these images: {' '.join(filter(None, (source, split)))}. "
             "Figures of held-out ones say how good it is.",

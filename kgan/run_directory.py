@@ -110,10 +110,12 @@ def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -
     path = directory / VERSIONS
     try:
         noted = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):  # a note that is lost must not stop a run
-        noted = []
-    if noted and {**noted[-1], **versions} == noted[-1]:
+        last = {k: v for k, v in noted[-1].items() if k != "images_seen"} if noted else None
+    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
+        noted, last = [], None  # a note that is lost must not stop a run
+    if last == versions:
         return
+    noted = noted if isinstance(noted, list) else []
     noted.append({"images_seen": images_seen, **versions})
     partial = directory / f"partial-{VERSIONS}"
     partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")

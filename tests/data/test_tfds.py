@@ -1,0 +1,41 @@
+"""kgan.data.tfds: names of data sets, and which examples a split has."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from kgan.data import tfds
+from kgan.errors import KganError
+
+# What of a builder is looked at.
+SPLITS = {name: SimpleNamespace(num_examples=n) for name, n in (("train", 60), ("test", 10))}
+MNIST = SimpleNamespace(name="mnist", info=SimpleNamespace(splits=SPLITS))
+
+
+def test_names_are_text_that_begins_with_tfds():
+    assert tfds.is_name("tfds:mnist") and not tfds.is_name("mnist") and not tfds.is_name(None)
+
+
+def test_a_split_in_the_name_goes_before_another():
+    assert tfds.split_name("tfds:mnist", "train") == ("mnist", "train")
+    assert tfds.split_name("tfds:a/b:1.0#test[:5]", "train") == ("a/b:1.0", "test[:5]")
+
+
+@pytest.mark.parametrize(
+    "split, expected",
+    [
+        ("train", [("train", 0, 60)]),
+        ("train[:50]", [("train", 0, 50)]),
+        ("train[:0]", [("train", 0, 0)]),
+        ("train[-10:]", [("train", 50, 60)]),
+        ("train[50%:]+test", [("train", 30, 60), ("test", 0, 10)]),
+    ],
+)
+def test_ranges_of_a_split(split, expected):
+    assert tfds.ranges(MNIST, split) == expected
+
+
+@pytest.mark.parametrize("split", ["validation", "train[a:]"])
+def test_no_such_split(split):
+    with pytest.raises(KganError, match="a split of tfds:mnist, which has train, test. Received"):
+        tfds.ranges(MNIST, split)

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
-from kgan import evaluation, figures, presets
+from kgan.runs import evaluate as evaluation
+from kgan.zoo import results as figures
+from kgan.zoo import presets
 
 
 @click.command()

@@ -1,12 +1,143 @@
-"""Checks of values that several places share. Imports no TensorFlow."""
+"""Checks of values, each written once. Imports no TensorFlow."""
 
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, NamedTuple
 
-from kgan import plain
-from kgan.errors import KganError
+import numpy as np
+
+from kgan.errors import KganError, short
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # the box that is all of a picture
+MOST_SIDE = 4096  # pixels
+
+
+class Bound(NamedTuple):
+    """What a value may be: of an argument, an option or a field of a file.
+
+    Attributes:
+        expected: the words for it in errors, such as "an int from 1 to 64".
+        fits: whether a value, of any type, is such a one.
+
+    Example:
+
+    >>> whole(1, 64).check("width", 16)
+    16
+    """
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+    def check(self, name: str, value: Any, where: str = "") -> Any:
+        """Returns the value.
+
+        Args:
+            name: of the value, for the error.
+            value: to be checked.
+            where: the file that it stands in, for the error.
+
+        Raises:
+            KganError: if it does not fit.
+        """
+        if self.fits(value):
+            return value
+        raise KganError(
+            f"Expected {name} to be {self.expected}. Received: {name}={short(value)}"
+            + (f" in {where}" if where else "")
+        )
+
+
+def whole(low: int, high: int = 2**53) -> Bound:
+    """Whole numbers from `low` to `high`, Python's or NumPy's."""
+    expected = f"an int >= {low}" if high == 2**53 else f"an int from {low:,} to {high:,}"
+    return Bound(
+        expected,
+        lambda v: isinstance(v, Integral) and not isinstance(v, bool) and low <= v <= high,
+    )
+
+
+def number(low: float, high: float) -> Bound:
+    """Numbers from `low` to `high`."""
+    return Bound(
+        f"a number from {low:g} to {high:g}",
+        lambda v: isinstance(v, Real) and not isinstance(v, bool) and low <= v <= high,
+    )
+
+
+def one_of(*names: str) -> Bound:
+    """One of some texts."""
+    expected = f"one of {', '.join(map(repr, names))}"
+    return Bound(expected, lambda v: isinstance(v, str) and v in names)
+
+
+def or_none(bound: Bound) -> Bound:
+    """What fits a bound, or None (null in JSON)."""
+    return Bound(f"{bound.expected}, or None", lambda v: v is None or bound.fits(v))
+
+
+def shape_of_images(sides: tuple[int, ...] | None = None) -> Bound:
+    """Shapes (height, width, channels) of images with 1 or 3 channels.
+
+    Args:
+        sides: int, those that square images may have; None for images of any shape.
+    """
+
+    def fits(value):
+        return (
+            isinstance(value, (tuple, list))
+            and len(value) == 3
+            and all(whole(1, MOST_SIDE).fits(n) for n in value)
+            and value[2] in (1, 3)
+            and (sides is None or (value[0] == value[1] and value[0] in sides))
+        )
+
+    of_sides = "" if sides is None else f", square, of a side among {', '.join(map(str, sides))}"
+    return Bound(f"(height, width, channels) with 1 or 3 channels{of_sides}", fits)
+
+
+def check_images(shape: Sequence[int | None] | None, dtype, image_shape: Sequence[int]) -> None:
+    """Raises KganError unless batches of this shape and dtype are images of a model.
+
+    Args:
+        shape: of the batch, None where it is not known.
+        dtype: of NumPy or TensorFlow.
+        image_shape: (height, width, channels) of the model.
+    """
+    expected = "(batch, " + ", ".join(map(str, image_shape)) + ")"
+    if shape is not None and (
+        len(shape) != 4
+        or any(got not in (None, want) for got, want in zip(shape[1:], image_shape, strict=True))
+    ):
+        raise KganError(
+            f"Expected images of shape {expected}, as the model was built. Received: shape "
+            f"{tuple(shape)}. kgan.data.dataset(..., image_shape={tuple(image_shape)}) crops and "
+            "resizes folders, arrays and TFDS datasets; a tf.data.Dataset must be batched."
+        )
+    name = getattr(dtype, "name", str(dtype))
+    if name != "uint8" and "float" not in name:
+        raise KganError(
+            "Expected images of dtype uint8 in [0, 255] or floats in [-1, 1]. Received: dtype "
+            f"{name}; images.astype('uint8') converts values in [0, 255]."
+        )
+
+
+def check_range(images: np.ndarray) -> None:
+    """Raises KganError unless float images look as if scaled to [-1, 1]."""
+    low, high = float(np.min(images)), float(np.max(images))
+    if not (low >= -1.0 - 1e-3 and high <= 1.0 + 1e-3):
+        hint = "clip them, or scale by the data set's own range"
+        if not np.isfinite([low, high]).all():
+            hint = "some are not finite"
+        elif high > 2:
+            hint = "images / 127.5 - 1 converts"
+    elif low >= 0.0:
+        hint = "for images in [0, 1], images * 2 - 1 converts; uint8 is taken as it is"
+    else:
+        return
+    raise KganError(
+        f"Expected float images in [-1, 1], some of them below 0. Received: a batch in "
+        f"[{low:.4g}, {high:.4g}]; {hint}."
+    )
 
 
 def check_box(box: Sequence[float] | None) -> tuple[float, float, float, float]:
@@ -35,5 +166,5 @@ def check_box(box: Sequence[float] | None) -> tuple[float, float, float, float]:
     hint = "; divide pixels by the width and height" if are_numbers and max(box) > 1 else ""
     raise KganError(
         "Expected box = [left, top, right, bottom] in fractions of the picture, from 0 to 1, left "
-        f"before right and top before bottom. Received: {plain.short(box)}{hint}"
+        f"before right and top before bottom. Received: {short(box)}{hint}"
     )

@@ -1,6 +1,8 @@
 """The errors that kgan raises on purpose."""
 
 import re
+import reprlib
+from typing import Any
 
 
 class KganError(ValueError):
@@ -19,3 +21,9 @@ def reason(error: OSError) -> str:
     """Why the system refused, in a few words; h5py hides them in a paragraph."""
     hidden = re.search(r"error message = '([^']*)'", str(error))
     return hidden[1] if hidden else error.strerror or str(error)
+
+
+def short(value: Any) -> str:
+    """Like repr, but of no more than 200 characters."""
+    text = reprlib.repr(value)
+    return text if len(text) <= 200 else f"{text[:199]}…"

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kgan import presets
+from kgan.zoo import presets
 
 TEXT = (presets.CONFIG, presets.METADATA, presets.RECIPE, presets.CARD)
 FILES = (*TEXT, presets.WEIGHTS, presets.SAMPLES)

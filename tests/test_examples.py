@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 import kgan
-from kgan import presets, recipe as recipes, training
+from kgan import recipe as recipes
+from kgan.zoo import presets
+from kgan.runs import train as training
 from kgan.data import parts, tfds
 from kgan.metrics import extractor
 from models.harness import Harness

@@ -6,7 +6,7 @@ import click
 
 from kgan import data, images
 from kgan.cli.train import parse_box
-from kgan.data.fit import FITS
+from kgan.data.resize import FITS
 from kgan.data.folder import LABELS, check_skipped
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kgan import figures
+from kgan.zoo import results as figures
 from kgan.cli.quiet import import_tensorflow
 
 METRICS = (
@@ -88,7 +88,7 @@ def command(
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"Expected --json in a folder that exists. Received: {json_path}")
     import_tensorflow()
-    from kgan import evaluation
+    from kgan.runs import evaluate as evaluation
 
     results = evaluation.evaluate(
         source,

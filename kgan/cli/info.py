@@ -2,7 +2,8 @@
 
 import click
 
-from kgan import figures, presets
+from kgan.zoo import results as figures
+from kgan.zoo import presets
 
 
 @click.command()

@@ -4,7 +4,8 @@ import warnings
 
 import click
 
-from kgan import figures, presets
+from kgan.zoo import results as figures
+from kgan.zoo import presets
 from kgan.errors import KganError, KganWarning
 
 _FIGURES = {

@@ -12,7 +12,8 @@ import click
 import numpy as np
 
 import kgan
-from kgan import images, presets
+from kgan import images
+from kgan.zoo import presets
 from kgan.cli.quiet import import_tensorflow
 
 MOST_IN_A_GRID = 1024
@@ -83,7 +84,7 @@ def command(
     out = _output(out, name, separate)
     import_tensorflow()
     model = kgan.zoo.load(source)
-    from kgan.models.preset import provenance
+    from kgan.zoo.preset import provenance
 
     options = {}
     if classes is not None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from kgan import presets
+from kgan.zoo import presets
 from kgan import recipe as recipes
 from kgan.checks import check_box
 from kgan.cli.quiet import import_tensorflow
-from kgan.data.fit import FITS
+from kgan.data.resize import FITS
 from kgan.data.folder import LABELS
 from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
@@ -158,7 +158,7 @@ def command(
     out = out or Path("runs") / recipe.name
 
     import_tensorflow()
-    from kgan import training
+    from kgan.runs import train as training
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 

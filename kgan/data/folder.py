@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kgan.checks import check_box
 from kgan.data import cache as caches
-from kgan.data.fit import LARGE, bytes_taken, check_fit, fit_image
+from kgan.data.resize import LARGE, bytes_taken, check_fit, fit_image
 from kgan.data.report import SHEET, Report
 from kgan.errors import KganError, KganWarning
 
@@ -194,7 +194,7 @@ def load_folder(
     Args:
         folder: path, or several.
         image_shape: (height, width, channels).
-        fit, background, box: see `kgan.data.fit.fit_image`.
+        fit, background, box: see `kgan.data.resize.fit_image`.
         labels: `"folders"` for labels from the names of the folders in the folder.
         cache: path of a file to keep the images in instead of memory. One that is there is read
             if it was made from the same files in the same way, and else made anew.

@@ -10,11 +10,11 @@ import tensorflow as tf
 from PIL import Image
 
 from kgan.data import tfds
-from kgan.data.fit import fit_image
+from kgan.data.resize import fit_image
 from kgan.data.folder import Rule, allocate, find_folder, load_folder
 from kgan.data.report import Report
 from kgan.errors import KganError
-from kgan.models.inputs import check_data, check_image_shape, check_int
+from kgan.models.base.inputs import check_data, check_image_shape, check_int
 
 _FLIP, _SHUFFLE = 1, 0
 

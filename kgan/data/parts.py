@@ -11,8 +11,7 @@ import numpy as np
 from kgan.data import tfds
 from kgan.data.folder import File, find_folder, find_images, printable
 from kgan.data.images import ImageSet, load
-from kgan.errors import KganError
-from kgan.plain import short
+from kgan.errors import KganError, short
 from kgan.recipe import Data
 
 

@@ -17,7 +17,8 @@ from kgan.layers import (
     SpectralDense,
     SpectralEmbedding,
 )
-from kgan.models import dcgan, inputs
+from kgan.models import dcgan
+from kgan.models.base import inputs
 from kgan.models.gan import GAN, label_input, one_hot, output_dtype
 
 

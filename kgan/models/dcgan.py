@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from kgan.models import inputs
+from kgan.models.base import inputs
 from kgan.models.gan import GAN, output_dtype
 
 SIDES = (16, 28, 32, 56, 64, 112, 128)

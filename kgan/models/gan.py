@@ -13,10 +13,10 @@ from keras import layers
 
 from kgan import augment as augmentation
 from kgan import losses
-from kgan.models import inputs
-from kgan.models.differentiable import check_twice_differentiable
-from kgan.models.steps import Examples, SteppingModel, add_gradients
-from kgan.models.two_player import with_labels
+from kgan.models.base import inputs
+from kgan.models.base.differentiable import check_twice_differentiable
+from kgan.models.base.steps import Examples, SteppingModel, add_gradients
+from kgan.models.base.two_player import with_labels
 from kgan.random import Draws
 
 

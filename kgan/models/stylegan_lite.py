@@ -25,10 +25,10 @@ from kgan.layers import (
     PixelNormalization,
     Upsample2D,
 )
-from kgan.models import inputs
+from kgan.models.base import inputs
 from kgan.models.gan import GAN, label_input, one_hot, output_dtype
-from kgan.models.steps import add_gradients
-from kgan.models.two_player import with_labels
+from kgan.models.base.steps import add_gradients
+from kgan.models.base.two_player import with_labels
 
 SIDES = (16, 32, 64, 128, 256)
 

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from kgan import losses
 from kgan.errors import KganWarning
-from kgan.models import dcgan, inputs
+from kgan.models import dcgan
+from kgan.models.base import inputs
 from kgan.models.gan import GAN, Examples
 
 

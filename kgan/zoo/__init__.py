@@ -2,7 +2,7 @@
 
 import os
 
-from kgan import presets
+from kgan.zoo import presets
 from kgan.recipe import Recipe
 
 __all__ = ["info", "load", "names", "save"]
@@ -60,7 +60,7 @@ def load(source: str | os.PathLike):
     images = model.sample(16, seed=0)
     ```
     """
-    from kgan.models import preset
+    from kgan.zoo import preset
 
     return preset.load_preset(source)
 
@@ -83,6 +83,6 @@ def save(
         ValueError: if the directory holds something else, or the model has networks that
             cannot be described by Keras' own layers.
     """
-    from kgan.models import preset
+    from kgan.zoo import preset
 
     preset.save_preset(model, directory, recipe, seconds)

@@ -18,12 +18,16 @@ import keras
 import numpy as np
 
 import kgan
-from kgan import evaluation, figures, images, presets, training
+from kgan import images
+from kgan.runs import evaluate as evaluation
+from kgan.zoo import results as figures
+from kgan.zoo import presets
+from kgan.runs import train as training
 from kgan.callbacks import Checkpoint
 from kgan.data import parts
 from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import describe
-from kgan.models import optimizers
+from kgan.recipe import optimizers
 from kgan.random import sample_labels
 
 

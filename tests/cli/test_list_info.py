@@ -7,7 +7,9 @@ import shutil
 import pytest
 
 import kgan
-from kgan import figures, presets, recipe as recipes
+from kgan import recipe as recipes
+from kgan.zoo import results as figures
+from kgan.zoo import presets
 from kgan.recipe import Data
 
 

@@ -284,7 +284,7 @@ class TestOptionsOfData:
         (tmp_path / "x.toml").write_text(text)
         trained = []
         monkeypatch.setattr(
-            "kgan.training.train", lambda recipe, *more: trained.append(recipe) or "run/preset"
+            "kgan.runs.train.train", lambda recipe, *more: trained.append(recipe) or "run/preset"
         )
         for option, box in (
             ([], []),

@@ -8,7 +8,7 @@ from keras import layers
 
 import kgan
 from kgan.models import GAN
-from kgan.models.steps import seed_generators
+from kgan.models.base.steps import seed_generators
 from kgan.random import Draws
 from models.harness import TWO_REPLICAS, SHAPE, CoreHarness, Harness, assert_equal, floats
 

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 import kgan
-from kgan import evaluation, figures, presets
+from kgan.runs import evaluate as evaluation
+from kgan.zoo import results as figures
+from kgan.zoo import presets
 from kgan import images as pictures
 from kgan.data import parts
 

@@ -1,0 +1,231 @@
+"""Recipes: all that is needed to train a model again, in one TOML file."""
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from kgan.untrusted import text as plain
+from kgan.checks import check_box
+from kgan.errors import KganError, short
+
+FORMAT = 1
+
+
+@dataclass
+class Data:
+    """What a recipe trains on.
+
+    Attributes:
+        source: `"tfds:<name>"` or a folder of images, absolute or relative to the data directory;
+            or a list of these.
+        split: TFDS split; not used for folders.
+        box: [left, top, right, bottom] of the part of each picture that is cut out before it is
+            fitted, in fractions of its width and height. Empty for all of it.
+        held_out: pictures that are never trained on: a source, or a list of sources, where
+            `"tfds:<name>"` means its split `test` and `"tfds:<name>#<split>"` another; or
+            `{"names": "*0.png"}`, the files of `source` whose name matches; or `{"share": 0.1}`,
+            files chosen by the hash of their path in the folder, without the folder of the class.
+            Empty for the split `test`, or for the folder `test` beside a folder `train`, if any.
+        extractor: in whose features figures are computed; see `kgan.metrics.extractor`. Empty for
+            the one that knows the source, if any, or `"random"`.
+        classes: with `labels = "folders"`: the class that is shown, by name of the sub-folder.
+        flip: whether images are mirrored left to right at random.
+        fit, background: how images of another size are fitted; see `kgan.data.load`.
+        labels: `"folders"` for labels from the names of sub-folders.
+        title, licence, note: what cards say of the data.
+        limits: what cards say of the intended use of a model of it, and of its limits.
+        class_names: of the labels 0, 1, …; written by `kgan train` from the data.
+        licence_note: what a data set's licence asks of those who use the weights; also written
+            as LICENSE beside them.
+    """
+
+    source: str | list[str] = ""
+    split: str = "train"
+    flip: bool = False
+    title: str = ""
+    licence: str = ""
+    licence_note: str = ""
+    note: str = ""
+    class_names: list[str] = field(default_factory=list)
+    fit: str = "crop"
+    background: str = "white"
+    labels: str = ""
+    limits: str = ""
+    extractor: str = ""
+    box: list[float] = field(default_factory=list)
+    held_out: str | list[str] | dict[str, Any] = ""
+    classes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _check_kinds(self, {f.name: f.type for f in fields(Data) if f.type in (str, bool)})
+        _check_kinds(self, {"class_names": list, "box": list, "classes": dict})
+        for name, values in (
+            ("class_names", self.class_names),
+            ("classes", [*self.classes, *self.classes.values()]),
+        ):
+            if not all(isinstance(value, str) and value for value in values):
+                _refuse(name, "names in text", getattr(self, name))
+        if len(set(self.classes.values())) < len(self.classes):
+            _refuse("classes", "another name for each folder", self.classes)
+        if self.classes and not self.labels:
+            _refuse("classes", 'beside labels = "folders"', "no labels")
+        if not _is_source(self.source):
+            _refuse("source", "text, or a list of texts", self.source)
+        if self.box:
+            check_box(self.box)
+        _check_held_out(self.held_out)
+
+    def sources(self) -> list[str]:
+        """The data sets and folders to train on."""
+        return self.source if isinstance(self.source, list) else [self.source]
+
+
+def _check_held_out(value):
+    if not isinstance(value, dict):
+        if not _is_source(value):
+            _refuse("held_out", "a source, a list of sources, or a table", value)
+    elif value.keys() == {"names"}:
+        if not (isinstance(value["names"], str) and value["names"]):
+            _refuse("names of held_out", 'a pattern such as "*0.png"', value["names"])
+    elif value.keys() == {"share"}:
+        if type(value["share"]) not in (int, float) or not 0 < value["share"] < 1:
+            _refuse("share of held_out", "a number between 0 and 1", value["share"])
+    else:
+        _refuse("held_out", '{names = "*0.png"} or {share = 0.1}', value)
+
+
+def _is_source(value):
+    """Whether a value names sources, or none."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, str) and item for item in value)
+    return isinstance(value, str)
+
+
+def _check_kinds(table, kinds):
+    for name, kind in kinds.items():
+        if not isinstance(getattr(table, name), kind):
+            _refuse(name, f"a {kind.__name__}", getattr(table, name))
+
+
+def _refuse(name, expected, received):
+    raise KganError(f"Expected {name} in a recipe to be {expected}. Received: {short(received)}")
+
+
+@dataclass
+class Recipe:
+    """All that is needed to train a model again.
+
+    Attributes:
+        name: of the preset that it makes.
+        model: class name in `kgan.models`.
+        arguments: of the model's constructor, but for `seed`.
+        data: see `Data`.
+        g_optimizer, d_optimizer: tables such as `{"name": "Adam", "learning_rate": 2e-4}`; a
+            learning rate may be a table of a schedule. Empty for the paper's.
+        images: number of real images shown to the discriminator in all.
+        batch_size: real images a step.
+        checkpoint_images: images between two checkpoints, each with a line in the log.
+        grid_images: images between two sample grids, each with a snapshot that can be loaded.
+        select: the metric by which the best snapshot becomes the preset: `"kernel_distance"` or
+            `"frechet_distance"`. Empty for the last state.
+        seed: of weights, data order and all other randomness.
+        note: what the card says about how the model differs from its paper.
+    """
+
+    name: str
+    model: str
+    images: int = 0
+    batch_size: int = 64
+    checkpoint_images: int = 20_000
+    grid_images: int = 100_000
+    select: str = ""
+    seed: int = 0
+    note: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    data: Data = field(default_factory=Data)
+    g_optimizer: dict[str, Any] = field(default_factory=dict)
+    d_optimizer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name, low in (
+            ("images", 0),
+            ("batch_size", 1),
+            ("checkpoint_images", 1),
+            ("grid_images", 1),
+            ("seed", 0),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                _refuse(name, f"an int >= {low}", value)
+        _check_kinds(self, dict.fromkeys(("name", "model", "note", "select"), str))
+        _check_kinds(self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as nested plain values."""
+        return {"format": FORMAT, **asdict(self)}
+
+    def to_toml(self) -> str:
+        """The recipe as the text of a TOML file."""
+        values = self.as_dict()
+        for name in ("fit", "background"):  # which a kgan of before would not know
+            if values["data"][name] == getattr(Data, name):
+                del values["data"][name]
+        return to_toml(values)
+
+
+def from_dict(values: dict[str, Any], where: str) -> Recipe:
+    """A recipe from nested plain values; `where` names the source in errors."""
+    values = dict(values)
+    received = values.pop("format", None)
+    if received != FORMAT:
+        raise KganError(
+            f"Expected a recipe with format = {FORMAT}. Received: format "
+            f"{short(received)} in {where}; a newer kgan may read it"
+        )
+    for kind, table in ((Recipe, values), (Data, values.get("data", {}))):
+        known = {f.name for f in fields(kind)}
+        if not isinstance(table, dict) or set(table) - known:
+            received = sorted(set(table) - known) if isinstance(table, dict) else table
+            raise KganError(
+                f"Expected a recipe with the keys {sorted(known)}. Received: "
+                f"{short(received)} in {where}"
+            )
+    try:
+        return Recipe(**{**values, "data": Data(**values.get("data", {}))})
+    except TypeError as error:
+        raise KganError(f"Incomplete recipe in {where}: {error}") from None
+
+
+def read(path: Path) -> Recipe:
+    """Reads a recipe from a TOML file.
+
+    Raises:
+        KganError: if it cannot be read, is no TOML, or has unknown or missing keys.
+    """
+    content = plain.read_bytes(Path(path), plain.MOST_TOML, "a recipe in TOML")
+    return from_dict(plain.parse_toml(content, str(path)), str(path))
+
+
+def from_toml(text: str, where: str = "a string") -> Recipe:
+    """A recipe from TOML; `where` names the source in errors."""
+    return from_dict(plain.parse_toml(text.encode(), where), where)
+
+
+def to_toml(table: dict[str, Any], prefix: str = "") -> str:
+    """Nested plain values as TOML; entries that are None or empty are left out."""
+    lines, tables = [], []
+    for key, value in table.items():
+        if value is None or value in ("", {}, []):
+            continue
+        if not re.fullmatch(r"[\w-]+", key, re.ASCII):
+            key = json.dumps(key, ensure_ascii=False)
+        if isinstance(value, dict):
+            body = to_toml(value, f"{prefix}{key}.")
+            if body:
+                tables.append(f"\n[{prefix}{key}]\n{body}" if not body.startswith("\n[") else body)
+        else:
+            # JSON's strings, numbers, booleans and lists of them are TOML as well.
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    return "".join(lines + tables)

@@ -1,0 +1,1 @@
+"""Runs: training in a directory of its own, and measuring what came of it."""

@@ -1,0 +1,195 @@
+"""What `kgan train` writes and prints while it runs."""
+
+import csv
+import importlib.util
+import os
+import shutil
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import keras
+
+from kgan.callbacks.periodic import Periodic
+from kgan.runs.curves import plot_curves
+from kgan.errors import KganWarning
+from kgan.zoo import preset
+from kgan.recipe import Recipe
+
+
+class StopAt(keras.callbacks.Callback):
+    """Stops once a number of images have been seen, or a signal has been received."""
+
+    def __init__(self, images: int, batch_size: int, signals: list[int]):
+        super().__init__()
+        self.signals = signals
+        self.images = images
+        self.batch_size = batch_size
+
+    def on_train_begin(self, logs=None):
+        self._left = (self.images - int(self.model.images_seen.numpy())) // self.batch_size
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._left -= 1
+        if self._left <= 0 or self.signals:
+            self.model.stop_training = True
+
+
+class RunLog(keras.callbacks.Callback):
+    """A line in `log.csv` for every checkpoint: images seen, seconds of training, all logs."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+
+    def on_train_begin(self, logs=None):
+        # A killed run may have logged more than it saved: that part is done again.
+        seen = int(self.model.images_seen.numpy())
+        self._rows = [row for row in self._read() if int(row["images_seen"]) <= seen]
+        self._before = float(self._rows[-1]["seconds"]) if self._rows else 0.0
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {
+            "images_seen": int(self.model.images_seen.numpy()),
+            "seconds": f"{self.seconds():.1f}",
+            **{name: f"{float(value):.6g}" for name, value in (logs or {}).items()},
+        }
+        self._rows.append(row)
+        partial = self.path.with_name(f"partial-{self.path.name}")
+        with open(partial, "w", newline="") as file:
+            # Metrics need not be computed every time.
+            names = dict.fromkeys(name for row in self._rows for name in row)
+            writer = csv.DictWriter(file, fieldnames=list(names))
+            writer.writeheader()
+            writer.writerows(self._rows)
+        os.replace(partial, self.path)
+
+    def seconds(self) -> float:
+        """Time spent in training so far, over all sessions."""
+        if hasattr(self, "_start"):
+            return self._before + time.monotonic() - self._start
+        rows = self._read()
+        return float(rows[-1]["seconds"]) if rows else 0.0
+
+    def _read(self):
+        if not self.path.exists():
+            return []
+        with open(self.path, newline="") as file:
+            return list(csv.DictReader(file))
+
+
+class Snapshots(Periodic):
+    """A preset beside every sample grid: the best pictures need not be the last.
+
+    Args:
+        directory: of the snapshots.
+        recipe: of the run.
+        log: which knows how long training has taken.
+        judge: what measures snapshots on the same schedule, called before, or None. Its values are
+            written into their metadata.
+    """
+
+    def __init__(self, directory: Path, recipe: Recipe, log: RunLog, judge=None):
+        super().__init__(every_images=recipe.grid_images)
+        self.directory = directory
+        self.recipe = recipe
+        self.log = log
+        self.judge = judge
+
+    def act(self, images_seen: int) -> None:
+        selected = None
+        if self.judge is not None:
+            selected = self.judge.selected(self.judge.values[f"val_{self.judge.metric}"])
+        self._save(self.model, images_seen, selected)
+
+    def add(self, model) -> None:
+        """A snapshot of the model as it is at the end, if there is none yet."""
+        seen = int(model.images_seen.numpy())
+        if not self._path(seen).exists():
+            self._save(model, seen, None)
+
+    def _save(self, model, images_seen, selected):
+        path, seconds = self._path(images_seen), self.log.seconds()
+        preset.save_preset(model, path, self.recipe, seconds, selected=selected)
+
+    def _path(self, images_seen):
+        return self.directory / f"images-{images_seen:09d}"
+
+
+class Curves(Periodic):
+    """`curves.png` from `log.csv`, at every sample grid and at the end, if matplotlib is there."""
+
+    def __init__(self, directory: Path, recipe: Recipe):
+        super().__init__(every_images=recipe.grid_images)
+        self.directory = directory
+
+    def act(self, images_seen: int) -> None:
+        log = self.directory / "log.csv"
+        if importlib.util.find_spec("matplotlib") is None or not log.exists():
+            return  # it is an extra; nothing has been logged yet
+        try:
+            plot_curves(log, self.directory / "curves.png")
+        except Exception as error:  # whatever it is, a picture is not worth a night's training
+            warnings.warn(
+                f"No {self.directory / 'curves.png'} was drawn: {error}", KganWarning, stacklevel=2
+            )
+
+    def on_train_end(self, logs=None):
+        self.act(int(self.model.images_seen.numpy()))
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """One line of images, losses, rate and time left; without a terminal, one a checkpoint."""
+
+    def __init__(self, images: int, batch_size: int):
+        super().__init__()
+        self.images = images
+        self.batch_size = batch_size
+        self._terminal = sys.stderr.isatty()
+
+    def on_train_begin(self, logs=None):
+        self._first = self._seen = int(self.model.images_seen.numpy())
+        self._start = self._shown = time.monotonic()
+        self._traced = False
+        if self._seen:
+            sys.stderr.write(f"Going on from {self._seen:,} images\n")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._seen += self.batch_size
+        if not self._traced:  # tracing is not training
+            self._traced = True
+            self._first, self._start = self._seen, time.monotonic()
+        elif self._terminal and time.monotonic() - self._shown > 0.5:
+            self._show(logs, "")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._show(logs, "" if self._terminal else "\n")
+
+    def on_train_end(self, logs=None):
+        if self._terminal:
+            sys.stderr.write("\n")
+
+    def _show(self, logs, end):
+        self._shown = time.monotonic()
+        elapsed = max(self._shown - self._start, 1e-9)
+        rate = (self._seen - self._first) / elapsed
+        left = (self.images - self._seen) / rate if rate else 0
+        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
+        line = (
+            f"{self._seen:,} of {self.images:,} images  {losses}  {rate:.0f} images/s  "
+            f"{clock(left)} left"
+        )
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            line = f"\r{line[:width]:<{width}}"
+        sys.stderr.write(line + end)
+        sys.stderr.flush()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 1:02:03, or 2:03."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,122 @@
+"""The directory of a run: one recipe, and one process at a time."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
+
+from kgan import recipe as recipes
+from kgan.errors import KganError, reason
+from kgan.zoo.presets import RECIPE
+from kgan.recipe import Recipe
+
+LOCK = ".lock"
+VERSIONS = "versions.json"
+_PARTIAL = f"partial-{RECIPE}"
+
+
+def check(directory: Path, resume: bool) -> None:
+    """Looks, without writing, whether a run can begin in a directory, or go on.
+
+    Raises:
+        KganError: if it holds anything and `resume` is False, or something other than a run, or
+            another process is training in it.
+    """
+    if not directory.is_dir():
+        return
+    occupied = set(os.listdir(directory)) - {LOCK, _PARTIAL}  # killed before it had a recipe
+    if occupied and not resume:
+        raise KganError(
+            f"Expected a new directory for the run. Received: {directory}, which is not empty; "
+            "add --resume to go on with the run in it, or choose another --out"
+        )
+    if occupied and RECIPE not in occupied:
+        raise KganError(f"Expected a run to resume in {directory}. Received: no {RECIPE}")
+    if LOCK in os.listdir(directory):
+        with locked(directory):
+            pass
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keeps other processes out of a run directory, which is made if need be.
+
+    The system lifts the lock when the process ends, however it does.
+
+    Raises:
+        KganError: if another process has it, or whatever is written in the block cannot be.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with open(directory / LOCK, "a") as file:
+            _lock(file, directory)
+            yield
+    except OSError as error:
+        raise KganError(
+            f"Expected to write to the run directory {directory}. Received: {reason(error)}. Its "
+            "last checkpoint is whole if it is still there: make room, and go on with --resume"
+        ) from error
+
+
+def _lock(file, directory):
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise KganError(
+            f"Expected a run directory of this process's own. Received: {directory}, in which "
+            "another process is training"
+        ) from None
+
+
+def claim(directory: Path, recipe: Recipe, override: bool) -> None:
+    """Writes the recipe into a new run directory, or checks that it is the one that is there.
+
+    Args:
+        directory: of the run.
+        recipe: to be trained in it.
+        override: whether the recipe takes the place of another.
+
+    Raises:
+        KganError: if there is another one, naming the fields that differ.
+    """
+    path = directory / RECIPE
+    if path.exists():
+        there, here = recipes.read(path).as_dict(), recipes.from_toml(recipe.to_toml()).as_dict()
+        changed = [
+            f"{key}: {there[key]!r} there, {here[key]!r} now"
+            for key in here
+            if here[key] != there[key]
+        ]
+        if changed and not override:
+            raise KganError(
+                f"Expected the recipe that the run in {directory} was started with (--override "
+                f"goes on with another). Received: {'; '.join(changed)}"
+            )
+        if not changed:
+            return
+    (directory / _PARTIAL).write_text(recipe.to_toml(), "utf-8")
+    os.replace(directory / _PARTIAL, path)
+
+
+def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -> None:
+    """Writes down which code trains on from `images_seen` images, if it is another than before."""
+    path = directory / VERSIONS
+    try:
+        noted = json.loads(path.read_text("utf-8"))
+        last = {k: v for k, v in noted[-1].items() if k != "images_seen"} if noted else None
+    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
+        noted, last = [], None  # a note that is lost must not stop a run
+    if last == versions:
+        return
+    noted = noted if isinstance(noted, list) else []
+    noted.append({"images_seen": images_seen, **versions})
+    partial = directory / f"partial-{VERSIONS}"
+    partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,564 @@
+"""How good a preset is, by a protocol that its figures carry with them."""
+
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+import click
+import keras
+import numpy as np
+
+import kgan
+from kgan import data, images
+from kgan.zoo import download
+from kgan.zoo import gallery
+from kgan.zoo import presets
+from kgan.data import parts, tfds
+from kgan.errors import KganError, KganWarning
+from kgan.metrics import extractor as find_extractor
+from kgan.metrics import frechet_distance, nearest_neighbours, precision_recall, protocol
+from kgan.metrics.measuring import (
+    FEWEST_FRECHET,
+    METRICS,
+    MOST_SLICED,
+    Described,
+    check_metrics,
+    describe,
+    measure,
+)
+from kgan.metrics.protocol import Publication, evenly
+from kgan.zoo import preset
+from kgan.random import sample_labels
+from kgan.recipe import Recipe
+
+_EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}
+_BATCH = 256  # images at a time; no figure depends on it
+_NEIGHBOURS = 8  # samples whose nearest training images are looked for
+_FRECHET = "frechet_distance"
+
+
+def evaluate(
+    source: str | os.PathLike,
+    data_source: str | None = None,
+    split: str | None = None,
+    number: int = protocol.MOST,
+    metrics: Sequence[str] | None = None,
+    extractor: str | keras.Model | None = None,
+    seeds: Sequence[int] = protocol.SEEDS,
+    truncation: float | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> list[dict[str, Any]]:
+    """Measures samples of a preset against real images.
+
+    Which these are, `kgan.metrics.protocol` says: held-out images where there are at least 5,000
+    of them, otherwise training images at even places. The floor is the same metric of as many
+    other real images in place of the samples: what a perfect generator would get. Where fewer
+    images are held out, they serve recall and nearness.
+
+    Args:
+        source: name or directory of a preset.
+        data_source: other images to measure against, which then count as held out:
+            `"tfds:<name>"` or a folder. By default the preset's recipe says what there is. The
+            floor is of training images at even spaces, or None if there are too few of them here
+            or the model was trained on `data_source`.
+        split: of a `data_source` of TFDS; by default `"test"`.
+        number: int, real and generated images at most; by the extractor `faces` never more than
+            4,000.
+        metrics: names among `kgan.metrics.METRICS`. By default all, but for the Fréchet distance
+            where there are fewer than 250 images.
+        extractor: see `kgan.metrics.extractor`. By default that of the recipe's data, or
+            `"random"`.
+        seeds: ints; so many samples are drawn of each.
+        truncation: of models that have it; the protocol says so.
+        data_dir: see `kgan.data.load`.
+
+    Returns:
+        Results: tables with `metric`, `value` (the mean over seeds), `spread` (the largest less
+        the smallest), `values` (of each seed), its `deviation` over subsets where it has one, its
+        `floor` or None, `class` where it is of one class only, and the protocol: `extractor` with
+        its version and hash, `real_images`, `generated_images`, `floor_images`, `data`, `split`,
+        `places` and `floor_places` (which images they were), `resize`, `seeds`, `truncation`,
+        `weights_sha256`, and `left_out`, which says what is missing and why, or None. Beside the
+        metrics asked for there are:
+
+        - `label_accuracy`, of a conditional model whose classes the extractor knows;
+        - `class_shares` of the samples, and in `real` of the real images, of labelled data and an
+          extractor that knows classes;
+        - `nearness`, where training images and held-out ones are at hand: the median distance in
+          features of 1,000 samples to the nearest training image, divided by that of held-out
+          images; below its `least` samples are nearer to training images than they should be;
+        - `nearest_training_image`, where training images are at hand: the distances of the first
+          8 samples of the first seed to the nearest of them; its floor is the median of held-out
+          images, or None.
+
+    Raises:
+        ValueError: for data, metrics, seeds or extractors that cannot be used.
+
+    Example:
+
+    ```python
+    for result in evaluate("dcgan-mnist"):
+        print(result["metric"], result["value"], result["floor"])
+    ```
+    """
+    start = time.monotonic()
+    check_metrics(METRICS if metrics is None else metrics)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
+    directory, metadata = presets.read(source)
+    recipe = presets.read_recipe(directory)
+    model = kgan.zoo.load(source)
+    network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
+    most = protocol.most_images(network.name, number)
+    if data_source is None:
+        if split is not None:
+            raise KganError(f"Expected split with other data. Received: {split!r}, and no data")
+        given = _own_data(recipe, model, most, data_dir)
+    else:
+        given = _other_data(recipe, model, data_source, split, most, data_dir)
+    number = len(given.places.real.indices)
+    left_out = []
+    if metrics is None:
+        metrics = [name for name in METRICS if number >= FEWEST_FRECHET or name != _FRECHET]
+        if _FRECHET not in metrics:
+            left_out.append(f"the Fréchet distance, of fewer than {FEWEST_FRECHET} images")
+    check_metrics(metrics, number)
+
+    sets = _Sets(given, network, keep_images="sliced_wasserstein" in metrics)
+    comparisons = [_main(sets, metrics), *_recall(sets, metrics)]
+    labels = None
+    if model.num_classes is not None:
+        labels = [sample_labels(seed, 0, number, model.num_classes) for seed in seeds]
+    if network.num_classes is not None and sets.real.labels is not None:
+        comparisons.append(_shares(sets))
+    if labels is not None and sets.real.labels is not None:
+        comparisons += _accuracy(sets, model)
+        if _FRECHET in metrics:
+            rows, too_few = _classes(sets, labels, recipe.data.class_names)
+            comparisons += rows
+            if too_few:
+                left_out.append(
+                    f"the Fréchet distance of {', '.join(too_few)}, of fewer than "
+                    f"{FEWEST_FRECHET} images each"
+                )
+    usual = sets.usual_distance()
+    comparisons += _nearness(sets, usual)
+
+    figures: list[list[dict]] = [[] for _ in comparisons]
+    nearest = []
+    options = {} if truncation is None else {"truncation": truncation}
+    for seed in seeds:
+        count = max(comparison.samples for comparison in comparisons)
+        batches = model.iter_samples(count, seed, _BATCH, **options)
+        samples = sets.describe(f"Samples of seed {seed}", batches, count, sets.keep_images)
+        if labels is not None:
+            samples = samples._replace(labels=labels[len(figures[0])])
+        for found, comparison in zip(figures, comparisons, strict=True):
+            found.append(comparison.figures(_first(samples, comparison.samples)))
+        if sets.training is not None and not nearest:
+            nearest.append(_nearest(sets, samples, usual, seed))
+    results = [
+        row
+        for found, comparison in zip(figures, comparisons, strict=True)
+        for row in _rows(found, comparison)
+    ]
+    facts = {
+        "extractor": network.name,
+        "extractor_version": network.version,
+        "extractor_sha256": network.sha256,
+        "resize": network.resize,
+        "real_images": number,
+        "generated_images": number,
+        "floor_images": None if sets.floor is None else number,
+        "data": given.source,
+        "split": given.split,
+        "places": given.places.real.text,
+        "floor_places": None if sets.floor is None else given.places.floor.text,
+        "seeds": list(seeds),
+        "truncation": truncation,
+        "left_out": "; ".join(left_out) or None,
+        "weights_sha256": metadata["files"][presets.WEIGHTS]["sha256"],
+        "kgan": kgan.__version__,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    return [{**result, **facts, **result} for result in [*results, *nearest]]
+
+
+def extractor_of(recipe: Recipe) -> str:
+    """The name of the extractor that knows a recipe's data best."""
+    known = {_EXTRACTORS.get(source) for source in recipe.data.sources()}
+    return recipe.data.extractor or (known.pop() if len(known) == 1 else None) or "random"
+
+
+def update_card(
+    source: str | os.PathLike,
+    results: list[dict[str, Any]],
+    data_dir: str | os.PathLike | None = None,
+) -> None:
+    """Writes results into the metadata and the card of a preset, in place of those there are.
+
+    If the training images are at hand and their licence lets them be shown, the card also gets the
+    first samples with the training images that are nearest to them. In a zoo with a registry, that
+    and the gallery are written anew.
+
+    Args:
+        source: name or directory of a preset.
+        results: see `evaluate`.
+        data_dir: see `kgan.data.load`.
+
+    Raises:
+        ValueError: if the preset is not in a directory of this machine.
+    """
+    place, _ = presets.resolve(source)
+    if download.is_url(place):
+        raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
+    directory, metadata = presets.read(source)
+    with presets.writing(directory) as partial:
+        shutil.copytree(directory, partial, dirs_exist_ok=True)
+        _save_neighbours(source, results, partial, data_dir)
+        presets.write_metadata(partial, {**metadata, "metrics": results})
+    if (directory.parent / presets.REGISTRY).is_file():
+        presets.write_registry(directory.parent)
+        gallery.write_gallery(directory.parent)
+
+
+def _save_neighbours(source, results, directory, data_dir):
+    recipe = presets.read_recipe(directory)
+    nearest = [r for r in results if r["metric"] == "nearest_training_image"]
+    # A licence with a note of its own restricts something: then no image of the data is shown.
+    if not nearest or recipe.data.licence_note:
+        return
+    model = kgan.zoo.load(source)
+    indices, seed = nearest[0]["training_images"], nearest[0]["seed"]
+    samples = model.sample(len(indices), seed=seed)
+    trained_on = parts.load_training(recipe.data, model.image_shape, data_dir).images[indices]
+    sheet = images.grid(np.concatenate([samples, trained_on]), columns=len(indices))
+    facts = preset.provenance(model, recipe.name, nearest[0]["weights_sha256"], seed=seed)
+    images.save_png(sheet, directory / presets.NEIGHBOURS, {**facts, "rows": "samples, training"})
+
+
+class _Given(NamedTuple):
+    """The images at hand: those trained on or None, those not or None, and what they serve."""
+
+    source: str
+    split: str | None
+    training: data.ImageSet | None
+    held_out: data.ImageSet | None
+    places: Publication
+
+
+def _own_data(recipe, model, most, data_dir) -> _Given:
+    """The images that the preset's recipe names."""
+    source = recipe.data.source
+    if not source:
+        raise KganError(
+            "Expected --data with a folder of images or tfds:NAME, since the preset's recipe names "
+            "no data. Received: none"
+        )
+    held_out = parts.load_held_out(recipe.data, model.image_shape, data_dir)
+    try:
+        training = parts.load_training(recipe.data, model.image_shape, data_dir)
+    except (KganError, OSError) as error:
+        if held_out is None or len(held_out) < protocol.LARGE:
+            raise KganError(
+                "Expected the images that the model was trained on, half of which its figures "
+                f"compare with; --data names others. Received: {error}"
+            ) from None
+        training = None
+    counts = [0 if part is None else len(part) for part in (training, held_out)]
+    places = protocol.publication(*counts, most)
+    name = ", ".join(recipe.data.sources())
+    split = "held-out" if places.real.held_out else "training"
+    return _Given(name, split, training, held_out, places)
+
+
+def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
+    """Other images, which the model was not trained on, or else they are warned of."""
+    is_tfds = tfds.is_name(source)
+    if split is not None and not is_tfds:
+        raise KganError(f"Expected split with data of TFDS. Received: {split!r} of {source}")
+    if is_tfds:
+        split = split or "test"
+    how, shape = recipe.data, model.image_shape
+    labels = None if is_tfds else how.labels or None
+    others = data.load(source, shape, split or "train", data_dir, how.fit, how.background, labels)
+    training = None
+    if source in how.sources() and split in (None, how.split):
+        warnings.warn(
+            f"The model was trained on these images: {' '.join(filter(None, (source, split)))}. "
+            "Figures of held-out ones say how good it is.",
+            KganWarning,
+            stacklevel=3,
+        )
+    elif how.source:
+        try:
+            training = parts.load_training(how, shape, data_dir)
+        except (KganError, OSError):  # not here: then there is no floor
+            training = None
+    places = protocol.others(0 if training is None else len(training), len(others), most)
+    return _Given(source, split, training, others, places)
+
+
+class _Sets:
+    """The images at hand in features, each set of them taken once.
+
+    Attributes:
+        places: which of them serve what.
+        network: the extractor.
+        training: features of all training images, or None.
+        held_out: features of all held-out images, or None.
+        real, floor: `Described`, what samples are compared with, and what takes their place or
+            None.
+    """
+
+    def __init__(self, given: _Given, network, keep_images: bool):
+        self.places, self.network, self.keep_images = given.places, network, keep_images
+        self._given = given
+        self.training, self.held_out = (
+            None
+            if part is None
+            else self.describe(label, _batches(part.images), len(part)).features
+            for label, part in (
+                ("Training images", given.training),
+                ("Held-out images", given.held_out),
+            )
+        )
+        self.real = self._take(given.places.real)
+        self.floor = None if given.places.floor is None else self._take(given.places.floor)
+
+    def describe(self, label, batches, length, keep_images=False) -> Described:
+        """Features of batches of images, with a bar on a terminal."""
+        with click.progressbar(
+            length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
+            return describe(_advance(batches, bar), self.network, keep_images)
+
+    def usual_distance(self) -> float | None:
+        """The median distance of held-out images to the nearest training image, if both are here.
+
+        Warns:
+            KganWarning: if it is 0, since then it tells nothing.
+        """
+        if self.training is None or self.held_out is None:
+            return None
+        indices = protocol.nearness_held_out(len(self.held_out))
+        distances, _ = nearest_neighbours(self.held_out[indices], self.training)
+        usual = float(np.median(distances))
+        if usual == 0:
+            warnings.warn(
+                "Expected held-out images that are not trained on. Received: the same images, for "
+                "the most part; nearness to training images tells nothing",
+                KganWarning,
+                stacklevel=3,
+            )
+        return usual
+
+    def features_at(self, places) -> np.ndarray:
+        """Features of the images at some places."""
+        return (self.held_out if places.held_out else self.training)[places.indices]
+
+    def _take(self, places) -> Described:
+        """What there is to compare of the images at some places."""
+        images = self._given.held_out if places.held_out else self._given.training
+        labels = None if images.labels is None else images.labels[places.indices]
+        kept = None
+        if self.keep_images:
+            kept = np.asarray(images.images[evenly(places.indices, MOST_SLICED)])
+        return Described(self.features_at(places), kept, labels)
+
+
+class _Comparison(NamedTuple):
+    """Figures of samples, and of the real images in place of them.
+
+    Attributes:
+        figures: from `Described` to values by metric, each with its deviation or None.
+        samples: int, how many are compared.
+        floor: what takes their place, or None.
+        facts: what the results say beside the protocol, or otherwise than it.
+    """
+
+    figures: Callable[[Described], dict[str, tuple[Any, float | None]]]
+    samples: int
+    floor: Described | None
+    facts: dict[str, Any]
+
+
+def _main(sets, metrics) -> _Comparison:
+    """The metrics that were asked for."""
+    apart = sets.places.recall is not None  # then recall is compared with other images
+
+    def figures(samples):
+        found = measure(sets.real, samples, metrics)
+        return {name: figure for name, figure in found.items() if name != "recall" or not apart}
+
+    return _Comparison(figures, len(sets.real.features), sets.floor, {})
+
+
+def _recall(sets, metrics) -> list[_Comparison]:
+    """Recall of the held-out images, where these are too few for all else."""
+    places = sets.places
+    if places.recall is None or "precision_recall" not in metrics:
+        return []
+    held_out = sets.features_at(places.recall)
+    floor = Described(sets.features_at(places.recall_floor))
+
+    def figures(samples):
+        return {"recall": (precision_recall(held_out, samples.features)[1], None)}
+
+    facts = {
+        "real_images": len(held_out),
+        "generated_images": len(held_out),
+        "floor_images": len(held_out),
+        "split": "held-out",
+        "places": places.recall.text,
+        "floor_places": places.recall_floor.text,
+    }
+    return [_Comparison(figures, len(held_out), floor, facts)]
+
+
+def _shares(sets) -> _Comparison:
+    """How much of the samples, and of the real images, each class is, by the classifier."""
+    network = sets.network
+
+    def shares(described):
+        counts = np.bincount(network.labels(described.features), minlength=network.num_classes)
+        return (counts / len(described.features)).round(4).tolist()
+
+    facts = {"real": shares(sets.real), "floor_images": None, "floor_places": None}
+    return _Comparison(
+        lambda samples: {"class_shares": (shares(samples), None)},
+        len(sets.real.features),
+        None,
+        facts,
+    )
+
+
+def _accuracy(sets, model) -> list[_Comparison]:
+    """Whether samples are of the class that was asked for; the floor is of the real images."""
+    if sets.network.num_classes != model.num_classes:
+        return []
+
+    def figures(described):
+        right = sets.network.labels(described.features) == described.labels
+        return {"label_accuracy": (float(np.mean(right)), None)}
+
+    number = len(sets.real.features)
+    facts = {"floor_images": number, "floor_places": sets.places.real.text}
+    return [_Comparison(figures, number, sets.real, facts)]
+
+
+def _classes(sets, labels, names) -> tuple[list[_Comparison], list[str]]:
+    """The Fréchet distance of each class, and the classes of too few images for one."""
+    floor = None if sets.floor is None or sets.floor.labels is None else sets.floor
+    sides = [sets.real.labels, *labels, *([] if floor is None else [floor.labels])]
+    rows, too_few = [], []
+    for label in np.unique(sets.real.labels).tolist():
+        name = names[label] if label < len(names) else str(label)
+        number = min(np.count_nonzero(side == label) for side in sides)
+        if number < FEWEST_FRECHET:
+            too_few.append(name)
+            continue
+        facts = {
+            "class": name,
+            "real_images": number,
+            "generated_images": number,
+            "floor_images": None if floor is None else number,
+        }
+        figures = _ClassFigures(label, number, sets.real)
+        rows.append(_Comparison(figures, len(sets.real.features), floor, facts))
+    return rows, too_few
+
+
+class _ClassFigures:
+    """The Fréchet distance of a class, of equally many images on every side."""
+
+    def __init__(self, label: int, number: int, real: Described):
+        self.label, self.number = label, number
+        self.real = self._of_class(real)
+
+    def __call__(self, samples: Described) -> dict:
+        return {_FRECHET: (frechet_distance(self.real, self._of_class(samples)), None)}
+
+    def _of_class(self, described):
+        return described.features[
+            evenly(np.flatnonzero(described.labels == self.label), self.number)
+        ]
+
+
+def _nearness(sets, usual) -> list[_Comparison]:
+    """How near samples are to training images, by how near held-out images are."""
+    if not usual:
+        return []
+
+    def figures(samples):
+        distances, _ = nearest_neighbours(samples.features, sets.training)
+        return {"nearness": (float(np.median(distances)) / usual, None)}
+
+    indices = protocol.nearness_held_out(len(sets.held_out))
+    facts = {
+        "least": protocol.LEAST_NEARNESS,
+        "real_images": len(indices),
+        "generated_images": protocol.NEARNESS_SAMPLES,
+        "floor_images": None,
+        "split": "held-out",
+        "places": f"even spaces of {len(sets.held_out):,} held-out pictures",
+        "floor_places": None,
+    }
+    return [_Comparison(figures, protocol.NEARNESS_SAMPLES, None, facts)]
+
+
+def _nearest(sets, samples, usual, seed) -> dict:
+    """The training images that the first samples of a seed are nearest to."""
+    first = samples.features[:_NEIGHBOURS]
+    distances, indices = nearest_neighbours(first, sets.training)
+    return {
+        "metric": "nearest_training_image",
+        "value": distances[:, 0].tolist(),
+        "training_images": indices[:, 0].tolist(),
+        "floor": usual,
+        "generated_images": len(first),
+        "floor_images": None,
+        "floor_places": None,
+        "seed": seed,
+    }
+
+
+def _rows(found: list[dict], comparison: _Comparison) -> list[dict]:
+    """Results of a comparison: means over seeds, beside what real images get."""
+    floors = {} if comparison.floor is None else comparison.figures(comparison.floor)
+    rows = []
+    for name in found[0]:
+        values, deviations = zip(*(figures[name] for figures in found), strict=True)
+        row = {
+            "metric": name,
+            "value": np.mean(values, axis=0).tolist(),
+            "spread": np.ptp(values, axis=0).tolist(),
+            "values": list(values),
+            "floor": floors[name][0] if floors else None,
+        }
+        if deviations[0] is not None:
+            row["deviation"] = float(np.mean(deviations))
+        rows.append({**row, **comparison.facts})
+    return rows
+
+
+def _first(samples: Described, number: int) -> Described:
+    """The first samples; labels are those of as many as the main comparison takes."""
+    kept = None if samples.images is None else samples.images[:number]
+    labels = None if samples.labels is None else samples.labels[:number]
+    return Described(samples.features[:number], kept, labels)
+
+
+def _batches(images):
+    return (np.asarray(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH))
+
+
+def _advance(batches, bar):
+    for batch in batches:
+        yield batch
+        bar.update(len(batch))

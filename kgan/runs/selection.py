@@ -1,0 +1,175 @@
+"""Selection: the snapshots of a run measured, the best of them made its preset."""
+
+import shutil
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from kgan.runs import evaluate as evaluation
+from kgan.zoo import presets
+from kgan.callbacks.generative_metrics import GenerativeMetrics
+from kgan.runs.callbacks import clock
+from kgan.data import ImageSet, parts
+from kgan.errors import KganError, KganWarning
+from kgan.metrics import protocol
+from kgan.zoo import preset
+from kgan.recipe import Recipe
+
+METRICS = ("kernel_distance", "frechet_distance")  # to select by: the smaller the better
+
+
+class Judge(GenerativeMetrics):
+    """Measures a model against the real pictures that the protocol selects by.
+
+    Args:
+        recipe: of the run.
+        training: the images that it trains on.
+        held_out: int, how many images its data holds out.
+        metric: one of `METRICS`, or "" for the recipe's.
+
+    Raises:
+        KganError: if there is no such metric to select by, or too few images for it.
+    """
+
+    def __init__(self, recipe: Recipe, training: ImageSet, held_out: int, metric: str = ""):
+        self.metric = metric or recipe.select
+        if self.metric not in METRICS:
+            raise KganError(
+                f"Expected select in a recipe to be one of {', '.join(METRICS)}. Received: "
+                f"{self.metric!r}"
+            )
+        extractor = evaluation.extractor_of(recipe)
+        most = protocol.most_images(extractor)
+        places = protocol.selection(len(training), held_out, most)
+        super().__init__(
+            training.images[places.indices],
+            extractor,
+            (self.metric,),
+            images=len(places.indices),
+            every_images=recipe.grid_images,
+            seed=protocol.SELECTION_SEED,
+        )
+        self._facts = {
+            "metric": self.metric,
+            "extractor_sha256": self.extractor.sha256,
+            "seed": self.seed,
+            "images": self.images,
+            "places": places.text,
+        }
+
+    def value(self, model) -> float:
+        """What a model gets: the smaller the better."""
+        return self.measure(model)[self.metric]
+
+    def selected(self, value: float) -> dict[str, Any]:
+        """A value as the metadata of a snapshot hold it, with all that it depends on."""
+        return {**self._facts, "value": value}
+
+    def has_measured(self, metadata: dict) -> bool:
+        """Whether the value in the metadata of a snapshot compares with this judge's."""
+        found = metadata["training"].get("selected") or {}
+        return all(found.get(key) == fact for key, fact in self._facts.items())
+
+
+def judge(recipe: Recipe, training: ImageSet, image_shape, data_dir=None, metric="") -> Judge:
+    """The `Judge` of a run's snapshots.
+
+    Args:
+        recipe, training, metric: see `Judge`.
+        image_shape: (height, width, channels) of the model.
+        data_dir: see `kgan.data.load`.
+
+    Raises:
+        KganError: see `Judge`; if the held-out part that the recipe names is not there.
+    """
+    held_out = parts.load_held_out(recipe.data, image_shape, data_dir)
+    return Judge(recipe, training, 0 if held_out is None else len(held_out), metric)
+
+
+def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
+    """Directories and metadata of all whole snapshots, those without a value measured now.
+
+    A value is written into its snapshot at once: a run that is killed goes on from there. Progress
+    is told on stderr.
+
+    Args:
+        directory: of the snapshots.
+        judge: what measures them.
+
+    Warns:
+        KganWarning: for each snapshot that is damaged, which is left out.
+    """
+    whole = []
+    for path in sorted(directory.glob("images-*")):
+        try:
+            whole.append((path, presets.read(path)[1]))
+        except KganError as error:
+            _skip(path, error)
+    ready = [(path, metadata) for path, metadata in whole if judge.has_measured(metadata)]
+    waiting = [snapshot for snapshot in whole if snapshot not in ready]
+    loader, start = _Loader(), time.monotonic()
+    for done, (path, metadata) in enumerate(waiting, 1):
+        try:
+            value = judge.value(loader.load(path))
+        except KganError as error:
+            _skip(path, error)
+            continue
+        metadata["training"]["selected"] = judge.selected(value)
+        with presets.writing(path) as partial:
+            shutil.copytree(path, partial, dirs_exist_ok=True)
+            presets.write_metadata(partial, metadata)
+        ready.append((path, metadata))
+        each = (time.monotonic() - start) / done
+        sys.stderr.write(
+            f"Snapshot {done} of {len(waiting)}, {path.name}: {judge.metric.replace('_', ' ')} "
+            f"{value:.4g}  {each:.0f} s each  {clock(each * (len(waiting) - done))} left\n"
+        )
+        sys.stderr.flush()
+    return sorted(ready, key=lambda snapshot: snapshot[0])
+
+
+def keep_best(found: list[tuple[Path, dict]], directory: Path, curves: Path) -> None:
+    """Copies the best snapshot to a preset, whose metadata say how it was chosen.
+
+    Args:
+        found: see `measured`.
+        directory: of the preset.
+        curves: picture of the whole training for its card, if there is such a file.
+
+    Raises:
+        KganError: if no snapshot is whole.
+    """
+    if not found:
+        raise KganError(
+            f"Expected a snapshot to select. Received: none that is whole beside {directory}"
+        )
+    best, metadata = min(found, key=lambda snapshot: snapshot[1]["training"]["selected"]["value"])
+    metadata["training"]["selected"]["snapshots"] = len(found)
+    with presets.writing(directory) as partial:
+        shutil.copytree(best, partial, dirs_exist_ok=True)
+        if curves.is_file():
+            shutil.copyfile(curves, partial / presets.CURVES)
+        presets.write_metadata(partial, metadata)
+
+
+class _Loader:
+    """Snapshots of a run, loaded one after the other into one model."""
+
+    def __init__(self):
+        self._config = self._model = None
+
+    def load(self, path: Path):
+        """The model of a snapshot, until the next one is loaded."""
+        config = presets.read_config(path)
+        if config == self._config:
+            preset.load_weights(self._model, path)
+        else:
+            self._model = preset.load_preset(path)
+            self._config = config
+        return self._model
+
+
+def _skip(path, error):
+    warnings.warn(f"The snapshot {path} is left out: {error}", KganWarning, stacklevel=3)

@@ -1,0 +1,1 @@
+"""The one gate for what strangers wrote: text, weights and descriptions of networks."""

@@ -1,0 +1,133 @@
+"""Optimizers as tables of recipes."""
+
+import keras
+import numpy as np
+import pytest
+
+from kgan.recipe import optimizers
+
+TABLES = [
+    {"name": "Adam", "learning_rate": 2e-4, "beta_1": 0.5},
+    {"name": "SGD", "learning_rate": 0.1, "momentum": 0.5},
+    {
+        "name": "AdamW",
+        "learning_rate": {
+            "name": "PiecewiseConstantDecay",
+            "boundaries": [10, 20],
+            "values": [0.1, 0.2, 0.3],
+        },
+    },
+    {
+        "name": "Adam",
+        "learning_rate": {
+            "name": "PolynomialDecay",
+            "initial_learning_rate": 2e-4,
+            "decay_steps": 100,
+            "end_learning_rate": 0.0,
+            "power": 1.0,
+            "cycle": False,
+        },
+    },
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_table_to_optimizer_and_back(table):
+    optimizer = optimizers.from_table(table)
+    assert optimizers.to_table(optimizer) == table
+
+
+def test_schedule_is_followed():
+    optimizer = optimizers.from_table(TABLES[3])
+    np.testing.assert_allclose(float(optimizer._learning_rate(50)), 1e-4, rtol=1e-6)
+
+
+def test_nothing_means_the_papers():
+    assert optimizers.from_table({}) is None
+    assert optimizers.from_table(None) is None
+
+
+COSINE = {"name": "CosineDecay", "initial_learning_rate": 1e-3, "decay_steps": 100}
+WARMED_UP = {
+    "name": "CosineDecay",
+    "initial_learning_rate": 0.0,
+    "decay_steps": 90,
+    "warmup_target": 2e-3,
+    "warmup_steps": 10,
+}
+
+
+@pytest.mark.parametrize(
+    "schedule, updates, rate",
+    [
+        (TABLES[3]["learning_rate"], 99, 2e-5),
+        (COSINE, 100, 1e-4),
+        (COSINE, 1_000_000, 1e-4),
+        (COSINE, 81, 1e-4),  # cos² of 0.405 π: 0.086
+        (WARMED_UP, 100, 2e-4),
+    ],
+)
+def test_a_schedule_that_has_run_out_becomes_a_tenth(schedule, updates, rate):
+    table = {"name": "Adam", "beta_1": 0.0, "learning_rate": schedule}
+    received = optimizers.to_table(optimizers.to_train_on(table, updates))
+    assert received.pop("learning_rate") == pytest.approx(rate, rel=1e-6)
+    assert received == {"name": "Adam", "beta_1": 0.0}
+
+
+@pytest.mark.parametrize(
+    "schedule, updates",
+    [
+        (COSINE, 0),
+        (COSINE, 79),  # cos² of 0.395 π: 0.105
+        (WARMED_UP, 80),
+        (TABLES[2]["learning_rate"], 30),
+        (2e-4, 10_000),
+    ],
+)
+def test_other_rates_are_begun_again(schedule, updates):
+    table = {"name": "Adam", "learning_rate": schedule}
+    again = optimizers.to_train_on(table, updates)
+    expected = optimizers.to_table(optimizers.from_table(table))
+    assert optimizers.to_table(again) == expected
+
+
+def test_trained_on_with_the_papers():
+    assert optimizers.to_train_on({}, 100) is None
+    assert optimizers.to_train_on(None, 100) is None
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": "Adm"},
+        {"name": "deserialize"},
+        {"name": "Adam", "beta": 1},
+        {"name": "Adam", "learning_rate": {"name": "Adam"}},
+        {"learning_rate": 1.0},
+        {"name": ["Adam"]},
+        {"name": "Optimizer"},
+        {"name": "LossScaleOptimizer", "inner_optimizer": {"name": "Adam"}},
+        {"name": "MultiOptimizer"},
+        {"name": "Adam", "beta_1": "0.5"},
+        {"name": "Adam", "epsilon": {"class_name": "Mine", "config": {}}},
+        {"name": "Adam", "learning_rate": {"name": "CosineDecay", "decay_steps": "x"}},
+        {"name": "Adam", "learning_rate": {"name": {"name": "CosineDecay"}}},
+        {"name": "Adam", "gradient_accumulation_steps": -1},
+        {"name": "Muon", "exclude_layers": ["(a+)+$"]},
+        {"name": "SGD", "momentum": [0.5] * 10_000},
+    ],
+    ids=lambda table: str(table)[:60],
+)
+def test_refused(table):
+    with pytest.raises(ValueError, match="in a recipe.*Received"):
+        optimizers.from_table(table)
+
+
+def test_optimizers_that_a_preset_cannot_describe_are_refused():
+    class Mine(keras.optimizers.SGD):
+        pass
+
+    with pytest.raises(ValueError, match="Keras' own.*Received.*Mine"):
+        optimizers.to_table(Mine())
+    with pytest.raises(ValueError, match="exclude_layers of Muon .* a number. Received"):
+        optimizers.to_table(keras.optimizers.Muon(exclude_layers=["x"]))

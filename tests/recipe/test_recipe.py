@@ -1,0 +1,193 @@
+"""kgan.recipe: all that is needed to train a model again, in one TOML file."""
+
+import tomllib
+
+import pytest
+
+from kgan import recipe as recipes
+from kgan.errors import KganError
+from kgan.recipe import Data, Recipe
+
+MINIMAL = 'format = 1\nname = "x"\nmodel = "DCGAN"\n'
+
+
+def _full():
+    schedule = {"name": "CosineDecay", "initial_learning_rate": 2e-4, "decay_steps": 10_000}
+    return Recipe(
+        name="dcgan-x",
+        model="DCGAN",
+        images=640_000,
+        batch_size=32,
+        checkpoint_images=1000,
+        grid_images=2000,
+        seed=7,
+        note='A "quoted" note,\nof two lines, with é, 😀 and \\ in it.',
+        arguments={"image_shape": [64, 64, 3], "augment": "DiffAugment", "ema_half_life": 1e4},
+        data=Data("celeba/train", "test", True, "CelebA", "research", "Ask them.", "A note."),
+        g_optimizer={"name": "Adam", "beta_1": 0.5, "learning_rate": schedule},
+        d_optimizer={"name": "Adam", "learning_rate": 1e-7},
+    )
+
+
+def test_recipe_reads_back_as_written(tmp_path):
+    (tmp_path / "recipe.toml").write_text(_full().to_toml(), "utf-8")
+    assert recipes.read(tmp_path / "recipe.toml") == _full()
+
+
+def test_how_images_are_fitted_reads_back(tmp_path):
+    data = Data("photos", fit="pad", background="#102030", labels="folders")
+    recipe = Recipe(name="x", model="DCGAN", data=data)
+    assert recipes.from_toml(recipe.to_toml()) == recipe
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"source": ["a", "b"], "held_out": ["c", "tfds:mnist#test[:5]"], "extractor": "random"},
+        {"source": "a", "held_out": {"names": "*0.png"}, "box": [0.25, 0, 0.75, 1]},
+        {"source": "a", "held_out": {"share": 0.1}, "labels": "folders"},
+        {"source": "a", "labels": "folders", "classes": {"0": "b", 'a b."c"': "é", "ü": "u"}},
+    ],
+)
+def test_all_that_is_said_of_data_reads_back(data):
+    recipe = Recipe(name="x", model="DCGAN", data=Data(**data))
+    assert recipes.from_toml(recipe.to_toml()) == recipe
+
+
+def test_data_as_people_write_them():
+    text = """
+    [data]
+    source = ["celeba/train", "celeba/more"]
+    box = [0.1, 0, 1, 0.9]
+    held_out = {names = "*0.png"}
+    labels = "folders"
+
+    [data.classes]
+    0 = "from behind"
+    "my cat" = "cat"
+    """
+    data = recipes.from_toml(MINIMAL + text).data
+    assert data.sources() == ["celeba/train", "celeba/more"]
+    assert data.held_out == {"names": "*0.png"} and data.box == [0.1, 0, 1, 0.9]
+    assert data.classes == {"0": "from behind", "my cat": "cat"}
+
+
+def test_defaults_that_a_kgan_of_before_does_not_know_are_not_written():
+    assert set(tomllib.loads(_full().to_toml())["data"]) == {
+        "source",
+        "split",
+        "flip",
+        "title",
+        "licence",
+        "licence_note",
+        "note",
+    }
+
+
+def test_learning_rate_schedule_is_a_nested_table():
+    values = tomllib.loads(_full().to_toml())
+    assert values["g_optimizer"]["learning_rate"]["decay_steps"] == 10_000
+    assert values["g_optimizer"]["beta_1"] == 0.5
+
+
+def test_toml_says_its_format():
+    assert tomllib.loads(_full().to_toml())["format"] == recipes.FORMAT
+
+
+def test_average_that_was_switched_off_stays_off():
+    from kgan.runs import train as training
+    from kgan.models import GAN
+    from kgan.zoo import preset
+
+    text = preset.describe(GAN((16, 16, 1), width=10, ema_half_life=None), "x").to_toml()
+    assert training.build(recipes.from_toml(text)).ema_half_life is None
+
+
+def test_what_is_not_said_takes_its_default():
+    assert recipes.from_toml(MINIMAL) == Recipe(name="x", model="DCGAN")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (MINIMAL + "learning_rate = 1\n", "learning_rate"),
+        (MINIMAL + "[data]\nfolder = 'x'\n", "folder"),
+        (MINIMAL + "data = 'x'\n", "'x'"),
+        ("format = 2\nname = 'x'\n", "format = 1.*format 2 in the place; a newer kgan"),
+        ("name = 'x'\nmodel = 'DCGAN'\n", "format = 1.*format None"),
+        ("format = 1\nname = 'x'\n", "Incomplete recipe in the place: .*'model'"),
+        ("format = 1\nname = \n", "a recipe in TOML.*the place.*line 2"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(text, message):
+    with pytest.raises(KganError, match=f"(?s){message}"):
+        recipes.from_toml(text, "the place")
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("images", -1),
+        ("images", 1.5),
+        ("batch_size", 0),
+        ("batch_size", "64"),
+        ("checkpoint_images", 0),
+        ("grid_images", 0),
+        ("seed", -1),
+        ("seed", True),
+    ],
+)
+def test_bad_number_is_refused(key, value):
+    with pytest.raises(KganError, match=rf"Expected {key} .* int >= .*Received: {value!r}"):
+        Recipe(name="x", model="DCGAN", **{key: value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MINIMAL + "arguments = 3\n",
+        MINIMAL + "g_optimizer = 'Adam'\n",
+        MINIMAL + "[data]\nsource = 3\n",
+        MINIMAL + "[data]\nflip = 'yes'\n",
+        "format = 1\nname = 3\nmodel = 'DCGAN'\n",
+        MINIMAL + "[data]\nclass_names = [1]\n",
+        *(
+            MINIMAL + f"[data]\nlabels = 'folders'\n{line}\n"
+            for line in (
+                *("source = []", "source = ['a', 1]", "source = ['']", "source = {a = 1}"),
+                *("box = [0, 0, 1]", "box = [15, 40, 163, 188]", "box = '0,0,1,1'", "box = 1"),
+                *("held_out = 1", "held_out = {}", "held_out = {share = 0}", "held_out = [3]"),
+                *("held_out = {share = 1}", "held_out = {share = '0.1'}", "held_out = {names = 0}"),
+                *("held_out = {share = true}", "held_out = {names = '*', share = 0.1}"),
+                *("held_out = {name = '*'}", "classes = ['a']", "classes = {a = 1}", "extractor=3"),
+                *("classes = {a = 'x', b = 'x'}", "classes = {a = ''}"),
+            )
+        ),
+        MINIMAL + "[data.classes]\na = 'b'\n",  # without labels
+        MINIMAL + "images = 99999999999999999999\n",
+        MINIMAL + "note = '\x1b[31m'\n",
+        MINIMAL + "note = 1979-05-27\n",
+        MINIMAL + "[arguments]\nwidth = nan\n",
+        MINIMAL + f"[arguments]\nwidth = {'[' * 100}{']' * 100}\n",
+    ],
+)
+def test_value_of_the_wrong_type_is_refused(text):
+    with pytest.raises(KganError, match="Received"):
+        recipes.from_toml(text)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(KganError, match=r"a recipe in TOML.*none\.toml.*No such file"):
+        recipes.read(tmp_path / "none.toml")
+
+
+def test_large_file_is_not_read(tmp_path):
+    (tmp_path / "x.toml").write_text("#" * (1 << 19))
+    with pytest.raises(KganError, match=r"at most 262,144 bytes. Received: .*x\.toml"):
+        recipes.read(tmp_path / "x.toml")
+
+
+def test_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(KganError, match=r"a recipe in TOML.*x\.toml"):
+        recipes.read(tmp_path / "x.toml")

@@ -1,0 +1,37 @@
+"""kgan.runs.directory: what a run says of the code that trained it."""
+
+import json
+
+import pytest
+
+from kgan.runs import directory as run_directory
+
+OLD, NEW = {"kgan": "0.1", "commit": "a"}, {"kgan": "0.2", "commit": "b"}
+
+
+def noted(directory):
+    return json.loads((directory / run_directory.VERSIONS).read_text())
+
+
+def test_only_other_code_than_before_is_noted(tmp_path):
+    for images_seen, versions in ((0, OLD), (64, OLD), (128, NEW), (192, NEW), (256, OLD)):
+        run_directory.note_versions(tmp_path, images_seen, versions)
+    assert noted(tmp_path) == [
+        {"images_seen": 0, **OLD},
+        {"images_seen": 128, **NEW},
+        {"images_seen": 256, **OLD},
+    ]
+
+
+def test_code_of_a_checkout_that_is_installed_now_is_other_code(tmp_path):
+    installed = {"kgan": "0.2"}
+    for images_seen, versions in ((0, NEW), (64, installed)):
+        run_directory.note_versions(tmp_path, images_seen, versions)
+    assert noted(tmp_path) == [{"images_seen": 0, **NEW}, {"images_seen": 64, **installed}]
+
+
+@pytest.mark.parametrize("content", ["", "[{", "{}", "3", "[3]"])
+def test_a_note_that_is_damaged_does_not_stop_a_run(tmp_path, content):
+    (tmp_path / run_directory.VERSIONS).write_text(content)
+    run_directory.note_versions(tmp_path, 64, OLD)
+    assert noted(tmp_path) == [{"images_seen": 64, **OLD}]

@@ -1,0 +1,222 @@
+"""Presets over HTTP, from a server on this machine."""
+
+import functools
+import http.server
+import json
+import shutil
+import threading
+import types
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+
+import kgan
+from kgan.zoo import download
+from kgan.zoo import presets
+from kgan.errors import KganError
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path, tiny_preset, monkeypatch):
+    """(the directory being served, its URL), with the tiny preset as `tiny` in a registry."""
+    root = tmp_path / "served"
+    shutil.copytree(tiny_preset, root / "tiny")
+    presets.write_registry(root)
+    monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
+    handler = functools.partial(_Quiet, directory=root)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield root, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_load_from_url_once_then_from_the_cache(served, tiny_preset, tmp_path):
+    root, url = served
+    model = kgan.zoo.load(f"{url}/tiny")
+    expected = kgan.zoo.load(tiny_preset).sample(4, seed=0)
+    np.testing.assert_array_equal(model.sample(4, seed=0), expected)
+    (root / "tiny" / presets.WEIGHTS).unlink()
+    assert kgan.zoo.load(f"{url}/tiny").sample(1, seed=0).shape == (1, 16, 16, 3)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_registry_url(served, monkeypatch):
+    _, url = served
+    monkeypatch.setenv("KGAN_ZOO", f"{url}:/nowhere")
+    assert presets.registries()[1:] == [url, "/nowhere"]
+    assert "tiny" in kgan.zoo.names()
+    info = kgan.zoo.info("tiny")
+    assert info["path"] is None and info["model"] == "DCGAN"
+    assert kgan.zoo.load("tiny").latent_dim == 8
+
+
+def test_pin(served):
+    root, url = served
+    right = presets.sha256(root / "tiny" / presets.METADATA)
+    kgan.zoo.load(f"{url}/tiny#sha256={right}")
+    with pytest.raises(ValueError, match="Damaged preset.*expected 000000"):
+        kgan.zoo.load(f"{url}/tiny#sha256={'0' * 64}")
+    with pytest.raises(ValueError, match="Expected #sha256="):
+        kgan.zoo.load(f"{url}/tiny#sha256=12")
+
+
+@pytest.mark.parametrize("how", ["changed", "longer", "missing"])
+def test_bad_files_are_refused_and_leave_nothing(served, how, tmp_path):
+    root, url = served
+    weights = root / "tiny" / presets.WEIGHTS
+    content = weights.read_bytes()
+    if how == "missing":
+        weights.unlink()
+    else:
+        weights.write_bytes(content[:-1] + b"x" if how == "changed" else content + b"x")
+    expected = {"changed": "has SHA-256", "longer": "is larger than", "missing": "Cannot get"}
+    with pytest.raises(ValueError, match=expected[how]):
+        kgan.zoo.load(f"{url}/tiny")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_files_cannot_be_written_elsewhere(served):
+    root, url = served
+    path = root / "tiny" / presets.METADATA
+    metadata = json.loads(path.read_text())
+    metadata["files"]["../evil"] = metadata["files"].pop(presets.CARD)
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match="plain file names"):
+        kgan.zoo.load(f"{url}/tiny")
+
+
+class _Sly(http.server.BaseHTTPRequestHandler):
+    """Answers with what `answer` says of a path: status, headers, body."""
+
+    answer = {}
+
+    def do_GET(self):
+        status, headers, body = self.answer[self.path]
+        if not status:
+            self.wfile.write(body)
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def sly():
+    """(what a server answers by path, its URL)."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Sly) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _Sly.answer = {}
+        yield _Sly.answer, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["file:///etc/passwd", "ftp://example.org/x", "http://example.org/x", "data:,{}", "//"],
+)
+def test_redirections_elsewhere_are_not_followed(sly, target):
+    answer, url = sly
+    answer["/x"] = (302, {"Location": target}, b"")
+    with pytest.raises(KganError, match=f"Cannot get {url}/x: "):
+        download.fetch_json(f"{url}/x")
+
+
+def test_redirections_at_home_are_followed(sly):
+    answer, url = sly
+    answer["/x"] = (302, {"Location": f"{url}/y"}, b"")
+    answer["/y"] = (200, {}, b'{"a": 1}')
+    assert download.fetch_json(f"{url}/x")[0] == {"a": 1}
+
+
+def test_the_world_outside_cannot_send_us_to_this_machine():
+    request = urllib.request.Request("https://example.org/x")
+    with pytest.raises(urllib.error.URLError, match="Expected to be sent to https://"):
+        download._Redirects().redirect_request(request, None, 302, "", {}, "http://localhost/x")
+
+
+def test_announced_size_is_believed_before_it_comes(sly):
+    answer, url = sly
+    answer["/x"] = (200, {"Content-Length": str(1 << 40)}, b"{}")
+    with pytest.raises(KganError, match="is larger than"):
+        download.fetch_json(f"{url}/x")
+
+
+def test_endless_file_is_cut_off(sly):
+    answer, url = sly
+    answer["/x"] = (200, {}, b"[" * (5 << 20))
+    with pytest.raises(KganError, match="is larger than"):
+        download.fetch_json(f"{url}/x")
+
+
+def test_slow_server_is_not_waited_for(sly, monkeypatch):
+    answer, url = sly
+    answer["/x"] = (200, {}, b'{"a": 1}')
+    clock = iter([0.0, 1e9])
+    monkeypatch.setattr(download, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    with pytest.raises(KganError, match="too slow"):
+        download.fetch_json(f"{url}/x")
+
+
+@pytest.mark.parametrize("body", [b"", b"\0\xff\r\n", b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 500])
+def test_server_that_speaks_no_http_is_one_line(sly, body):
+    answer, url = sly
+    answer["/x"] = (0, {}, body)
+    with pytest.raises(KganError, match="Cannot get .*/x: .+"):
+        download.fetch_json(f"{url}/x")
+
+
+@pytest.mark.parametrize("address", ["https://[x", "https://a b/c", "https://é\n/", "http://[::1"])
+def test_odd_addresses_are_one_line(address):
+    with pytest.raises(KganError, match="Expected|Cannot get"):
+        download.fetch_json(download.split_url(address)[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.update({"../evil": files["README.md"]}),
+        lambda files: files.update({"/evil": files["README.md"]}),
+        lambda files: files["README.md"].update(size=1 << 40),
+        lambda files: files["README.md"].update(size="1"),
+        lambda files: files.update({"README.md": []}),
+    ],
+)
+def test_odd_files_are_not_fetched(served, tmp_path, change):
+    root, url = served
+    path = root / "tiny" / presets.METADATA
+    metadata = json.loads(path.read_text())
+    change(metadata["files"])
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(KganError, match="plain file names|at most .* bytes of README.md"):
+        kgan.zoo.load(f"{url}/tiny")
+    assert not (tmp_path / "cache").exists() and not (tmp_path / "evil").exists()
+
+
+def test_changed_metadata_in_the_cache_are_found(served, tmp_path):
+    _, url = served
+    kgan.zoo.load(f"{url}/tiny")
+    (entry,) = (tmp_path / "cache").iterdir()
+    with open(entry / presets.METADATA, "a") as file:
+        file.write(" ")
+    with pytest.raises(KganError, match="Damaged preset: .*metadata.json has SHA-256"):
+        kgan.zoo.load(f"{url}/tiny")
+
+
+def test_addresses():
+    base = "https://huggingface.co/someone/faces/resolve/main"
+    assert download.split_url("hf://someone/faces") == (base, None)
+    for wrong in ("http://example.org/x", "ftp://example.org"):
+        with pytest.raises(ValueError, match="Expected https"):
+            download.split_url(wrong)

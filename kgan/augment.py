@@ -422,6 +422,21 @@ def get(augment) -> "AdaptiveAugment | DiffAugment | None":
     return _BY_NAME[name](**config)
 
 
+def is_description(value) -> bool:
+    """Whether a value is what `get` takes, made of nothing but text and numbers."""
+    if isinstance(value, _Augmentation):
+        return True
+    table = value if isinstance(value, dict) else {"name": value}
+    return isinstance(table.get("name"), str) and all(
+        isinstance(item, str)
+        or (isinstance(item, (list, tuple)) and all(isinstance(name, str) for name in item))
+        if key in ("name", "transforms")
+        else key in ("target", "interval", "ramp_images", "strength")
+        and isinstance(item, numbers.Real)
+        for key, item in table.items()
+    )
+
+
 def describe(augment: "AdaptiveAugment | DiffAugment | None") -> dict | None:
     """The inverse of `get`: a description of plain Python values, for JSON and TOML."""
     return None if augment is None else {"name": type(augment).__name__, **augment.get_config()}

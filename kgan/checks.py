@@ -47,9 +47,9 @@ class Bound(NamedTuple):
         )
 
 
-def whole(low: int, high: int = 2**53) -> Bound:
+def whole(low: int, high: int = 2**64 - 1) -> Bound:
     """Whole numbers from `low` to `high`, Python's or NumPy's."""
-    expected = f"an int >= {low}" if high == 2**53 else f"an int from {low:,} to {high:,}"
+    expected = f"an int >= {low}" if high == 2**64 - 1 else f"an int from {low:,} to {high:,}"
     return Bound(
         expected,
         lambda v: isinstance(v, Integral) and not isinstance(v, bool) and low <= v <= high,

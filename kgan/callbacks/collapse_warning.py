@@ -67,7 +67,7 @@ class CollapseWarning(Periodic):
                 f"{deviation:.2f} of 255 levels",
                 images_seen,
             )
-        if self.model.loss_name == "wasserstein" or self._d_loss is None:
+        if self._d_loss is None or not self.model.adversarial_loss.bounded:
             return
         self._saturated = self._saturated + 1 if float(self._d_loss) < SATURATED_LOSS else 0
         if self._saturated >= self.patience:

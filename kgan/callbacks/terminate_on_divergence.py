@@ -41,7 +41,11 @@ class TerminateOnDivergence(keras.callbacks.Callback):
         diverged = self.model.diverged.numpy()
         if diverged.any():
             # In the order of a step: a network poisons what comes after it.
-            names = ("generator", "discriminator", "generator")
+            players = self.model.PLAYERS
+            generators, discriminators = (
+                " or ".join(players[name]) for name in ("g_optimizer", "d_optimizer")
+            )
+            names = (generators, discriminators, generators)
             name, images = next(pair for pair in zip(names, diverged, strict=True) if pair[1])
             raise Divergence(
                 f"Expected finite losses and weights. Received: NaN or infinity in the {name}, "

@@ -14,7 +14,7 @@ from kgan.data.resize import fit_image
 from kgan.data.folder import Rule, allocate, find_folder, load_folder
 from kgan.data.report import Report
 from kgan.errors import KganError
-from kgan.models.base.inputs import check_data, check_image_shape, check_int
+from kgan.checks import shape_of_images, whole
 
 _FLIP, _SHUFFLE = 1, 0
 
@@ -53,7 +53,7 @@ class ImageSet:
             `tf.data.Dataset` of uint8 images (batch, height, width, channels), or of
             (images, labels).
         """
-        check_int("seed", seed, 0)
+        whole(0).check("seed", seed)
         self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
         epochs = iter(range(2**62))
@@ -85,7 +85,7 @@ class ImageSet:
         Returns:
             `tf.data.Dataset` as from `dataset`.
         """
-        check_int("seed", seed, 0)
+        whole(0).check("seed", seed)
         self.check_batch(batch_size)
         steps = len(self) // batch_size
         order = _Order(self, steps, batch_size, True, flip, seed)
@@ -222,7 +222,7 @@ def load(
     faces = kgan.data.load(["faces/2023", "faces/2024"], (64, 64, 3), box=[0.1, 0.2, 0.9, 0.9])
     ```
     """
-    rule = Rule.checked(check_image_shape(image_shape), fit, background, box)
+    rule = Rule.checked(shape_of_images().check("image_shape", image_shape), fit, background, box)
     places = source if isinstance(source, list) else [source]
     if not places or not all(isinstance(place, str | os.PathLike) for place in places):
         for name, value in (("labels", labels), ("cache", cache), ("only", only)):
@@ -318,7 +318,7 @@ def dataset(
     ```
     """
     if isinstance(source, tf.data.Dataset):
-        return check_data(source, tuple(image_shape))
+        return source
     data = load(source, image_shape, split, data_dir, fit, background, labels, cache, box, only)
     return data.dataset(batch_size, shuffle, flip, seed)
 

@@ -6,11 +6,13 @@ default, on the spectrally normalised discriminator of Miyato et al. 2018, "Spec
 for Generative Adversarial Networks", arXiv:1802.05957.
 """
 
-import itertools
+from collections.abc import Iterator
+from typing import ClassVar
 
 import keras
 from keras import layers
 
+from kgan.checks import Bound, one_of, or_none, shape_of_images, whole
 from kgan.layers import (
     ConditionalBatchNormalization,
     SpectralConv2D,
@@ -18,23 +20,26 @@ from kgan.layers import (
     SpectralEmbedding,
 )
 from kgan.models import dcgan
-from kgan.models.base import inputs
-from kgan.models.gan import GAN, label_input, one_hot, output_dtype
+from kgan.models.base.adversarial import output_dtype
+from kgan.models.base.latent import label_input, one_hot
+from kgan.models.gan import GAN
 
 
-def build_projection_generator(image_shape, latent_dim, num_classes, width, seed) -> keras.Model:
+def projection_generator(
+    image_shape, latent_dim: int, num_classes: int, width: int, seeds: Iterator[int]
+) -> keras.Model:
     """DCGAN's generator, with batch normalisation that is conditional on the class."""
     latents, labels = keras.Input((latent_dim,), name="latents"), label_input()
 
     def normalize(x):
         return ConditionalBatchNormalization(num_classes)(x, labels)
 
-    images = dcgan.upsample(latents, image_shape, width, seed, normalize)
+    images = dcgan.upsample(latents, image_shape, width, dcgan.initializers(seeds), normalize)
     return keras.Model([latents, labels], images, name="generator")
 
 
-def build_projection_discriminator(
-    image_shape, num_classes, width, seed, normalized: bool
+def projection_discriminator(
+    image_shape, num_classes: int, width: int, seeds: Iterator[int], normalized: bool
 ) -> keras.Model:
     """A linear output of the features, plus their product with a vector of the class.
 
@@ -43,15 +48,14 @@ def build_projection_discriminator(
     """
     images, labels = keras.Input(image_shape, name="images"), label_input()
     parts = _spectral_parts if normalized else _plain_parts
-    features, linear, vectors = parts(images, labels, num_classes, width, seed)
+    features, linear, vectors = parts(images, labels, num_classes, width, seeds)
     projection = layers.Dot(axes=1, dtype=output_dtype())([features, vectors])
     logits = layers.Add(dtype=output_dtype())([linear, projection])
     return keras.Model([images, labels], logits, name="discriminator")
 
 
-def _spectral_parts(images, labels, num_classes, width, seed):
+def _spectral_parts(images, labels, num_classes, width, seeds):
     """φ(x), ψ(φ(x)) and V y: φ halves the side as DCGAN does, with a second convolution at each."""
-    seeds = itertools.count(seed)
 
     def convolve(x, filters, kernel_size, strides):
         init = keras.initializers.GlorotUniform(next(seeds))
@@ -83,9 +87,9 @@ def _spectral_parts(images, labels, num_classes, width, seed):
     return features, linear, vectors
 
 
-def _plain_parts(images, labels, num_classes, width, seed):
+def _plain_parts(images, labels, num_classes, width, seeds):
     """The same with φ of DCGAN's discriminator, and without any normalisation."""
-    init = dcgan.initializers(seed)
+    init = dcgan.initializers(seeds)
     features = dcgan.downsample(images, width, init)
     linear = dcgan.linear_output(features, init)
     vectors = layers.Embedding(
@@ -97,23 +101,25 @@ def _plain_parts(images, labels, num_classes, width, seed):
     return features, linear, vectors
 
 
-def build_concat_generator(image_shape, latent_dim, num_classes, width, seed) -> keras.Model:
+def concat_generator(
+    image_shape, latent_dim: int, num_classes: int, width: int, seeds: Iterator[int]
+) -> keras.Model:
     """DCGAN's generator on the latent and the class, one-hot, side by side."""
     latents, labels = keras.Input((latent_dim,), name="latents"), label_input()
     x = layers.Concatenate()([latents, one_hot(labels, num_classes)])
-    images = dcgan.upsample(x, image_shape, width, seed)
+    images = dcgan.upsample(x, image_shape, width, dcgan.initializers(seeds))
     return keras.Model([latents, labels], images, name="generator")
 
 
-def build_concat_discriminator(
-    image_shape, num_classes, width, seed, normalized: bool
+def concat_discriminator(
+    image_shape, num_classes: int, width: int, seeds: Iterator[int], normalized: bool
 ) -> keras.Model:
     """DCGAN's discriminator on the image and a plane for every class, 1 for the one it is."""
     images, labels = keras.Input(image_shape, name="images"), label_input()
     planes = layers.RepeatVector(image_shape[0] * image_shape[1])(one_hot(labels, num_classes))
     planes = layers.Reshape((*image_shape[:2], num_classes))(planes)
     x = layers.Concatenate()([images, planes])  # (batch, side, side, channels + num_classes)
-    init = dcgan.initializers(seed)
+    init = dcgan.initializers(seeds)
     normalize = dcgan.batch_normalization if normalized else None
     logits = dcgan.linear_output(dcgan.downsample(x, width, init, normalize), init)
     return keras.Model([images, labels], logits, name="discriminator")
@@ -154,6 +160,16 @@ class ConditionalGAN(GAN):
     ```
     """
 
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        **GAN.ARGUMENTS,
+        "image_shape": shape_of_images(dcgan.SIDES),
+        "num_classes": whole(1, 100_000),
+        "latent_dim": whole(1, 1 << 14),
+        "conditioning": one_of("projection", "concat"),
+        "loss": or_none(GAN.ARGUMENTS["loss"]),
+    }
+    COMMAND = "cgan"
+
     share_fakes = False
 
     def __init__(
@@ -167,40 +183,31 @@ class ConditionalGAN(GAN):
         r1_gamma: float = 0.0,
         **kwargs,
     ):
-        image_shape = inputs.check_image_shape(image_shape, dcgan.SIDES)
-        inputs.check_int("num_classes", num_classes, 1)
-        inputs.check_int("latent_dim", latent_dim, 1)
-        inputs.check_int("width", width, 1)
-        if conditioning == "projection":
-            build_g, build_d = build_projection_generator, build_projection_discriminator
-        elif conditioning == "concat":
-            build_g, build_d = build_concat_generator, build_concat_discriminator
-        else:
-            raise ValueError(
-                "Expected conditioning='projection' or 'concat'. Received: "
-                f"conditioning={conditioning!r}"
-            )
-        seed = kwargs.get("seed", 0)
         super().__init__(
             image_shape=image_shape,
-            generator=build_g(image_shape, latent_dim, num_classes, width, 1000 * seed),
-            discriminator=build_d(
-                image_shape, num_classes, width, 1_000_003 + 1000 * seed, not r1_gamma
-            ),
+            latent_dim=latent_dim,
             num_classes=num_classes,
             width=width,
+            conditioning=conditioning,
             loss=loss or ("hinge" if conditioning == "projection" else "non_saturating"),
             r1_gamma=r1_gamma,
             **kwargs,
         )
-        self.conditioning = conditioning
+
+    def build_generator(self) -> keras.Model:
+        """Latents (batch, latent_dim) and labels (batch,) to images in [-1, 1]."""
+        build = projection_generator if self.conditioning == "projection" else concat_generator
+        seeds = self.initial_seeds("generator")
+        return build(self.image_shape, self.latent_dim, self.num_classes, self.width, seeds)
+
+    def build_discriminator(self) -> keras.Model:
+        """Images in [-1, 1] and labels (batch,) to logits (batch, 1)."""
+        projection = self.conditioning == "projection"
+        build = projection_discriminator if projection else concat_discriminator
+        seeds = self.initial_seeds("discriminator")
+        return build(self.image_shape, self.num_classes, self.width, seeds, not self.r1_gamma)
 
     def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """Adam 2e-4 with betas 0 and 0.9 (Miyato & Koyama, section 6); DCGAN's for concat."""
         betas = (0.0, 0.9) if self.conditioning == "projection" else (0.5, 0.999)
         return keras.optimizers.Adam(2e-4, *betas), keras.optimizers.Adam(2e-4, *betas)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        del config["generator"], config["discriminator"]
-        return {**config, "conditioning": self.conditioning}

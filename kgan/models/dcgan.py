@@ -4,16 +4,17 @@ Source: Radford, Metz & Chintala 2015, "Unsupervised Representation Learning wit
 Convolutional Generative Adversarial Networks", arXiv:1511.06434.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from kgan.models.base import inputs
-from kgan.models.gan import GAN, output_dtype
+from kgan.checks import Bound, one_of, shape_of_images, whole
+from kgan.models.base.adversarial import output_dtype
+from kgan.models.gan import GAN
 
 SIDES = (16, 28, 32, 56, 64, 112, 128)
 
@@ -35,27 +36,28 @@ def batch_normalization(x):
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)(x)
 
 
-def initializers(seed: int, name: str = "dcgan") -> Iterator[keras.initializers.Initializer]:
+def initializers(
+    seeds: Iterator[int], name: str = "dcgan"
+) -> Iterator[keras.initializers.Initializer]:
     """The paper's N(0, 0.02), or He's N(0, 2 / inputs), each with a seed of its own."""
     if name == "he":
-        return (keras.initializers.HeNormal(seed=s) for s in itertools.count(seed))
-    return (keras.initializers.RandomNormal(stddev=0.02, seed=s) for s in itertools.count(seed))
+        return (keras.initializers.HeNormal(seed=seed) for seed in seeds)
+    return (keras.initializers.RandomNormal(stddev=0.02, seed=seed) for seed in seeds)
 
 
-def upsample(latents, image_shape, width: int, seed: int, normalize=batch_normalization):
+def upsample(latents, image_shape, width: int, init, normalize=batch_normalization):
     """Project the latent, then double the side with strided transposed convolutions.
 
     Args:
         latents: float tensor (batch, latent_dim).
         image_shape: (side, side, channels).
         width: int, channels next to the image.
-        seed: int, of the weights.
+        init: iterator of initializers.
         normalize: function applied before each rectifier.
 
     Returns:
         Images (batch, side, side, channels) in [-1, 1].
     """
-    init = initializers(seed)
     side, _, channels = image_shape
     base, stages = stages_of(side)
     filters = width * 2 ** (stages - 1)
@@ -113,23 +115,6 @@ def linear_output(features, init):
     )
 
 
-def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
-    """Latents (batch, latent_dim) to images in [-1, 1]."""
-    latents = keras.Input((latent_dim,), name="latents")
-    images = upsample(latents, image_shape, width, seed)
-    return keras.Model(latents, images, name="generator")
-
-
-def build_discriminator(
-    image_shape, width: int, seed: int, normalize, initializer: str
-) -> keras.Model:
-    """Images in [-1, 1] to logits (batch, 1)."""
-    images = keras.Input(image_shape, name="images")
-    init = initializers(seed, initializer)
-    logits = linear_output(downsample(images, width, init, normalize), init)
-    return keras.Model(images, logits, name="discriminator")
-
-
 @keras.saving.register_keras_serializable("kgan")
 class DCGAN(GAN):
     """Deep convolutional GAN (Radford et al. 2015): the original game between two conv nets.
@@ -162,6 +147,13 @@ class DCGAN(GAN):
     ```
     """
 
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        **GAN.ARGUMENTS,
+        "image_shape": shape_of_images(SIDES),
+        "latent_dim": whole(1, 1 << 14),
+        "initializer": one_of("dcgan", "he"),
+    }
+
     def __init__(
         self,
         image_shape=(64, 64, 3),
@@ -171,35 +163,30 @@ class DCGAN(GAN):
         initializer: str = "dcgan",
         **kwargs,
     ):
-        image_shape = inputs.check_image_shape(image_shape, SIDES)
-        inputs.check_int("latent_dim", latent_dim, 1)
-        inputs.check_int("width", width, 1)
-        if initializer not in ("dcgan", "he"):
-            raise ValueError(
-                f"Expected initializer='dcgan' or 'he'. Received: initializer={initializer!r}"
-            )
-        seed = kwargs.get("seed", 0)
-        normalize = None if r1_gamma else batch_normalization
         super().__init__(
             image_shape=image_shape,
-            generator=build_generator(image_shape, latent_dim, width, 1000 * seed),
-            discriminator=build_discriminator(
-                image_shape, width, 1_000_003 + 1000 * seed, normalize, initializer
-            ),
+            latent_dim=latent_dim,
             width=width,
             r1_gamma=r1_gamma,
+            initializer=initializer,
             **kwargs,
         )
-        self.initializer = initializer
+
+    def build_generator(self) -> keras.Model:
+        """Latents (batch, latent_dim) to images in [-1, 1]."""
+        latents = keras.Input((self.latent_dim,), name="latents")
+        init = initializers(self.initial_seeds("generator"))
+        images = upsample(latents, self.image_shape, self.width, init)
+        return keras.Model(latents, images, name="generator")
+
+    def build_discriminator(self) -> keras.Model:
+        """Images in [-1, 1] to logits (batch, 1)."""
+        images = keras.Input(self.image_shape, name="images")
+        init = initializers(self.initial_seeds("discriminator"), self.initializer)
+        normalize = None if self.r1_gamma else batch_normalization
+        features = downsample(images, self.width, init, normalize)
+        return keras.Model(images, linear_output(features, init), name="discriminator")
 
     def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """Adam with a learning rate of 2e-4 and beta1 of 0.5 (section 4 of the paper)."""
         return keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        for name in ("generator", "discriminator", "num_classes"):
-            del config[name]
-        if self.initializer != "dcgan":  # which a kgan of before does not know
-            config["initializer"] = self.initializer
-        return config

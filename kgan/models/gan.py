@@ -1,9 +1,9 @@
-"""The base class of every GAN, and the original one.
+"""The original GAN, and the game that most others play by other rules.
 
 Source: Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.2661.
 """
 
-import itertools
+from typing import ClassVar
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
@@ -13,79 +13,35 @@ from keras import layers
 
 from kgan import augment as augmentation
 from kgan import losses
+from kgan.checks import Bound, number, one_of, whole
+from kgan.errors import KganError
 from kgan.models.base import inputs
+from kgan.models.base.adversarial import Batch, add_gradients, output_dtype
 from kgan.models.base.differentiable import check_twice_differentiable
-from kgan.models.base.steps import Examples, SteppingModel, add_gradients
-from kgan.models.base.two_player import with_labels
+from kgan.models.base.latent import LatentModel, with_labels
 from kgan.random import Draws
 
 
-def output_dtype() -> str:
-    """Of the last layer of a network: losses and pixels need full precision under any policy."""
-    return keras.config.dtype_policy().variable_dtype
-
-
-def label_input() -> keras.KerasTensor:
-    """The labels that a network of a conditional model takes: int (batch,)."""
-    return keras.Input((), dtype="int32", name="labels")
-
-
-def one_hot(labels, num_classes: int):
-    """Labels (batch,) as vectors (batch, num_classes)."""
-    return layers.CategoryEncoding(num_classes, "one_hot")(labels)
-
-
-def build_generator(image_shape, latent_dim: int, width: int, seed: int) -> keras.Model:
-    """Two hidden layers of rectifiers: latents (batch, latent_dim) to images in [-1, 1]."""
-    seeds = itertools.count(seed)
-    latents = keras.Input((latent_dim,), name="latents")
-    x = latents
-    for _ in range(2):
-        init = keras.initializers.GlorotUniform(next(seeds))
-        x = layers.Dense(width, "relu", kernel_initializer=init)(x)  # (batch, width)
-    init = keras.initializers.GlorotUniform(next(seeds))
-    # The paper's output is a sigmoid on pixels in [0, 1]: half of tanh on pixels in [-1, 1].
-    x = layers.Dense(
-        int(np.prod(image_shape)), "tanh", kernel_initializer=init, dtype=output_dtype()
-    )(x)
-    return keras.Model(latents, layers.Reshape(image_shape)(x), name="generator")
-
-
-def build_discriminator(image_shape, width: int, seed: int) -> keras.Model:
-    """Two hidden maxout layers with dropout: images in [-1, 1] to logits (batch, 1)."""
-    seeds = itertools.count(seed)
-    images = keras.Input(image_shape, name="images")
-    x = layers.Flatten()(images)
-    for _ in range(2):
-        init = keras.initializers.GlorotUniform(next(seeds))
-        x = layers.Dense(width, kernel_initializer=init)(x)  # (batch, width)
-        x = layers.Reshape((width // 5, 5))(x)
-        x = layers.MaxPooling1D(5, data_format="channels_first")(x)  # (batch, width // 5, 1)
-        x = layers.Dropout(0.5, seed=next(seeds))(layers.Flatten()(x))
-    init = keras.initializers.GlorotUniform(next(seeds))
-    logits = layers.Dense(1, kernel_initializer=init, dtype=output_dtype(), name="logits")(x)
-    return keras.Model(images, logits, name="discriminator")
-
-
 @keras.saving.register_keras_serializable("kgan")
-class GAN(SteppingModel):
+class GAN(LatentModel):
     """Generative adversarial networks: a generator and a discriminator that train each other.
 
     The discriminator D learns to tell real images from generated ones, the generator G to make D
     take its own for real (Goodfellow et al. 2014, algorithm 1). With no networks given, they are
     the paper's fully connected ones; any two Keras models take their place.
 
-    Every other GAN of kgan is a subclass that overrides `train_step`, or the part of it in which
-    its paper differs: `generate`, `discriminate`, `penalty`, `update_discriminator`,
-    `update_generator`.
+    The GANs of other papers are subclasses, which override `build_generator` and
+    `build_discriminator`, and `train_step` or the part of it in which their paper differs:
+    `generate`, `discriminate`, `penalty`, `update_discriminator`, `update_generator`.
 
     Args:
         image_shape: tuple (height, width, channels), with 1 or 3 channels.
         latent_dim: int, dimensions of the latent z ~ N(0, I). Taken from `generator` if given.
         generator: `keras.Model` from latents (batch, latent_dim) to images (batch, height, width,
             channels) in [-1, 1]. None for the paper's network.
-        discriminator: `keras.Model` from images to logits (batch, 1), without a sigmoid. None for
-            the paper's network.
+        discriminator: `keras.Model` from images to logits, without a sigmoid: (batch, 1), or of
+            any shape (batch, …) with a logit for each patch of an image. None for the paper's
+            network.
         num_classes: int, for networks that take labels, int (batch,), as a second input. None
             for an unconditional model.
         width: int, hidden units of the paper's networks, a multiple of 5 (for maxout in fives).
@@ -110,11 +66,29 @@ class GAN(SteppingModel):
     ```
     """
 
+    PLAYERS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "g_optimizer": ("generator",),
+        "d_optimizer": ("discriminator",),
+    }
+    LOGS = ("d_loss", "g_loss", "real_score", "fake_score")
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        **LatentModel.ARGUMENTS,
+        "width": whole(1, 1 << 14),
+        "loss": one_of(*losses.LOSSES),
+        "r1_gamma": number(0, 1e9),
+        "r1_interval": whole(1, 1 << 20),
+    }
+
     share_fakes = True  # whether both updates of a step see the same
     # Of a subclass's `penalty`: its weight in D's loss, and the number of steps between two times
     # that it is computed (with a weight that is as many times larger).
     penalty_weight = 1.0
     penalty_interval = 1
+    has_own_penalty = False
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls.has_own_penalty = cls.has_own_penalty or "penalty" in vars(cls)
 
     def __init__(
         self,
@@ -127,87 +101,113 @@ class GAN(SteppingModel):
         loss: str = "non_saturating",
         r1_gamma: float = 0.0,
         r1_interval: int = 16,
-        ema_half_life: float | None = 10_000,
-        augment=None,
-        seed: int = 0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        if not r1_gamma >= 0:
-            raise ValueError(f"Expected r1_gamma >= 0. Received: r1_gamma={r1_gamma!r}")
-        inputs.check_int("r1_interval", r1_interval, 1)
-        self.r1_gamma, self.r1_interval = r1_gamma, r1_interval
-        if type(self).penalty is GAN.penalty:
+        if latent_dim is None and generator is None:
+            latent_dim = 100
+        super().__init__(
+            image_shape=image_shape,
+            latent_dim=latent_dim,
+            num_classes=num_classes,
+            width=width,
+            loss=loss,
+            r1_gamma=r1_gamma,
+            r1_interval=r1_interval,
+            **kwargs,
+        )
+        self.adversarial_loss = losses.get(loss)
+        if not self.has_own_penalty:
             self.penalty_weight, self.penalty_interval = r1_gamma / 2, r1_interval
         elif r1_gamma:
-            raise ValueError(
+            raise KganError(
                 f"Expected r1_gamma=0 of a {type(self).__name__}, which has a penalty of its own. "
                 f"Received: r1_gamma={r1_gamma!r}"
             )
-        if self._has_penalty:
+        if self.has_penalty:
             self._means["gradient_penalty"] = keras.metrics.Mean("gradient_penalty")
-        if ema_half_life is not None and not ema_half_life > 0:
-            raise ValueError(
-                f"Expected ema_half_life > 0 images, or None. Received: {ema_half_life!r}"
-            )
-        self.image_shape = inputs.check_image_shape(image_shape)
-        inputs.check_int("width", width, 1)
-        inputs.check_int("seed", seed, 0)
-        if num_classes is not None:
-            inputs.check_int("num_classes", num_classes, 1)
-        self.num_classes = num_classes
-        self.width = width
-        self.loss_name = loss
-        self.ema_half_life = ema_half_life
-        self.seed = seed
-        self._adversarial_loss = losses.get(loss)
-        self._users_networks = (generator is not None, discriminator is not None)
-        if num_classes is not None and not all(self._users_networks):
-            raise ValueError(
+        brought = {"generator": generator, "discriminator": discriminator}
+        brought = {name: network for name, network in brought.items() if network is not None}
+        self._check_brought(**brought)
+        networks = {
+            "generator": generator or self.build_generator(),
+            "discriminator": discriminator or self.build_discriminator(),
+        }
+        self._check_classes(networks)
+        self.add_networks(tuple(brought), **networks)
+
+    def _check_brought(self, generator=None, discriminator=None):
+        """Refuses networks of the user that do not fit; takes `latent_dim` from the generator."""
+        labels = [] if self.num_classes is None else [()]
+        if generator is not None:
+            shapes = [(None,), *labels]
+            received = inputs.check_network("generator", generator, shapes, self.image_shape)
+            (_, latent_dim), *_ = received
+            if self.latent_dim not in (None, latent_dim):
+                raise KganError(
+                    f"Expected latent_dim={latent_dim}, as the generator has it. Received: "
+                    f"latent_dim={self.latent_dim}"
+                )
+            self.latent_dim = latent_dim
+        if discriminator is not None:
+            shapes = [self.image_shape, *labels]
+            inputs.check_network("discriminator", discriminator, shapes, (...,))
+
+    def _check_classes(self, networks):
+        """Refuses classes that a network is not told."""
+        if self.num_classes is not None and any(len(n.inputs) < 2 for n in networks.values()):
+            raise KganError(
                 "Expected two networks that take labels beside num_classes; without them see "
-                f"kgan.models.ConditionalGAN. Received: num_classes={num_classes}"
+                f"kgan.models.ConditionalGAN. Received: num_classes={self.num_classes}"
             )
-
-        if generator is None:
-            self.latent_dim = 100 if latent_dim is None else latent_dim
-            inputs.check_int("latent_dim", self.latent_dim, 1)
-            generator = build_generator(self.image_shape, self.latent_dim, width, 1000 * seed)
-        else:
-            self.latent_dim = inputs.check_generator(
-                generator, latent_dim, self.image_shape, num_classes
-            )
-        if discriminator is None:
-            if width % 5:
-                raise ValueError(f"Expected width to be a multiple of 5. Received: width={width}")
-            discriminator = build_discriminator(self.image_shape, width, 1_000_003 + 1000 * seed)
-        else:
-            inputs.check_discriminator(discriminator, self.image_shape, num_classes)
-        self.generator = generator
-        self.discriminator = discriminator
-        self.augment = augmentation.get(augment)
-        self.ema_generator = generator
-        if ema_half_life is not None:
-            self.ema_generator = keras.models.clone_model(generator)
-            self.ema_generator.trainable = False
-            self.reset_ema()
-
-        # The counters from which all randomness is drawn are weights, so that they are saved.
-        self.images_seen = self.add_state("images_seen", "int64")
-        self.images_tested = self.add_state("images_tested", "int64")
-        self.diverged = self.add_state("diverged", "int64", shape=(3,))
-        self.built = True
 
     @property
-    def _has_penalty(self):
-        return type(self).penalty is not GAN.penalty or self.r1_gamma > 0
+    def has_penalty(self) -> bool:
+        """Whether D's loss has a penalty."""
+        return self.has_own_penalty or self.r1_gamma > 0
 
-    def preset_state(self) -> dict:
-        """What presets hold beside the networks, for training to go on from there."""
-        return {"images_seen": self.images_seen}
+    # The networks of 2014.
+
+    def build_generator(self) -> keras.Model:
+        """Two hidden layers of rectifiers: latents (batch, latent_dim) to images in [-1, 1]."""
+        latents = keras.Input((self.latent_dim,), name="latents")
+        init = self._glorot("generator")
+        x = latents
+        for _ in range(2):
+            x = layers.Dense(self.width, "relu", kernel_initializer=next(init))(x)
+        # The paper's output is a sigmoid on pixels in [0, 1]: half of tanh on pixels in [-1, 1].
+        x = layers.Dense(
+            int(np.prod(self.image_shape)),
+            "tanh",
+            kernel_initializer=next(init),
+            dtype=output_dtype(),
+        )(x)
+        return keras.Model(latents, layers.Reshape(self.image_shape)(x), name="generator")
+
+    def build_discriminator(self) -> keras.Model:
+        """Two hidden maxout layers with dropout: images in [-1, 1] to logits (batch, 1)."""
+        if self.width % 5:
+            raise KganError(
+                f"Expected width to be a multiple of 5, for maxout in fives. Received: {self.width}"
+            )
+        seeds = self.initial_seeds("discriminator")
+        images = keras.Input(self.image_shape, name="images")
+        x = layers.Flatten()(images)
+        for _ in range(2):
+            init = keras.initializers.GlorotUniform(next(seeds))
+            x = layers.Dense(self.width, kernel_initializer=init)(x)  # (batch, width)
+            x = layers.Reshape((self.width // 5, 5))(x)
+            x = layers.MaxPooling1D(5, data_format="channels_first")(x)  # (batch, width // 5, 1)
+            x = layers.Dropout(0.5, seed=next(seeds))(layers.Flatten()(x))
+        init = keras.initializers.GlorotUniform(next(seeds))
+        logits = layers.Dense(1, kernel_initializer=init, dtype=output_dtype(), name="logits")(x)
+        return keras.Model(images, logits, name="discriminator")
+
+    def _glorot(self, name):
+        return map(keras.initializers.GlorotUniform, self.initial_seeds(name))
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         super().compile(g_optimizer, d_optimizer, **kwargs)
-        if self._has_penalty:
+        if self.has_penalty:
             check_twice_differentiable(
                 self.discriminate,
                 self.discriminator.trainable_variables,
@@ -215,7 +215,7 @@ class GAN(SteppingModel):
                 self.num_classes,
             )
 
-    compile.__doc__ = SteppingModel.compile.__doc__
+    compile.__doc__ = LatentModel.compile.__doc__
 
     def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """The paper's optimizers of G and of D. 2014: SGD with momentum."""
@@ -237,19 +237,19 @@ class GAN(SteppingModel):
             `real_score`, `fake_score`.
         """
         real, draws = self.begin_step(data)
-        fakes = self.forge(draws)
+        fakes = self.generate_batch(draws)
         self.update_discriminator(real, fakes, draws)
         if not self.share_fakes:
-            fakes = self.forge(draws)
+            fakes = self.generate_batch(draws)
         self.update_generator(real, fakes, draws)
         return self.end_step(draws, fakes)
 
-    def forge(self, draws: Draws) -> Examples:
+    def generate_batch(self, draws: Draws) -> Batch:
         """Generated images, of uniformly drawn classes if the model is conditional."""
         labels = None if self.num_classes is None else draws.labels(self.num_classes)
         with tf.GradientTape() as tape, draws:
             images = self.generate(labels, draws)
-        return Examples(images, labels, tape)
+        return Batch(images, labels, tape)
 
     def generate(self, labels, draws: Draws):
         """G's images (batch, height, width, channels) in training, of latents z ~ N(0, I)."""
@@ -264,11 +264,11 @@ class GAN(SteppingModel):
         logits = self.discriminator(with_labels(images, labels), training=training)
         return tf.cast(logits, self.variable_dtype)  # losses need full precision
 
-    def penalty(self, real: Examples, fakes: Examples, draws: Draws):
-        """What D's loss gets besides: a value per example, times `penalty_weight`.
+    def penalty(self, real: Batch, fakes: Batch, draws: Draws):
+        """The penalty added to D's loss: a value per example, before `penalty_weight`.
 
-        Here R1 on real images, through the augmentation, if there is an `r1_gamma`. A subclass may
-        have another. It is logged as `gradient_penalty`, without the weight.
+        Here R1 on real images, through the augmentation, with a weight of `r1_gamma` / 2. A
+        subclass may define another. It is logged as `gradient_penalty`.
 
         Example:
 
@@ -279,17 +279,17 @@ class GAN(SteppingModel):
         """
         return losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
 
-    def update_discriminator(self, real: Examples, fakes: Examples, draws: Draws) -> None:
+    def update_discriminator(self, real: Batch, fakes: Batch, draws: Draws) -> None:
         """One step of D on real and generated images."""
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as tape:
             real_logits = self.discriminate(real.images, real.labels, draws)
             fake_logits = self.discriminate(tf.stop_gradient(fakes.images), fakes.labels, draws)
-            losses = self._adversarial_loss.discriminator(real_logits, fake_logits)
+            losses = self.adversarial_loss.discriminator(real_logits, fake_logits)
             loss = self.d_optimizer.scale_loss(self.global_mean(losses, draws))
         gradients = tape.gradient(loss, variables)
         self.log(d_loss=losses, real_score=real_logits)
-        if self._has_penalty:
+        if self.has_penalty:
 
             def weighted():
                 values = self.penalty(real, fakes, draws)
@@ -305,20 +305,20 @@ class GAN(SteppingModel):
             mean_sign = self.sum_replicas(self.global_mean(tf.sign(real_logits), draws))
             self.augment.adapt(mean_sign, draws.global_batch)
 
-    def update_generator(self, real: Examples, fakes: Examples, draws: Draws) -> None:
+    def update_generator(self, real: Batch, fakes: Batch, draws: Draws) -> None:
         """One step of G on images that it has made under their tape."""
         gradients = self.generator_gradients(real, fakes, draws)
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
 
-    def generator_gradients(self, real: Examples, fakes: Examples, draws: Draws) -> list:
+    def generator_gradients(self, real: Batch, fakes: Batch, draws: Draws) -> list:
         """The gradients of G's loss by its trainable variables."""
         real_logits = None
-        if self._adversarial_loss.relativistic:
+        if self.adversarial_loss.relativistic:
             real_logits = self.discriminate(real.images, real.labels, draws)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fakes.images)
             fake_logits = self.discriminate(fakes.images, fakes.labels, draws)
-            losses = self._adversarial_loss.generator(real_logits, fake_logits)
+            losses = self.adversarial_loss.generator(real_logits, fake_logits)
             loss = self.g_optimizer.scale_loss(self.global_mean(losses, draws))
         self.log(g_loss=losses, fake_score=fake_logits)
         outer = tape.gradient(loss, fakes.images)
@@ -335,27 +335,8 @@ class GAN(SteppingModel):
         fake_logits = self.discriminate(fakes, labels)
         self.images_tested.assign_add(tf.cast(draws.global_batch, tf.int64))
         return self.log(
-            d_loss=self._adversarial_loss.discriminator(real_logits, fake_logits),
-            g_loss=self._adversarial_loss.generator(real_logits, fake_logits),
+            d_loss=self.adversarial_loss.discriminator(real_logits, fake_logits),
+            g_loss=self.adversarial_loss.generator(real_logits, fake_logits),
             real_score=real_logits,
             fake_score=fake_logits,
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(
-            image_shape=list(self.image_shape),
-            latent_dim=self.latent_dim,
-            num_classes=self.num_classes,
-            width=self.width,
-            loss=self.loss_name,
-            r1_gamma=self.r1_gamma,
-            r1_interval=self.r1_interval,
-            ema_half_life=self.ema_half_life,
-            augment=augmentation.describe(self.augment),
-            seed=self.seed,
-        )
-        for name, users in zip(("generator", "discriminator"), self._users_networks, strict=True):
-            if users:
-                config[name] = keras.saving.serialize_keras_object(getattr(self, name))
-        return config

@@ -7,13 +7,15 @@ hyperparameters of small models from Karras et al. 2020, "Training Generative Ad
 with Limited Data", arXiv:2006.06676.
 """
 
-import itertools
 import math
+from collections.abc import Iterator
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from kgan.checks import Bound, number, or_none, shape_of_images, whole
 from kgan.layers import (
     Blur2D,
     Downsample2D,
@@ -25,10 +27,9 @@ from kgan.layers import (
     PixelNormalization,
     Upsample2D,
 )
-from kgan.models.base import inputs
-from kgan.models.gan import GAN, label_input, one_hot, output_dtype
-from kgan.models.base.steps import add_gradients
-from kgan.models.base.two_player import with_labels
+from kgan.models.base.adversarial import add_gradients, output_dtype
+from kgan.models.base.latent import label_input, one_hot, with_labels
+from kgan.models.gan import GAN
 
 SIDES = (16, 32, 64, 128, 256)
 
@@ -43,9 +44,10 @@ def _channels(side: int, image_side: int, width: int, max_channels: int) -> int:
     return min(max_channels, width * image_side // side)
 
 
-def build_mapping(latent_dim: int, num_layers: int, num_classes: int | None, seed: int):
+def build_mapping(
+    latent_dim: int, num_layers: int, num_classes: int | None, seeds: Iterator[int]
+) -> keras.Model:
     """Latents z (batch, latent_dim), and labels, to latents w of the same shape."""
-    seeds = itertools.count(seed)
     latents = keras.Input((latent_dim,), name="latents")
     x = PixelNormalization()(latents)
     network_inputs = latents
@@ -65,9 +67,10 @@ def build_mapping(latent_dim: int, num_layers: int, num_classes: int | None, see
     return keras.Model(network_inputs, x, name="mapping")
 
 
-def build_synthesis(image_shape, latent_dim: int, width: int, max_channels: int, seed: int):
+def build_synthesis(
+    image_shape, latent_dim: int, width: int, max_channels: int, seeds: Iterator[int]
+) -> keras.Model:
     """Styles (batch, layers, latent_dim) to images, from a learned constant (figure 2d, 7b)."""
-    seeds = itertools.count(seed)
     image_side, _, image_channels = image_shape
     num_styles = 2 * int(math.log2(image_side)) - 2
     styles = keras.Input((num_styles, latent_dim), name="styles")
@@ -125,7 +128,7 @@ class LearnedConstant(layers.Layer):
         return config
 
 
-def build_generator(mapping: keras.Model, synthesis: keras.Model) -> keras.Model:
+def connect(mapping: keras.Model, synthesis: keras.Model) -> keras.Model:
     """The same w as the style of every layer."""
     network_inputs = [
         keras.Input(x.shape[1:], dtype=x.dtype, name=name)
@@ -137,9 +140,10 @@ def build_generator(mapping: keras.Model, synthesis: keras.Model) -> keras.Model
     return keras.Model(network_inputs, synthesis(styles), name="generator")
 
 
-def build_discriminator(image_shape, width: int, max_channels: int, num_classes, seed: int):
+def build_discriminator(
+    image_shape, width: int, max_channels: int, num_classes: int | None, seeds: Iterator[int]
+) -> keras.Model:
     """Residual network down to 4x4, then minibatch standard deviation (figure 7c)."""
-    seeds = itertools.count(seed)
     side = image_shape[0]
     images = network_inputs = keras.Input(image_shape, name="images")
 
@@ -187,10 +191,10 @@ class StyleGANLite(GAN):
     Args:
         image_shape: tuple (side, side, channels), side among 16, 32, 64, 128 and 256.
         latent_dim: int, dimensions of z and of w.
-        width: int, channels next to the image; they double with every halving of the side,
-        max_channels: int, up to this.
+        width: int, channels next to the image; they double with every halving of the side.
+        max_channels: int, the most that a layer has.
         mapping_layers: int, layers of the mapping network.
-        num_classes: int, of a conditional model; None for an unconditional one.
+        num_classes: int, number of classes of a conditional model. None for an unconditional one.
         r1_gamma: float, weight γ of R1. None for 0.0002 · side² / 64, the heuristic of Karras et
             al. 2020a for batches of 64; small data sets often want more.
         r1_interval: int, steps between two computations of R1.
@@ -215,9 +219,23 @@ class StyleGANLite(GAN):
     ```
     """
 
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        **GAN.ARGUMENTS,
+        "image_shape": shape_of_images(SIDES),
+        "latent_dim": whole(1, 1 << 14),
+        "r1_gamma": or_none(GAN.ARGUMENTS["r1_gamma"]),
+        "max_channels": whole(1, 1 << 14),
+        "mapping_layers": whole(1, 64),
+        "style_mixing": number(0, 1),
+        "path_length_weight": number(0, 1e9),
+        "discriminator_width": or_none(whole(1, 1 << 14)),
+    }
+    COMMAND = "stylegan-lite"
+    BATCH_SIZE = 32
     SAMPLE_OPTIONS = ("truncation",)
-    share_fakes = False
     PATH_LENGTH_INTERVAL = 4
+
+    share_fakes = False
 
     def __init__(
         self,
@@ -235,52 +253,53 @@ class StyleGANLite(GAN):
         discriminator_width: int | None = None,
         **kwargs,
     ):
-        image_shape = inputs.check_image_shape(image_shape, SIDES)
-        for name, value in (
-            ("latent_dim", latent_dim),
-            ("width", width),
-            ("max_channels", max_channels),
-            ("discriminator_width", width if discriminator_width is None else discriminator_width),
-            ("mapping_layers", mapping_layers),
-        ):
-            inputs.check_int(name, value, 1)
-        for name, value in (
-            ("style_mixing", style_mixing),
-            ("path_length_weight", path_length_weight),
-        ):
-            if not value >= 0 or (name == "style_mixing" and value > 1):
-                raise ValueError(f"Expected {name} >= 0. Received: {name}={value!r}")
-        seed = kwargs.get("seed", 0)
-        generator = build_generator(
-            build_mapping(latent_dim, mapping_layers, num_classes, 1000 * seed),
-            build_synthesis(image_shape, latent_dim, width, max_channels, 1000 * seed + 100),
-        )
-        d_width = discriminator_width or width
-        discriminator = build_discriminator(
-            image_shape,
-            d_width,
-            max_channels * d_width // width,
-            num_classes,
-            1_000_003 + 1000 * seed,
-        )
+        self.ARGUMENTS["image_shape"].check("image_shape", image_shape)
         super().__init__(
             image_shape=image_shape,
-            generator=generator,
-            discriminator=discriminator,
+            latent_dim=latent_dim,
             num_classes=num_classes,
             width=width,
+            max_channels=max_channels,
+            mapping_layers=mapping_layers,
             r1_gamma=0.0002 * image_shape[0] ** 2 / 64 if r1_gamma is None else r1_gamma,
             r1_interval=r1_interval,
+            style_mixing=style_mixing,
+            path_length_weight=path_length_weight,
             ema_half_life=ema_half_life,
+            discriminator_width=discriminator_width,
             **kwargs,
         )
-        self.max_channels = max_channels
-        self.discriminator_width = discriminator_width
-        self.mapping_layers = mapping_layers
-        self.style_mixing = style_mixing
-        self.path_length_weight = path_length_weight
         self.w_mean = self.add_state("w_mean", shape=(latent_dim,))
         self.path_length_mean = self.add_state("path_length_mean")
+
+    def build_generator(self) -> keras.Model:
+        """Latents (batch, latent_dim), and labels, to images: mapping, then synthesis."""
+        return connect(
+            build_mapping(
+                self.latent_dim,
+                self.mapping_layers,
+                self.num_classes,
+                self.initial_seeds("generator"),
+            ),
+            build_synthesis(
+                self.image_shape,
+                self.latent_dim,
+                self.width,
+                self.max_channels,
+                self.initial_seeds("generator", part=1),
+            ),
+        )
+
+    def build_discriminator(self) -> keras.Model:
+        """Images in [-1, 1], and labels, to logits (batch, 1)."""
+        width = self.discriminator_width or self.width
+        return build_discriminator(
+            self.image_shape,
+            width,
+            self.max_channels * width // self.width,
+            self.num_classes,
+            self.initial_seeds("discriminator"),
+        )
 
     @property
     def mapping(self) -> keras.Model:
@@ -381,12 +400,3 @@ class StyleGANLite(GAN):
         gradient = tf.cast(tape.gradient(projected, styles), self.variable_dtype)
         squared = tf.reduce_mean(tf.reduce_sum(tf.square(gradient), axis=2), axis=1)
         return tf.sqrt(tf.maximum(squared, 1e-12))
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        del config["generator"], config["discriminator"]
-        for name in ("max_channels", "mapping_layers", "style_mixing", "path_length_weight"):
-            config[name] = getattr(self, name)
-        if self.discriminator_width is not None:  # which a kgan of before does not know
-            config["discriminator_width"] = self.discriminator_width
-        return config

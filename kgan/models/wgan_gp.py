@@ -3,34 +3,19 @@
 Source: Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", arXiv:1704.00028.
 """
 
-import itertools
 import warnings
-from collections.abc import Iterator
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import KganWarning
+from kgan.checks import Bound, number, whole
+from kgan.errors import KganError, KganWarning
 from kgan.models import dcgan
-from kgan.models.base import inputs
-from kgan.models.gan import GAN, Examples
-
-
-def _he_normal(seed: int) -> Iterator[keras.initializers.Initializer]:
-    return (keras.initializers.HeNormal(s) for s in itertools.count(seed))
-
-
-def build_critic(image_shape, width: int, seed: int) -> keras.Model:
-    """DCGAN's discriminator without normalisation: images to scores (batch, 1).
-
-    Batch normalisation would make the score of an image depend on the others of its batch, and
-    the penalty is on each image's own gradient (section 4, "No critic batch normalization").
-    """
-    images = keras.Input(image_shape, name="images")
-    init = _he_normal(seed)
-    scores = dcgan.linear_output(dcgan.downsample(images, width, init), init)
-    return keras.Model(images, scores, name="discriminator")
+from kgan.models.base.adversarial import Batch
+from kgan.models.base.latent import LatentModel
+from kgan.models.gan import GAN
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -50,14 +35,14 @@ class WGANGP(GAN):
     Args:
         image_shape: tuple (height, width, channels); for kgan's own networks a square with a side
             among 16, 28, 32, 56, 64, 112 and 128.
-        latent_dim: int, dimensions of the latent.
+        latent_dim: int, dimensions of the latent. By default 128, or what `generator` takes.
+        generator, discriminator: `keras.Model`s to take the place of kgan's; a critic has no batch
+            normalisation and can be differentiated twice.
         width: int, channels next to the image of kgan's own networks: DCGAN's generator, and its
             discriminator without normalisation.
         critic_steps: int, updates of the critic a step, n_critic in the paper.
         penalty_weight: float, λ in the paper.
-        generator, discriminator: `keras.Model`s to take their place; a critic has no batch
-            normalisation and can be differentiated twice.
-        num_classes, ema_half_life, augment, seed: see `kgan.models.GAN`.
+        **kwargs: `num_classes`, `ema_half_life`, `augment` and `seed` of `kgan.models.GAN`.
 
     Raises:
         ValueError: for networks that do not fit, a critic with batch normalisation, or at
@@ -72,6 +57,15 @@ class WGANGP(GAN):
     ```
     """
 
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        **LatentModel.ARGUMENTS,
+        "width": GAN.ARGUMENTS["width"],
+        "critic_steps": whole(1, 1000),
+        "penalty_weight": number(0, 1e9),
+    }
+    COMMAND = "wgan-gp"
+    BATCH_SIZE = 5 * 64
+
     def __init__(
         self,
         image_shape=(28, 28, 1),
@@ -83,27 +77,8 @@ class WGANGP(GAN):
         penalty_weight: float = 10.0,
         **kwargs,
     ):
-        inputs.check_int("critic_steps", critic_steps, 1)
-        inputs.check_int("width", width, 1)
-        if not penalty_weight >= 0:
-            raise ValueError(f"Expected penalty_weight >= 0. Received: {penalty_weight!r}")
-        users = (generator is not None, discriminator is not None)
-        if not all(users):
-            image_shape = inputs.check_image_shape(image_shape, dcgan.SIDES)
-        seed = kwargs.get("seed", 0)
-        if generator is None:
-            latent_dim = 128 if latent_dim is None else latent_dim
-            inputs.check_int("latent_dim", latent_dim, 1)
-            generator = dcgan.build_generator(image_shape, latent_dim, width, 1000 * seed)
-        if discriminator is None:
-            discriminator = build_critic(image_shape, width, 1_000_003 + 1000 * seed)
-        for layer in discriminator._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                raise ValueError(
-                    "Expected a critic without batch normalisation, under which no image has a "
-                    "gradient of its own to penalise; RMSNormalization may take its place. "
-                    f"Received: {layer.name}"
-                )
+        if latent_dim is None and generator is None:
+            latent_dim = 128
         super().__init__(
             image_shape,
             latent_dim,
@@ -111,12 +86,39 @@ class WGANGP(GAN):
             discriminator,
             width=width,
             loss="wasserstein",
+            critic_steps=critic_steps,
+            penalty_weight=penalty_weight,
             **kwargs,
         )
-        self._users_networks = users
-        self.critic_steps = critic_steps
-        self.penalty_weight = penalty_weight
+        for layer in self.discriminator._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                raise KganError(
+                    "Expected a critic without batch normalisation, under which no image has a "
+                    "gradient of its own to penalise; RMSNormalization may take its place. "
+                    f"Received: {layer.name}"
+                )
         self._warned = False
+
+    def build_generator(self) -> keras.Model:
+        """DCGAN's: latents (batch, latent_dim) to images in [-1, 1]."""
+        dcgan.DCGAN.ARGUMENTS["image_shape"].check("image_shape", self.image_shape)
+        latents = keras.Input((self.latent_dim,), name="latents")
+        init = dcgan.initializers(self.initial_seeds("generator"))
+        images = dcgan.upsample(latents, self.image_shape, self.width, init)
+        return keras.Model(latents, images, name="generator")
+
+    def build_discriminator(self) -> keras.Model:
+        """DCGAN's discriminator without normalisation: images to scores (batch, 1).
+
+        Batch normalisation would make the score of an image depend on the others of its batch,
+        and the penalty is on each image's own gradient (section 4, "No critic batch
+        normalization").
+        """
+        dcgan.DCGAN.ARGUMENTS["image_shape"].check("image_shape", self.image_shape)
+        images = keras.Input(self.image_shape, name="images")
+        init = dcgan.initializers(self.initial_seeds("discriminator"), "he")
+        scores = dcgan.linear_output(dcgan.downsample(images, self.width, init), init)
+        return keras.Model(images, scores, name="discriminator")
 
     def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
         """Adam with a learning rate of 1e-4 and betas 0 and 0.9 (algorithm 1)."""
@@ -130,12 +132,12 @@ class WGANGP(GAN):
             E D(x) - E D(G(z)), and `gradient_penalty`, before its weight.
         """
         batch, draws = self.begin_step(data)
-        self._check_batch(batch.images.shape[0])
+        self._check_size(batch.images.shape[0])
         for step in range(self.critic_steps):
             rows, part = draws.part(step, self.critic_steps)  # this update's alone
-            real = Examples(*[None if x is None else x[rows] for x in (batch.images, batch.labels)])
-            self.update_discriminator(real, self.forge(part), part)
-        fakes = self.forge(part)
+            real = Batch(*[None if x is None else x[rows] for x in (batch.images, batch.labels)])
+            self.update_discriminator(real, self.generate_batch(part), part)
+        fakes = self.generate_batch(part)
         self.update_generator(real, fakes, part)
         return self._with_estimate(self.end_step(draws, fakes))
 
@@ -146,16 +148,20 @@ class WGANGP(GAN):
     def _with_estimate(logs):
         return {**logs, "wasserstein": -logs["d_loss"]}
 
+    def updates(self, optimizer: str, images: int, batch_size: int) -> int:
+        steps = super().updates(optimizer, images, batch_size)
+        return steps * (self.critic_steps if optimizer == "d_optimizer" else 1)
+
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """`keras.Model.fit`; batches should be a multiple of `critic_steps`."""
         if hasattr(x, "dtype"):  # of arrays Keras makes batches whose size the step cannot see
-            self._check_batch(min(batch_size or 32, len(x)))
+            self._check_size(min(batch_size or 32, len(x)))
         return super().fit(x, y, batch_size, *args, **kwargs)
 
-    def _check_batch(self, size: int | None) -> None:
+    def _check_size(self, size: int | None) -> None:
         """Refuses batches too small for every update to have an image; warns of a remainder."""
         if size is not None and size < self.critic_steps:
-            raise ValueError(
+            raise KganError(
                 f"Expected batches of at least critic_steps={self.critic_steps} images, a multiple "
                 f"of it if possible: every update takes its own. Received: batches of {size}"
             )
@@ -178,10 +184,3 @@ class WGANGP(GAN):
             tf.stop_gradient(fakes.images),
             mix,
         )
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        for name in ("loss", "r1_gamma", "r1_interval"):
-            del config[name]
-        config.update(critic_steps=self.critic_steps, penalty_weight=self.penalty_weight)
-        return config

@@ -136,6 +136,7 @@ def check_arguments(arguments: Any, kind: type, where: str) -> None:
         for name, parameter in inspect.signature(base.__init__).parameters.items()
         if name != "self" and parameter.kind is not parameter.VAR_KEYWORD
     }
+    known |= set(kind.ARGUMENTS) - set(NETWORKS)
     for name, value in arguments.items():
         if name not in known:
             raise KganError(

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 import kgan
+import kgan.models
 from kgan import images
 from kgan.untrusted import weights as hdf5
 from kgan.zoo import presets
@@ -125,7 +126,7 @@ def load_preset(source: str | os.PathLike):
         if model.ema_generator is not model.generator:
             model.generator.set_weights(model.ema_generator.get_weights())
         steps = int(model.images_seen.numpy()) // recipe.batch_size
-        critic_updates = steps * getattr(model, "critic_steps", 1)
+        critic_updates = model.updates("d_optimizer", steps * recipe.batch_size, recipe.batch_size)
         model.compile(
             g_optimizer=optimizers.to_train_on(recipe.g_optimizer, steps),
             d_optimizer=optimizers.to_train_on(recipe.d_optimizer, critic_updates),

@@ -8,7 +8,6 @@ from keras import layers
 
 import kgan
 from kgan.models import GAN
-from kgan.models.base.steps import seed_generators
 from kgan.random import Draws
 from models.harness import TWO_REPLICAS, SHAPE, CoreHarness, Harness, assert_equal, floats
 
@@ -283,13 +282,13 @@ def test_dropout_differs_by_step_and_resumes_where_it_was(tmp_path):
     for model in (a, b):
         model.compile(run_eagerly=True)
     a.train_on_batch(images)
-    states = [s.state.numpy() for s in seed_generators(a.generator, a.discriminator)]
+    states = [s.state.numpy() for s in a.seed_generators()]
     a.save_weights(tmp_path / "a.weights.h5")
     b.load_weights(tmp_path / "a.weights.h5")
     for model in (a, b):
         model.train_on_batch(images)
     assert_equal(a, b)
-    later = [s.state.numpy() for s in seed_generators(a.generator, a.discriminator)]
+    later = [s.state.numpy() for s in a.seed_generators()]
     assert len(states) == 2
     assert not any(np.array_equal(x, y) for x, y in zip(states, later, strict=True))
 

@@ -254,7 +254,7 @@ def test_r1_is_computed_and_logged_on_due_steps_only_and_as_much_heavier():
         weights = model.discriminator.trainable_variables
         for step in range(2):
             state = get_state(model)
-            fakes = model.forge(Draws(0, 8 * step, 8)).images
+            fakes = model.generate_batch(Draws(0, 8 * step, 8)).images
             with tf.GradientTape() as tape:
                 with tf.GradientTape() as inner:
                     inner.watch(real)

@@ -1,0 +1,576 @@
+"""What every GAN shares, whatever its networks turn into what.
+
+A model declares its networks once, in `PLAYERS`. Compiling, saving, averaging, random states and
+the watch for divergence go by this declaration, and know of no latents, labels or papers.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
+
+from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+import keras
+import tensorflow as tf
+
+from kgan import augment as augmentation
+from kgan.checks import Bound, number, or_none, shape_of_images, whole
+from kgan.errors import KganError
+from kgan.models.base import inputs
+from kgan.random import Draws
+
+EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
+OPTIMIZERS = ("g_optimizer", "d_optimizer")
+
+
+class Batch(NamedTuple):
+    """Images, real or generated.
+
+    Attributes:
+        images: float tensor (batch, height, width, channels) in [-1, 1].
+        labels: int32 tensor (batch,), or None without classes.
+        tape: `tf.GradientTape` under which a generator made the images; None of real ones.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor | None = None
+    tape: tf.GradientTape | None = None
+
+
+class AdversarialModel(keras.Model):
+    """The base of all models: networks that play against each other, with two optimizers.
+
+    `kgan.models.base.latent.LatentModel` turns latents into images,
+    `kgan.models.base.translation.TranslationModel` images into images. A subclass of these
+    declares its networks in `PLAYERS`, makes them with `add_networks` at the end of its
+    constructor, and defines `default_optimizers`, `train_step` and `test_step`.
+
+    Attributes:
+        PLAYERS: names of the networks by the optimizer that moves them: those of `"g_optimizer"`,
+            then those of `"d_optimizer"`. A network is the attribute of its name.
+        AVERAGED: names of the networks that have a moving average, which is the attribute
+            `ema_<name>`.
+        LOGS: names of the running means that `log` fills.
+        ARGUMENTS: bounds of the constructor's arguments, which a stranger's preset has to keep
+            too. An argument becomes an attribute, and is part of the configuration.
+        COMMAND: name on the command line. By default the class name, as in `MyGAN`: `my-gan`.
+        BATCH_SIZE: images a step on the command line.
+
+    Args:
+        image_shape: tuple (height, width, channels), with 1 or 3 channels.
+        seed: int, of the initial weights and all randomness in training.
+        ema_half_life: number of images after which a moving average has forgotten half of what it
+            was; early on at most 5% of the images seen. None switches it off.
+        augment: `kgan.augment.DiffAugment` or `AdaptiveAugment`, its description, or None.
+        **kwargs: other arguments of `ARGUMENTS`, and Keras' own: `name`, `dtype`, `trainable`.
+
+    Raises:
+        ValueError: for an argument out of its bounds.
+    """
+
+    PLAYERS: ClassVar[dict[str, tuple[str, ...]]]
+    AVERAGED: ClassVar[tuple[str, ...]] = ()
+    LOGS: ClassVar[tuple[str, ...]] = ()
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        "image_shape": shape_of_images(),
+        "seed": whole(0, 2**53),
+        "ema_half_life": or_none(
+            Bound("a number of images > 0", lambda v: number(0, 1e15).fits(v) and v > 0)
+        ),
+        "augment": or_none(
+            Bound(
+                "an augmentation, or its name and arguments",
+                augmentation.is_description,
+            )
+        ),
+    }
+    COMMAND: ClassVar[str] = ""
+    BATCH_SIZE: ClassVar[int] = 64
+
+    watches_divergence = False
+
+    def __init__(
+        self,
+        image_shape,
+        seed: int = 0,
+        ema_half_life: float | None = 10_000,
+        augment=None,
+        **kwargs,
+    ):
+        arguments = {
+            "image_shape": image_shape,
+            "seed": seed,
+            "ema_half_life": ema_half_life,
+            "augment": augment,
+        }
+        # What a subclass decides itself is no argument of its own, but still one of its parent.
+        known = _all_arguments(type(self))
+        arguments |= {name: kwargs.pop(name) for name in list(kwargs) if name in known}
+        super().__init__(**kwargs)
+        for name, value in arguments.items():
+            known[name].check(name, value)
+            if name not in ("image_shape", "augment"):
+                setattr(self, _attribute(name), value)
+        self.image_shape = tuple(image_shape)
+        self.augment = augmentation.get(augment)
+        self._brought: tuple[str, ...] = ()
+        self._means = {name: keras.metrics.Mean(name) for name in self.LOGS}
+        # The counters from which all randomness is drawn are weights, so that they are saved.
+        self.images_seen = self.add_state("images_seen", "int64")
+        self.images_tested = self.add_state("images_tested", "int64")
+        self.diverged = self.add_state("diverged", "int64", shape=(3,))
+
+    # Players.
+
+    @property
+    def networks(self) -> Mapping[str, keras.Model]:
+        """All networks by name, in the order of `PLAYERS`."""
+        names = itertools.chain(*self.PLAYERS.values())
+        return _read_only({name: getattr(self, name) for name in names})
+
+    @property
+    def averages(self) -> Mapping[str, keras.Model]:
+        """What pictures are made with: the moving average of each network in `AVERAGED`.
+
+        Without an average it is the network itself.
+        """
+        return _read_only({name: getattr(self, f"ema_{name}") for name in self.AVERAGED})
+
+    def add_networks(self, brought: tuple[str, ...] = (), **networks: keras.Model) -> None:
+        """Makes the networks players, and their moving averages beside them.
+
+        Args:
+            brought: names of those that the user has made, which the configuration describes.
+            **networks: `keras.Model`s by the names in `PLAYERS`.
+        """
+        self._brought = tuple(brought)
+        for names in self.PLAYERS.values():
+            for name in names:
+                setattr(self, name, networks[name])
+        for name in self.AVERAGED:
+            average = networks[name]
+            if self.ema_half_life is not None:
+                average = keras.models.clone_model(average)
+                average.trainable = False
+            setattr(self, f"ema_{name}", average)
+        self.reset_ema()
+        self.built = True
+
+    def initial_seeds(self, name: str, part: int = 0) -> Iterator[int]:
+        """Seeds of a network's initial weights: others for each network, and for each `part`."""
+        place = list(itertools.chain(*self.PLAYERS.values())).index(name)
+        return itertools.count(1000 * self.seed + 1_000_003 * place + 100 * part)
+
+    def updates(self, optimizer: str, images: int, batch_size: int) -> int:
+        """How many updates an optimizer has made once so many images have been seen.
+
+        Args:
+            optimizer: `"g_optimizer"` or `"d_optimizer"`.
+            images: int.
+            batch_size: int, images a step.
+        """
+        return images // batch_size
+
+    @classmethod
+    def command(cls) -> str:
+        """The name on the command line."""
+        words = re.findall(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+", cls.__name__)
+        return vars(cls).get("COMMAND") or "-".join(words).lower()
+
+    # Compiling: two optimizers, both built at once.
+
+    def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
+        """Prepares the model for `fit`.
+
+        Args:
+            g_optimizer: Keras optimizer (or its name) of the generator, whose learning rate may be
+                a schedule over steps. None for the paper's.
+            d_optimizer: the same for the discriminator.
+            **kwargs: Keras' own arguments: `run_eagerly`, `steps_per_execution`, `jit_compile`.
+
+        Raises:
+            ValueError: if one optimizer is given for both players.
+        """
+        super().compile(optimizer=None, **kwargs)  # left to itself Keras would make an rmsprop
+        given = (g_optimizer, d_optimizer)
+        made = [
+            keras.optimizers.get(optimizer or default)
+            for optimizer, default in zip(given, self.default_optimizers(), strict=True)
+        ]
+        if made[0] is made[1]:
+            raise KganError(
+                "Expected an optimizer for each network, since each keeps its own state. "
+                "Received: the same object as g_optimizer and as d_optimizer"
+            )
+        for name, optimizer in zip(OPTIMIZERS, made, strict=True):
+            if self.dtype_policy.name == "mixed_float16":
+                optimizer = _with_loss_scale(optimizer)
+            # State loaded into an optimizer that is not built yet would be lost in silence.
+            optimizer.build(self.variables_of(name))
+            setattr(self, name, optimizer)
+
+    def variables_of(self, optimizer: str) -> list:
+        """The trainable variables that an optimizer moves."""
+        names = self.PLAYERS[optimizer]
+        return [v for name in names for v in getattr(self, name).trainable_variables]
+
+    def default_optimizers(self) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:
+        """The paper's optimizers, of the generator and of the discriminator."""
+        raise NotImplementedError(f"{type(self).__name__} does not define default_optimizers()")
+
+    def get_compile_config(self) -> dict:
+        if not self.compiled:
+            return {}
+        config = {
+            name: value
+            for name, value in super().get_compile_config().items()
+            if name in ("run_eagerly", "steps_per_execution", "jit_compile")
+        }
+        for name in OPTIMIZERS:
+            config[name] = keras.optimizers.serialize(getattr(self, name))
+        return config
+
+    def compile_from_config(self, config: dict) -> None:
+        made = {name: keras.optimizers.deserialize(config[name]) for name in OPTIMIZERS}
+        self.compile(**{**config, **made})
+
+    # Logs.
+
+    def log(self, **values) -> dict:
+        """Adds values of any shape to the running means of that name; returns these."""
+        for name, value in values.items():
+            self._means[name].update_state(value)
+        return {name: self._means[name].result() for name in values}
+
+    def logs(self) -> dict:
+        """All running means, by name."""
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    @property
+    def metrics(self) -> list:
+        return list(self._means.values())
+
+    # Data that cannot be trained on is refused before training begins.
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """`keras.Model.fit` on what the class documents: uint8, or floats in [-1, 1]."""
+        x = inputs.check_data(x, y, self.check_batch)
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """`keras.Model.evaluate` on data as for `fit`."""
+        return super().evaluate(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        """`keras.Model.train_on_batch` on a batch as for `fit`."""
+        return super().train_on_batch(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        """`keras.Model.test_on_batch` on a batch as for `fit`."""
+        return super().test_on_batch(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
+
+    def check_batch(self, first, second=None) -> bool:
+        """Refuses a batch that cannot be trained on.
+
+        Args:
+            first, second: its parts, as values or, of a pipeline, only as their types.
+
+        Returns:
+            Whether the types told everything, and the values need not be looked at.
+
+        Raises:
+            ValueError: saying what was received, what is expected and how to convert.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define check_batch()")
+
+    # What a training step begins and ends with.
+
+    def begin_step(self, data) -> tuple[Any, Draws]:
+        """The real images of a training step, as `unpack` gives them, and its randomness."""
+        real = self.unpack(data)
+        draws = self.draws(keras.tree.flatten(data)[0], self.images_seen)
+        self.seed_layers(draws)
+        return real, draws
+
+    def end_step(self, draws: Draws, *fakes: Batch) -> dict:
+        """Moves the averages, counts the images, returns the logs."""
+        self.update_ema(draws.global_batch)
+        self.images_seen.assign_add(tf.cast(draws.global_batch, tf.int64))
+        if self.watches_divergence:
+            self.note_divergence(*fakes)
+        return self.logs()
+
+    def unpack(self, data) -> Any:
+        """The parts of a batch: images as floats in [-1, 1], labels as int32."""
+        raise NotImplementedError(f"{type(self).__name__} does not define unpack()")
+
+    def scaled(self, images):
+        """Images as floats in [-1, 1]; uint8 is scaled here, on the device."""
+        scaled = tf.cast(images, self.variable_dtype)
+        return scaled / 127.5 - 1.0 if images.dtype == tf.uint8 else scaled
+
+    # Randomness.
+
+    def draws(self, images, counter, stream: int = 0) -> Draws:
+        """This step's randomness, drawn for the global batch of which `images` is a slice."""
+        local = images.shape[0] or tf.shape(images)[0]
+        seed = 2 * self.seed + stream
+        replicas = tf.distribute.get_replica_context()
+        if replicas is None or replicas.num_replicas_in_sync == 1:
+            return Draws(seed, counter, local)
+        # The last batch of a data set need not be cut evenly: ask every replica for its share.
+        index = replicas.replica_id_in_sync_group
+        share = tf.one_hot(index, replicas.num_replicas_in_sync, dtype=tf.float32)
+        shares = replicas.all_reduce("SUM", share * tf.cast(local, tf.float32))
+        shares = tf.cast(tf.round(shares), tf.int32)
+        offset = tf.cumsum(shares, exclusive=True)[index]
+        return Draws(seed, counter, local, tf.reduce_sum(shares), offset)
+
+    def seed_layers(self, draws: Draws) -> None:
+        """Sets the state of dropout and the like from the counter: Keras does not save it."""
+        first_image = tf.cast(draws.counter, tf.int64) + tf.cast(draws.offset, tf.int64)
+        for index, generator in enumerate(self.seed_generators()):
+            state = tf.stack([tf.constant(self.seed * 256 + index, tf.int64), first_image * 256])
+            generator.state.assign(tf.cast(state, generator.state.dtype))
+
+    def seed_generators(self) -> list:
+        """The random states of dropout and the like inside the networks, in a fixed order."""
+        return [
+            generator
+            for network in self.networks.values()
+            for layer in network._flatten_layers()
+            for generator in layer._seed_generators
+        ]
+
+    # Averages over the global batch.
+
+    def global_mean(self, per_example, draws: Draws):
+        """The share of this replica in the mean over the global batch (gradients are summed).
+
+        Args:
+            per_example: float tensor (batch, …), such as a loss for each patch of an image.
+            draws: of the step.
+        """
+        count = tf.cast(draws.global_batch, per_example.dtype)
+        if per_example.shape.num_elements() != per_example.shape[0]:
+            places = tf.size(per_example[0], tf.int32) if len(per_example.shape) > 1 else 1
+            count *= tf.cast(places, count.dtype)
+        return tf.math.divide_no_nan(tf.reduce_sum(per_example), count)
+
+    def sum_replicas(self, value):
+        """The sum of a tensor over all replicas, on each of them."""
+        replicas = tf.distribute.get_replica_context()
+        if replicas is None or replicas.num_replicas_in_sync == 1:
+            return value
+        return replicas.all_reduce("SUM", value)
+
+    def lazy_gradients(self, function, interval: int, optimizer, variables) -> tuple:
+        """Gradients of a penalty that is computed every `interval` steps only.
+
+        A penalty that is so much heavier and so much rarer does the same at a fraction of the
+        cost (Karras et al. 2020, arXiv:1912.04958, section 3.1).
+
+        Args:
+            function: of no arguments, gives the penalty's part of the loss, and values to report.
+            interval: int; 1 for every step.
+            optimizer, variables: of the network whose penalty it is.
+
+        Returns:
+            The values (none of them if the penalty was not due), and a gradient for each variable.
+        """
+
+        def due():
+            with tf.GradientTape() as tape:
+                loss, values = function()
+                loss = optimizer.scale_loss(interval * loss)
+            gradients = tape.gradient(loss, variables)
+            pairs = zip(gradients, zeros(), strict=True)
+            # Of an embedding's rows TensorFlow gives those alone that were looked up.
+            return values, [zero if g is None else tf.convert_to_tensor(g) for g, zero in pairs]
+
+        def not_due():
+            return tf.zeros((0,), self.variable_dtype), zeros()
+
+        def zeros():
+            return [tf.zeros(v.shape, v.dtype) for v in variables]
+
+        if interval == 1:
+            return due()
+        # Only gradients leave the conditional: an optimizer inside would fail under a strategy.
+        return tf.cond(optimizer.iterations % interval == 0, due, not_due)
+
+    # Moving averages.
+
+    def update_ema(self, batch) -> None:
+        """Moves the averages of weights and normalisation statistics towards their networks.
+
+        The weight of the past halves every `ema_half_life` images: 0.5 ** (batch / half-life).
+        Early on it halves every `EMA_RAMP` times the images seen so far, if that is sooner: the
+        average forgets the untrained generator, which it starts from (Karras et al. 2020,
+        arXiv:2006.06676, in the official code; at the first step it is the generator itself).
+        """
+        if self.ema_half_life is None:
+            return
+        for name, average_of in self.averages.items():
+            pairs = zip(average_of.weights, getattr(self, name).weights, strict=True)
+            for average, value in pairs:
+                seen = tf.cast(self.images_seen, average.dtype)  # before this step
+                half_life = tf.cast(self.half_life(), average.dtype)
+                half_life = tf.minimum(half_life, EMA_RAMP * seen)
+                keep = 0.5 ** (tf.cast(batch, average.dtype) / half_life)
+                average.assign(value + keep * (average - value))
+
+    def half_life(self):
+        """The half-life of this step's average in images: a number, or a scalar tensor."""
+        return self.ema_half_life
+
+    def reset_ema(self) -> None:
+        """Sets the moving averages to the networks as they are."""
+        for name, average in self.averages.items():
+            if average is not getattr(self, name):
+                average.set_weights(getattr(self, name).get_weights())
+
+    # Divergence.
+
+    def note_divergence(self, *fakes: Batch) -> None:
+        """Records after how many images fakes, discriminators and generators were not finite.
+
+        Only `diverged` is written, on the device; `kgan.callbacks.TerminateOnDivergence` asks for
+        it and reads it. A gradient that is not finite shows in the weights of the same step.
+
+        Args:
+            *fakes: images made before the generators were updated: if these are not finite, it is
+                a generator that has diverged, and a discriminator has it from there.
+        """
+        sums = [tf.add_n([tf.cast(tf.reduce_sum(fake.images), tf.float32) for fake in fakes])]
+        for optimizer in reversed(OPTIMIZERS):  # in the order of a step
+            weights = [tf.cast(tf.reduce_sum(w), tf.float32) for w in self.variables_of(optimizer)]
+            prefix = optimizer[:2]  # of the losses' names: d_loss; all others are a generator's
+            losses = [
+                tf.cast(mean.total, tf.float32)
+                for name, mean in self._means.items()
+                if "loss" in name and name.startswith("d_") == (prefix == "d_")
+            ]
+            sums.append(tf.add_n([*weights, *losses]))
+        bad = self.sum_replicas(tf.cast(~tf.math.is_finite(tf.stack(sums)), tf.float32)) > 0
+        first = bad & (self.diverged == 0)
+        self.diverged.assign(tf.where(first, self.images_seen, self.diverged))
+
+    # Saving.
+
+    def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
+        """A weight that starts at 0 and that the step sets, alike on all replicas."""
+        return self.add_weight(
+            shape=shape,
+            initializer="zeros",
+            dtype=dtype,
+            trainable=False,
+            aggregation="only_first_replica",
+            name=name,
+        )
+
+    def preset_state(self) -> dict:
+        """What presets hold beside the networks, for training to go on from there."""
+        return {"images_seen": self.images_seen}
+
+    def preview(self) -> tuple[Any, int, dict] | None:
+        """Pictures for a card, their number a row, and what to draw them again with.
+
+        None if the model cannot draw without being given pictures.
+        """
+        return None
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        for name in self.ARGUMENTS:
+            config[name] = getattr(self, _attribute(name))
+        config["image_shape"] = list(self.image_shape)
+        config["augment"] = augmentation.describe(self.augment)
+        for name in self._brought:
+            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None):
+        config = dict(config)
+        for names in cls.PLAYERS.values():
+            for name in names:
+                if isinstance(config.get(name), dict):
+                    config[name] = keras.saving.deserialize_keras_object(
+                        config[name], custom_objects=custom_objects
+                    )
+        return cls(**config)
+
+    def save_to_preset(self, directory) -> None:
+        """Writes a preset: what is needed to draw and to train on, without optimizer state.
+
+        Args:
+            directory: path of a directory that does not exist, is empty or holds a preset, which
+                is replaced.
+
+        Raises:
+            ValueError: if the directory holds something else, or the model has networks that
+                cannot be described by Keras' own layers.
+        """
+        from kgan import zoo
+
+        zoo.save(self, directory)
+
+    @classmethod
+    def from_preset(cls, source) -> Self:
+        """Loads a preset, ready to draw and for `fit`; see `kgan.zoo.load`.
+
+        Args:
+            source: a preset directory, or a name in `kgan.zoo.names()`.
+
+        Raises:
+            ValueError: if there is no such preset, a file in it is damaged, or it holds a model
+                of another class than this one.
+        """
+        from kgan import zoo
+
+        model = zoo.load(source)
+        if not isinstance(model, cls):
+            raise KganError(
+                f"Expected a preset of a {cls.__name__}. Received: {str(source)!r}, which holds "
+                f"a {type(model).__name__}"
+            )
+        return model
+
+
+def output_dtype() -> str:
+    """Of the last layer of a network: losses and pixels need full precision under any policy."""
+    return keras.config.dtype_policy().variable_dtype
+
+
+def add_gradients(gradients: list, more: list) -> list:
+    """Sums by variable; a loss that does not depend on a variable has None for it."""
+    return [m if g is None else g + m for g, m in zip(gradients, more, strict=True)]
+
+
+def _read_only(networks: dict[str, keras.Model]) -> Mapping[str, keras.Model]:
+    """A view that Keras does not save as one more container of networks."""
+    return MappingProxyType(networks)
+
+
+def _all_arguments(kind: type) -> dict[str, Bound]:
+    """The bounds of a class's arguments, and of those that it decides for its parents."""
+    found = {}
+    for base in reversed(kind.__mro__):
+        found |= getattr(base, "ARGUMENTS", {})
+    return found
+
+
+def _attribute(argument: str) -> str:
+    """The attribute that holds an argument."""
+    return "loss_name" if argument == "loss" else argument  # Keras has a `loss` of its own
+
+
+def _with_loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Wraps an optimizer for mixed_float16, as Keras does with its own one."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)

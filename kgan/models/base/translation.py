@@ -1,0 +1,119 @@
+"""Models that turn images into images."""
+
+from typing import ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgan.checks import Bound, check_images, check_range, one_of, or_none
+from kgan.errors import KganError
+from kgan.models.base import inputs
+from kgan.models.base.adversarial import AdversarialModel, Batch
+from kgan.models.base.latent import to_uint8
+
+# Images are translated in chunks of this many, the last one padded; see `latent.SAMPLE_CHUNK`.
+TRANSLATE_CHUNK = 4
+
+
+class TranslationModel(AdversarialModel):
+    """The base of models whose generators turn images of one kind, a, into images of another, b.
+
+    A subclass says in `DIRECTIONS` which of its players translates where; these are `AVERAGED`.
+
+    Attributes:
+        DIRECTIONS: names of generators by direction.
+
+    Args:
+        image_shape: tuple (height, width, channels) of a.
+        target_channels: int, channels of b. None for those of a.
+        **kwargs: see `kgan.models.base.adversarial.AdversarialModel`.
+    """
+
+    DIRECTIONS: ClassVar[dict[str, str]] = {"a_to_b": "generator"}
+    ARGUMENTS: ClassVar[dict[str, Bound]] = {
+        **AdversarialModel.ARGUMENTS,
+        "target_channels": or_none(Bound("1 or 3", lambda v: type(v) is int and v in (1, 3))),
+    }
+
+    def __init__(self, image_shape, *, target_channels: int | None = None, **kwargs):
+        super().__init__(image_shape, target_channels=target_channels, **kwargs)
+        self._translate_chunks = {}
+
+    @property
+    def target_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of b."""
+        height, width, channels = self.image_shape
+        return height, width, self.target_channels or channels
+
+    # Data: pairs (a, b).
+
+    def check_batch(self, first, second=None) -> bool:
+        if second is None:
+            raise KganError(
+                "Expected pairs of images: fit(a, b), or a dataset of (a, b). Received: one part"
+            )
+        told = [
+            inputs.check_image_part(part, shape)
+            for part, shape in ((first, self.image_shape), (second, self.target_shape))
+        ]
+        return all(told)
+
+    def unpack(self, data) -> tuple[Batch, Batch]:
+        """The images of a and of b as floats in [-1, 1]."""
+        a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.check_batch(a, b)
+        return Batch(self.scaled(a)), Batch(self.scaled(b))
+
+    # Pictures.
+
+    def call(self, images, training=False, direction: str = "a_to_b"):
+        """Translated images in [-1, 1] of the averaged generator.
+
+        Args:
+            images: float tensor (batch, height, width, channels) in [-1, 1].
+            training: has no effect: the generator is in inference mode.
+            direction: one of `DIRECTIONS`.
+        """
+        return self.averages[self.DIRECTIONS[direction]](images, training=False)
+
+    def translate(self, images, direction: str = "a_to_b") -> np.ndarray:
+        """Translates images with the averaged generator.
+
+        Args:
+            images: array (n, height, width, channels): uint8, or floats in [-1, 1].
+            direction: `"a_to_b"`, or `"b_to_a"` of models that translate both ways.
+
+        Returns:
+            uint8 array (n, height, width, channels). The same image gives the same pixels, whatever
+            the others are.
+
+        Raises:
+            ValueError: for images of another shape or range, or another direction.
+
+        Example:
+
+        >>> model.translate(photos, direction="a_to_b").dtype
+        dtype('uint8')
+        """
+        direction = direction.replace("-", "_")
+        one_of(*self.DIRECTIONS).check("direction", direction)
+        shapes = self.image_shape, self.target_shape
+        given, made = shapes if direction == "a_to_b" else shapes[::-1]
+        images = np.asarray(images)
+        check_images(images.shape, images.dtype, given)
+        if images.dtype == np.uint8:
+            images = images.astype(np.float32) / 127.5 - 1.0
+        elif len(images):
+            check_range(images)
+        if direction not in self._translate_chunks:
+            self._translate_chunks[direction] = tf.function(
+                lambda chunk: self(chunk, direction=direction)
+            )
+        result = np.empty((len(images), *made), np.uint8)
+        for start in range(0, len(images), TRANSLATE_CHUNK):
+            chunk = images[start : start + TRANSLATE_CHUNK].astype(np.float32)
+            padding = [(0, TRANSLATE_CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)]
+            translated = self._translate_chunks[direction](tf.constant(np.pad(chunk, padding)))
+            result[start : start + len(chunk)] = to_uint8(translated.numpy()[: len(chunk)])
+        return result

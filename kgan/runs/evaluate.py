@@ -33,7 +33,7 @@ from kgan.metrics.measuring import (
 )
 from kgan.metrics.protocol import Publication, evenly
 from kgan.zoo import preset
-from kgan.random import sample_labels
+from kgan.latents import sample_labels
 from kgan.recipe import Recipe
 
 _EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}

@@ -28,7 +28,7 @@ from kgan.data import parts
 from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import describe
 from kgan.recipe import optimizers
-from kgan.random import sample_labels
+from kgan.latents import sample_labels
 
 
 @click.group(help=__doc__)

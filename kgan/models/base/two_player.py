@@ -13,7 +13,7 @@ import tensorflow as tf
 from kgan.models.base import inputs
 from kgan.recipe import optimizers
 from kgan.zoo import preset
-from kgan.random import sample_labels, sample_latents
+from kgan.latents import sample_labels, sample_latents
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
 # depends on the size of its batch, so only a fixed size gives image i the same pixels always.
@@ -195,7 +195,7 @@ class TwoPlayerModel(keras.Model):
         """Images of given latents by the averaged generator, as `sample` gives them of its own.
 
         Args:
-            latents: float array (n, latent_dim), such as `kgan.random.sample_latents` gives.
+            latents: float array (n, latent_dim), such as `kgan.latents.sample_latents` gives.
             labels: of a conditional model: the class of all images as an int, or of each as a
                 sequence of n ints.
             **options: `truncation` of models that have it.
@@ -208,7 +208,7 @@ class TwoPlayerModel(keras.Model):
 
         Example:
 
-        >>> latents = kgan.random.sample_latents(0, 0, 16, model.latent_dim)
+        >>> latents = kgan.latents.sample_latents(0, 0, 16, model.latent_dim)
         >>> np.array_equal(model.render(latents), model.sample(16, seed=0))
         True
         """

@@ -352,7 +352,7 @@ class GAN(SteppingModel):
             r1_gamma=self.r1_gamma,
             r1_interval=self.r1_interval,
             ema_half_life=self.ema_half_life,
-            augment=augmentation.describe(self.augment),
+            augment=augmentation.to_config(self.augment),
             seed=self.seed,
         )
         for name, users in zip(("generator", "discriminator"), self._users_networks, strict=True):

@@ -286,7 +286,9 @@ def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
         split = split or "test"
     how, shape = recipe.data, model.image_shape
     labels = None if is_tfds else how.labels or None
-    others = data.load(source, shape, split or "train", data_dir, how.fit, how.background, labels)
+    others = data.load(
+        source, shape, split or "train", data_dir, how.resize, how.background, labels
+    )
     training = None
     if source in how.sources() and split in (None, how.split):
         warnings.warn(

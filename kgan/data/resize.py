@@ -70,7 +70,8 @@ class Rule(NamedTuple):
         """A rule; raises KganError if there is none such."""
         shape_of_images().check("image_shape", image_shape)
         one_of(*RESIZES).check("resize", resize)
-        rule = cls(tuple(image_shape), resize, background, None if box is None else check_box(box))
+        shape = tuple(map(int, image_shape))  # of NumPy too
+        rule = cls(shape, resize, background, None if box is None else check_box(box))
         try:
             _ = rule.color
         except (ValueError, AttributeError, TypeError):

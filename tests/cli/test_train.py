@@ -74,7 +74,7 @@ class TestRun:
         assert recipe.arguments["image_shape"] == [16, 16, 3]
         assert recipe.data.source == "photos"
         text = (cwd / "run/recipe.toml").read_text()
-        assert not re.search("^(fit|background|labels) =", text, re.MULTILINE)
+        assert not re.search("^(fit|resize|background|labels) =", text, re.MULTILINE)
 
     def test_log_has_a_line_a_checkpoint(self, finished):
         _, cwd = finished

@@ -11,6 +11,7 @@ _SUBMODULES = (
     "augment",
     "callbacks",
     "data",
+    "latents",
     "layers",
     "losses",
     "metrics",

@@ -402,7 +402,7 @@ _BY_NAME = {cls.__name__: cls for cls in (AdaptiveAugment, DiffAugment)}
 
 
 def get(augment) -> "AdaptiveAugment | DiffAugment | None":
-    """An augmentation from an instance, its description, or None.
+    """An augmentation from an instance, its config, or None.
 
     Args:
         augment: None, an augmentation, a name, or a dict such as
@@ -437,6 +437,6 @@ def is_description(value) -> bool:
     )
 
 
-def describe(augment: "AdaptiveAugment | DiffAugment | None") -> dict | None:
-    """The inverse of `get`: a description of plain Python values, for JSON and TOML."""
+def to_config(augment: "AdaptiveAugment | DiffAugment | None") -> dict | None:
+    """The inverse of `get`: plain Python values, for JSON and TOML."""
     return None if augment is None else {"name": type(augment).__name__, **augment.get_config()}

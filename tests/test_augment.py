@@ -115,9 +115,9 @@ def test_wrong_transforms_are_named(transforms):
         DiffAugment(transforms)
 
 
-def test_description_round_trip():
+def test_config_round_trip():
     layer = DiffAugment(["cutout", "color"])
-    again = augment.get(augment.describe(layer))
+    again = augment.get(augment.to_config(layer))
     assert again.transforms == layer.transforms == ("color", "cutout")
     assert augment.get(None) is None
     with pytest.raises(ValueError, match="AdaptiveAugment.*DiffAugment.*Received: 'ADA'"):
@@ -484,10 +484,10 @@ def test_state_is_saved_between_adjustments(tmp_path):
     assert 0.38 < float(first.augment.strength) < 0.39  # 2 * 3 * 64 / 1000
 
 
-def test_adaptive_description_round_trip():
+def test_adaptive_config_round_trip():
     layer = AdaptiveAugment(["hue", "scale"], 0.5, np.int64(2), 1e5, np.float32(0.25))
-    description = json.loads(json.dumps(augment.describe(layer)))
-    assert description == {
+    config = json.loads(json.dumps(augment.to_config(layer)))
+    assert config == {
         "name": "AdaptiveAugment",
         "transforms": ["scale", "hue"],
         "target": 0.5,
@@ -495,10 +495,10 @@ def test_adaptive_description_round_trip():
         "ramp_images": 1e5,
         "strength": 0.25,
     }
-    again = augment.get(description)
-    assert augment.describe(again) == description and float(again.strength) == 0.25
+    again = augment.get(config)
+    assert augment.to_config(again) == config and float(again.strength) == 0.25
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-    assert augment.describe(again) == description
+    assert augment.to_config(again) == config
     assert augment.get(layer) is layer
     assert augment.get("AdaptiveAugment").transforms == AdaptiveAugment.DEFAULT
 

@@ -24,6 +24,11 @@ def test_import_brings_in_nothing_heavy(run_python, tmp_path):
     assert "kgan" in modules and not modules & HEAVY
 
 
+def test_latents_need_numpy_alone(run_python, tmp_path):
+    modules, _ = _imported(run_python, tmp_path, "import kgan.latents")
+    assert modules & HEAVY == {"numpy"}
+
+
 def test_submodules_are_listed_before_they_are_imported(run_python, tmp_path):
     code = "import kgan; assert {'models', 'zoo', 'data'} <= set(dir(kgan)), dir(kgan)"
     modules, printed = _imported(run_python, tmp_path, code)

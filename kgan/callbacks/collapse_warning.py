@@ -6,7 +6,7 @@ import numpy as np
 
 from kgan.callbacks.periodic import Periodic
 from kgan.errors import KganWarning
-from kgan.random import sample_latents
+from kgan.latents import sample_latents
 
 # Real data sets are far above it: MNIST 50, faces 60 levels of 255.
 LEAST_DEVIATION = 4.0

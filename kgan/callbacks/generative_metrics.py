@@ -9,7 +9,7 @@ import numpy as np
 from kgan.callbacks.periodic import Periodic
 from kgan.data import load
 from kgan.metrics import extractor as find_extractor
-from kgan.metrics.measuring import check_metrics, describe, measure
+from kgan.metrics.measuring import check_metrics, extract_features, measure
 from kgan.metrics.protocol import evenly
 
 
@@ -71,7 +71,7 @@ class GenerativeMetrics(Periodic):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._describe_real(self.model)
+        self._take_real(self.model)
 
     def act(self, images_seen: int) -> None:
         self.values = {f"val_{name}": value for name, value in self.measure(self.model).items()}
@@ -85,8 +85,8 @@ class GenerativeMetrics(Periodic):
         Returns:
             Values by name, such as `{"kernel_distance": 0.01}`.
         """
-        self._describe_real(model)
-        fake = self._describe(model.iter_samples(len(self._real.features), self.seed))
+        self._take_real(model)
+        fake = self._features(model.iter_samples(len(self._real.features), self.seed))
         return {name: value for name, (value, _) in measure(self._real, fake, self.metrics).items()}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -96,14 +96,14 @@ class GenerativeMetrics(Periodic):
         if logs is not None:
             logs.update(self.values)
 
-    def _describe_real(self, model):
+    def _take_real(self, model):
         if self._real is not None:
             return
         real = load(self.data, model.image_shape, self.split, self.data_dir).images
         number = min(self.images, len(real))
         check_metrics(self.metrics, number)
-        self._real = self._describe([real[evenly(range(len(real)), number)]])
+        self._real = self._features([real[evenly(range(len(real)), number)]])
 
-    def _describe(self, batches):
+    def _features(self, batches):
         keep = "sliced_wasserstein" in self.metrics
-        return describe(map(np.asarray, batches), self.extractor, keep)
+        return extract_features(map(np.asarray, batches), self.extractor, keep)

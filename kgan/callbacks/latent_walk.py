@@ -7,14 +7,14 @@ import numpy as np
 
 from kgan import images
 from kgan.callbacks.pictures import Pictures
-from kgan.random import walk_latents
+from kgan.latents import walk_latents
 
 
 class LatentWalk(Pictures):
     """Saves an animation of images that turn into one another, always through the same latents.
 
     A grid of walkers goes from stop to stop along arcs of the latent space, and back to the start
-    (`kgan.random.walk_latents`). Where a generator has learned, images change smoothly all the
+    (`kgan.latents.walk_latents`). Where a generator has learned, images change smoothly all the
     way; sudden jumps, or walks on which nothing changes, show what it has not. Files are named by
     the images the model has seen, `walk-000120000.webp`, and drawn by the averaged generator. Of a
     conditional model every row shows a class, which stays the same.

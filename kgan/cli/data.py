@@ -6,8 +6,9 @@ import click
 
 from kgan import data, images
 from kgan.cli.train import parse_box
-from kgan.data.resize import FITS
+from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS, check_skipped
+from kgan.data.resize import RESIZES
 
 
 @click.group("data")
@@ -20,13 +21,13 @@ def command() -> None:
     """
 
 
-@command.command()
+@command.command(cls=RenamedCommand)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--size", type=click.IntRange(1), default=64, show_default=True, help="Side in pixels."
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
-@click.option("--fit", type=click.Choice(FITS), default="crop", show_default=True)
+@click.option("--resize", type=click.Choice(RESIZES), default="crop", show_default=True)
 @click.option(
     "--box", metavar="L,T,R,B", help="Part to cut out: left, top, right, bottom in fractions of it."
 )
@@ -46,7 +47,7 @@ def check(
     folder: Path,
     size: int,
     channels: str,
-    fit: str,
+    resize: str,
     box: str | None,
     background: str,
     labels: str | None,
@@ -59,7 +60,7 @@ def check(
     \b
     Examples:
       kgan data check ./photos
-      kgan data check ./pets --labels folders --size 128 --fit pad --out sheet.png
+      kgan data check ./pets --labels folders --size 128 --resize pad --out sheet.png
     """
     if out is not None and out.suffix != ".png":
         if out.suffix and not out.is_dir():
@@ -67,7 +68,7 @@ def check(
         out = out / "data.png"
     shape = (size, size, int(channels))
     report, some = data.check(
-        folder, shape, fit, background, labels, None if box is None else parse_box(box)
+        folder, shape, resize, background, labels, None if box is None else parse_box(box)
     )
     click.echo(report.text())
     if out is not None and len(some):

@@ -108,7 +108,7 @@ def command(
         elif out.suffix == ".npz":
             wanted = options.get("labels")
             if model.num_classes is not None and wanted is None:
-                wanted = kgan.random.sample_labels(seed, 0, number, model.num_classes)
+                wanted = kgan.latents.sample_labels(seed, 0, number, model.num_classes)
             _save_npz(batches(), out, (number, *model.image_shape), wanted)
         else:
             columns = None if classes is None or len(classes) == 1 else number // len(classes)

@@ -11,8 +11,9 @@ from kgan.zoo import presets
 from kgan import recipe as recipes
 from kgan.checks import check_box
 from kgan.cli.quiet import import_tensorflow
-from kgan.data.resize import FITS
+from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
+from kgan.data.resize import RESIZES
 from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
 
@@ -28,7 +29,7 @@ BATCH_SIZES = {"wgan-gp": 5 * 64, "stylegan-lite": 32}  # others 64
 DEFAULT_IMAGES = 1_000_000
 
 
-@click.command()
+@click.command(cls=RenamedCommand)
 @click.argument("source", metavar="WHAT")
 @click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
 @click.option(
@@ -39,9 +40,9 @@ DEFAULT_IMAGES = 1_000_000
 @click.option("--size", type=click.IntRange(1), help="Side of the images in pixels.")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="1 for gray, 3 for color.")
 @click.option(
-    "--fit",
-    type=click.Choice(FITS),
-    help="How images of other proportions are fitted. [default: crop, at the center]",
+    "--resize",
+    type=click.Choice(RESIZES),
+    help="How images of other proportions are resized. [default: crop, at the center]",
 )
 @click.option(
     "--box",
@@ -81,7 +82,7 @@ def command(
     data_dir: str | None,
     size: int | None,
     channels: str | None,
-    fit: str | None,
+    resize: str | None,
     box: str | None,
     background: str | None,
     labels: str | None,
@@ -120,7 +121,7 @@ def command(
     recipes_box = recipe.data.box
     if data is not None:
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
-        recipe.data = Data(data, flip=kept.flip, fit=kept.fit, background=kept.background)
+        recipe.data = Data(data, flip=kept.flip, resize=kept.resize, background=kept.background)
     if box is not None:
         recipe.data.box = recipes_box if box == "recipe" else parse_box(box)
     if not recipe.data.source:
@@ -140,7 +141,7 @@ def command(
             del recipe.arguments["augment"]
     for name, value in (
         ("flip", flip),
-        ("fit", fit),
+        ("resize", resize),
         ("background", background),
         ("labels", labels),
     ):

@@ -20,6 +20,7 @@ from kgan.errors import KganError
 # head, images, JSON, length of the JSON, SHA-256 of the JSON
 _HEAD = b"kgan images 1\n".ljust(4096, b"\0")
 _TAIL = 8 + 32
+_STORED = {"resize": "fit"}  # names in files, as kgan 0.1 wrote them: caches outlive versions
 _ABANDONED = 3600  # seconds after which a file that is still partial has no writer any more
 
 
@@ -44,6 +45,7 @@ class Writer:
 
     def finish(self, key: dict[str, Any], facts: dict[str, Any]) -> None:
         """Ends the file with what it was made from, and what was found in making it."""
+        key = {_STORED.get(name, name): value for name, value in key.items()}
         table = {"key": key, "facts": facts, "shape": self._shape, "sums": self._sums}
         text = json.dumps(table).encode()
         self._file.write(text + len(text).to_bytes(8, "little") + hashlib.sha256(text).digest())
@@ -134,7 +136,7 @@ def read(path: Path, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         raise Stale("it is cut off or damaged")
     table = json.loads(text)
     for name, value in key.items():
-        if table["key"].get(name) != value:
+        if table["key"].get(_STORED.get(name, name)) != value:
             raise Stale(f"its {name} is another")
     counts, sums = zip(*table["sums"], strict=True) if table["sums"] else ((), ())
     shape = (sum(counts), *table["shape"])

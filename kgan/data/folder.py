@@ -13,16 +13,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import click
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from kgan._renamed import renamed_argument
 from kgan.checks import check_box
 from kgan.data import cache as caches
-from kgan.data.resize import LARGE, bytes_taken, check_fit, fit_image
 from kgan.data.report import SHEET, Report
+from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image
 from kgan.errors import KganError, KganWarning
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -44,20 +45,6 @@ class File(NamedTuple):
     @property
     def path(self) -> str:
         return os.path.join(self.folder, self.name)
-
-
-class Rule(NamedTuple):
-    """How a picture becomes an image: the arguments of `fit_image`, checked."""
-
-    image_shape: tuple[int, int, int]
-    fit: str
-    background: str
-    box: tuple[float, float, float, float] | None
-
-    @classmethod
-    def checked(cls, image_shape, fit: str, background: str, box) -> Self:
-        check_fit(fit, background)
-        return cls(image_shape, fit, background, None if box is None else check_box(box))
 
 
 @dataclass
@@ -179,12 +166,9 @@ def _find_in(folder):
 
 def load_folder(
     folder: Path | Sequence[Path],
-    image_shape: tuple[int, int, int],
-    fit: str = "crop",
-    background: str = "white",
+    rule: Rule,
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
-    box: Sequence[float] | None = None,
     only: Callable[[str], bool] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, Report]:
     """Decodes the images of a folder, in parallel, with a progress bar on a terminal.
@@ -193,8 +177,7 @@ def load_folder(
 
     Args:
         folder: path, or several.
-        image_shape: (height, width, channels).
-        fit, background, box: see `kgan.data.resize.fit_image`.
+        rule: what the images become.
         labels: `"folders"` for labels from the names of the folders in the folder.
         cache: path of a file to keep the images in instead of memory. One that is there is read
             if it was made from the same files in the same way, and else made anew.
@@ -209,7 +192,6 @@ def load_folder(
     Raises:
         KganError: if there are none, or more than 5% of them cannot be decoded.
     """
-    rule = Rule.checked(image_shape, fit, background, box)
     found = find_images(*([folder] if isinstance(folder, os.PathLike) else folder))
     classes = _classes(found, labels)
     if only is not None:
@@ -228,10 +210,11 @@ def load_folder(
     return images, _label(found, classes, skipped, report), report
 
 
+@renamed_argument(fit="resize")
 def check(
     folder: str | os.PathLike,
     image_shape: tuple[int, int, int],
-    fit: str = "crop",
+    resize: str = "crop",
     background: str = "white",
     labels: str | None = None,
     box: Sequence[float] | None = None,
@@ -240,7 +223,7 @@ def check(
 
     Args:
         folder: path; one that does not exist here is looked for in `KGAN_DATA_DIR`.
-        image_shape, fit, background, labels, box: see `kgan.data.load`.
+        image_shape, resize, background, labels, box: see `kgan.data.load`.
 
     Returns:
         A `kgan.data.Report`, and up to 64 images as a model would see them, uint8.
@@ -255,7 +238,7 @@ def check(
     print(report.text())
     ```
     """
-    rule = Rule.checked(image_shape, fit, background, box)
+    rule = Rule.checked(image_shape, resize, background, box)
     found = find_images(find_folder(folder))
     classes = _classes(found, labels)
     wanted, sheet = set(sample(len(found.files))), []
@@ -354,14 +337,15 @@ def _load_cached(found, rule, path):
         digest.update(name + f"\0{size}\0{mtime}\0".encode())
     key = {
         "image_shape": list(rule.image_shape),
-        "fit": rule.fit,
-        "background": list(check_fit(rule.fit, rule.background)),
+        "resize": rule.resize,
+        "background": list(rule.color),
         "box": None if rule.box is None else list(rule.box),
         "list of files": digest.hexdigest(),
     }
     try:
         images, facts = caches.read(path, key)
-        report = Report(**facts["report"])
+        kept = facts["report"]  # whose names are those of kgan 0.1
+        report = Report(resize=kept.pop("fit"), **kept)
         # What is not the files' own: it may have changed since.
         report.folder, report.background = _names(found.folders), rule.background
         report.base, report.box = _base(found.folders), rule.box
@@ -369,11 +353,13 @@ def _load_cached(found, rule, path):
         report.ignored, report.reading = found.ignored, 0
     except (FileNotFoundError, caches.Stale) as error:
         if isinstance(error, caches.Stale):
-            warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=4)
+            warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=5)
         with caches.writing(path, rule.image_shape, len(found.files)) as writer:
             report, skipped = _read(found, rule, lambda some, _: writer.append(some))
             check_skipped(report)
-            facts = {"report": vars(report), "skipped": skipped}
+            kept = {**vars(report), "fit": report.resize}
+            del kept["resize"]
+            facts = {"report": kept, "skipped": skipped}
             writer.finish(key, facts)
         images, _ = caches.read(path, key)
     report.file, report.cache = path.stat().st_size, printable(path)
@@ -411,7 +397,7 @@ def _read(
         with Image.open(file.path, formats=formats) as picture:
             kinds[index] = picture.format, picture.mode
             sizes[index] = picture.size
-            image = fit_image(picture, *rule)
+            image = resize_image(picture, rule)
             taken[index] = bytes_taken(picture, image_shape)  # of a draft, less than of all of it
         images[index % at_once] = image
         contents[index] = hash(image.tobytes())
@@ -458,7 +444,7 @@ def _read(
     report = Report(
         _names(found.folders),
         image_shape,
-        rule.fit,
+        rule.resize,
         rule.background,
         base=_base(found.folders),
         box=rule.box,

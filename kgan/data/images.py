@@ -9,14 +9,16 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from kgan._renamed import renamed_argument
+from kgan.checks import check_images, check_range, whole
 from kgan.data import tfds
-from kgan.data.resize import fit_image
-from kgan.data.folder import Rule, allocate, find_folder, load_folder
+from kgan.data.folder import allocate, find_folder, load_folder
 from kgan.data.report import Report
+from kgan.data.resize import Rule, resize_image
 from kgan.errors import KganError
-from kgan.checks import shape_of_images, whole
 
 _FLIP, _SHUFFLE = 1, 0
+_SEED = whole(0, 2**64 - 1)  # what keys NumPy's generator
 
 
 @plain_dataclass
@@ -53,7 +55,7 @@ class ImageSet:
             `tf.data.Dataset` of uint8 images (batch, height, width, channels), or of
             (images, labels).
         """
-        whole(0).check("seed", seed)
+        _SEED.check("seed", seed)
         self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
         epochs = iter(range(2**62))
@@ -85,7 +87,7 @@ class ImageSet:
         Returns:
             `tf.data.Dataset` as from `dataset`.
         """
-        whole(0).check("seed", seed)
+        _SEED.check("seed", seed)
         self.check_batch(batch_size)
         steps = len(self) // batch_size
         order = _Order(self, steps, batch_size, True, flip, seed)
@@ -172,12 +174,13 @@ class _Order:
         return self._gather(indices, flips), self.data.labels[indices]
 
 
+@renamed_argument(fit="resize")
 def load(
     source,
     image_shape: tuple[int, int, int],
     split: str = "train",
     data_dir: str | os.PathLike | None = None,
-    fit: str = "crop",
+    resize: str = "crop",
     background: str = "white",
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
@@ -198,7 +201,7 @@ def load(
         data_dir: the data directory. By default `KGAN_DATA_DIR`; for TFDS, before that,
             `TFDS_DATA_DIR`, and after it TFDS's own default. A folder `tensorflow_datasets` in
             it is taken for TFDS. TFDS downloads what is not there.
-        fit: how images become `image_shape`: `"crop"` to its proportions at the center, `"pad"`
+        resize: how images become `image_shape`: `"crop"` to its proportions at the center, `"pad"`
             with bars, or `"stretch"`.
         background: a color such as `"white"` or `"#ff8000"`, of the bars and of what is
             transparent in a picture.
@@ -208,7 +211,7 @@ def load(
             are larger, and to decode once only. It is made if need be, and made anew if it is torn
             or damaged, or if files or options have changed.
         box: [left, top, right, bottom] of the part of each picture that is taken before it is
-            fitted, in fractions of its width and height. None for all of it.
+            resized, in fractions of its width and height. None for all of it.
         only: of folders: says of a file's path in its folder whether it is wanted. Labels are
             numbered as if all were.
 
@@ -222,7 +225,7 @@ def load(
     faces = kgan.data.load(["faces/2023", "faces/2024"], (64, 64, 3), box=[0.1, 0.2, 0.9, 0.9])
     ```
     """
-    rule = Rule.checked(shape_of_images().check("image_shape", image_shape), fit, background, box)
+    rule = Rule.checked(image_shape, resize, background, box)
     places = source if isinstance(source, list) else [source]
     if not places or not all(isinstance(place, str | os.PathLike) for place in places):
         for name, value in (("labels", labels), ("cache", cache), ("only", only)):
@@ -233,7 +236,7 @@ def load(
     for is_tfds, group in itertools.groupby(places, key=tfds.is_name):
         if not is_tfds:
             folders = [find_folder(place, data_dir) for place in group]
-            images, numbers, report = load_folder(folders, *rule[:3], labels, cache, rule.box, only)
+            images, numbers, report = load_folder(folders, rule, labels, cache, only)
             names = None if report.classes is None else list(report.classes)
             parts.append(ImageSet(images, numbers, names, report))
             continue
@@ -282,6 +285,7 @@ def _from_memory(source, rule):
     )
 
 
+@renamed_argument(fit="resize")
 def dataset(
     source,
     image_shape: tuple[int, int, int],
@@ -291,7 +295,7 @@ def dataset(
     shuffle: bool = True,
     flip: bool = False,
     seed: int = 0,
-    fit: str = "crop",
+    resize: str = "crop",
     background: str = "white",
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
@@ -301,7 +305,7 @@ def dataset(
     """Batches for `fit` from anything `load` reads.
 
     Args:
-        source, image_shape, split, data_dir, fit, background, labels, cache, box, only: see
+        source, image_shape, split, data_dir, resize, background, labels, cache, box, only: see
             `kgan.data.load`. A `tf.data.Dataset` is returned as it is, once its batches are seen
             to have this shape.
         batch_size, shuffle, flip, seed: see `kgan.data.ImageSet.dataset`.
@@ -318,9 +322,34 @@ def dataset(
     ```
     """
     if isinstance(source, tf.data.Dataset):
+        _check_ready(source, image_shape)
         return source
-    data = load(source, image_shape, split, data_dir, fit, background, labels, cache, box, only)
+    data = load(source, image_shape, split, data_dir, resize, background, labels, cache, box, only)
     return data.dataset(batch_size, shuffle, flip, seed)
+
+
+def _check_ready(batches, image_shape):
+    """Raises ValueError unless a dataset has batches of images of a shape, with or without labels.
+
+    Only values tell floats in [-1, 1] from others: of these the first batch is looked at.
+    """
+    spec = _first(batches.element_spec)
+    if not hasattr(spec, "dtype"):
+        raise KganError(
+            "Expected a dataset of images or (images, labels). Received: one of "
+            f"{batches.element_spec}; of TFDS, as_supervised=True gives (images, labels)"
+        )
+    shape = None if spec.shape.rank is None else tuple(spec.shape)
+    check_images(shape, spec.dtype, image_shape)
+    if spec.dtype.is_floating:
+        for images in map(_first, batches.take(1)):
+            check_images(images.shape, images.dtype, image_shape)
+            if 0 not in images.shape:
+                check_range(images.numpy())
+
+
+def _first(batch):
+    return batch[0] if isinstance(batch, tuple | list) and batch else batch
 
 
 def _from_array(array, rule):
@@ -332,11 +361,11 @@ def _from_array(array, rule):
             "Expected a uint8 array of shape (images, height, width, channels) with 1 or 3 "
             f"channels. Received: {array.dtype} of shape {array.shape}"
         )
-    if array.shape[1:] == tuple(rule.image_shape) and rule.box is None:
+    if array.shape[1:] == rule.image_shape and rule.box is None:
         return ImageSet(array)
     images = allocate((len(array), *rule.image_shape))
     for i, image in enumerate(array):
-        images[i] = fit_image(_picture(image), *rule)
+        images[i] = resize_image(_picture(image), rule)
     return ImageSet(images)
 
 
@@ -356,8 +385,8 @@ def _from_tfds(name, split, rule, data_dir):
     labels = np.empty(len(examples), np.int64)
     for i, example in enumerate(examples.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()):
         image = example["image"]
-        if image.shape != tuple(rule.image_shape) or rule.box is not None:
-            image = fit_image(_picture(image), *rule)
+        if image.shape != rule.image_shape or rule.box is not None:
+            image = resize_image(_picture(image), rule)
         images[i] = image
         labels[i] = example.get("label", 0)
     features = builder.info.features

@@ -107,7 +107,7 @@ def _load(data, sources, image_shape, data_dir, **more) -> ImageSet:
         sources if len(sources) > 1 else sources[0],
         image_shape,
         data_dir=data_dir,
-        fit=data.fit,
+        resize=data.resize,
         background=data.background,
         box=data.box or None,
         **more,

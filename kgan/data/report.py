@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from kgan._renamed import renamed_attribute
+
 SHEET = 64  # images on a contact sheet
 
 
@@ -11,7 +13,7 @@ class Report:
 
     Attributes:
         folder: path, as text, or several.
-        image_shape, fit, background: as what and how the images were read.
+        image_shape, resize, background: as what and how the images were read.
         files: number of image files; those that are not skipped are images.
         base: folder that the names of skipped files are relative to.
         box: the part of each picture that was taken, in fractions, or None for all of it.
@@ -31,7 +33,7 @@ class Report:
 
     folder: str
     image_shape: tuple[int, int, int]
-    fit: str
+    resize: str
     background: str
     files: int
     base: str = ""
@@ -49,6 +51,8 @@ class Report:
     file: int = 0
     cache: str | None = None
 
+    fit = renamed_attribute("fit", "resize")
+
     @property
     def images(self) -> int:
         """Number of images that were read."""
@@ -57,13 +61,11 @@ class Report:
     def text(self, most: int | None = None) -> str:
         """The report in about ten lines, and one for each skipped file, up to `most`."""
         height, width, channels = self.image_shape
+        how = _RESIZED[self.resize]
         box = f" within {_percent(self.box)}" if self.box else ""
         lines = [
             ("Images", f"{self.images:,} of {self.files:,} image files in {self.folder}"),
-            (
-                "Become",
-                f"{width}x{height}x{channels}, {_FIT[self.fit]}{box}, over {self.background}",
-            ),
+            ("Become", f"{width}x{height}x{channels}, {how}{box}, over {self.background}"),
         ]
         if self.sizes:
             small, median, large = ("x".join(map(str, size)) for size in self.sizes)
@@ -95,7 +97,7 @@ class Report:
         return "\n".join(f"{name + ':' if name else '':10}{value}" for name, value in lines)
 
 
-_FIT = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}
+_RESIZED = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}
 
 
 def _percent(box):

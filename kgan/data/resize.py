@@ -4,14 +4,15 @@ import math
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
+from typing import NamedTuple, Self
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageColor
 
-from kgan.checks import WHOLE, check_box
+from kgan.checks import WHOLE, check_box, one_of, shape_of_images
 from kgan.errors import KganError
 
-FITS = ("crop", "pad", "stretch")
+RESIZES = ("crop", "pad", "stretch")
 # JPEGs are decoded at 1/2, 1/4 or 1/8 of their size as long as this many times the target is left.
 # What comes out then is within 12 levels of the full decode, and within 1 on average.
 _DRAFT = 4
@@ -41,13 +42,52 @@ _UNTURNED = {
 }
 
 
-def fit_image(
-    picture: Image.Image,
-    image_shape: tuple[int, int, int],
-    fit: str = "crop",
-    background: str = "white",
-    box: Sequence[float] | None = None,
-) -> np.ndarray:
+class Rule(NamedTuple):
+    """How pictures become images of one shape.
+
+    Attributes:
+        image_shape: (height, width, channels), 1 or 3 channels.
+        resize: `"crop"` to the shape's proportions at the center; `"pad"` with bars of the
+            background; or `"stretch"`.
+        background: a color by name, such as `"white"`, or as `"#rrggbb"`.
+        box: (left, top, right, bottom) of the part of each picture to be taken, in fractions of
+            its width and height, as it is turned. None for all of it.
+    """
+
+    image_shape: tuple[int, int, int]
+    resize: str
+    background: str
+    box: tuple[float, float, float, float] | None
+
+    @classmethod
+    def checked(
+        cls,
+        image_shape: Sequence[int],
+        resize: str = "crop",
+        background: str = "white",
+        box: Sequence[float] | None = None,
+    ) -> Self:
+        """A rule; raises KganError if there is none such."""
+        shape_of_images().check("image_shape", image_shape)
+        one_of(*RESIZES).check("resize", resize)
+        shape = tuple(map(int, image_shape))  # of NumPy too
+        rule = cls(shape, resize, background, None if box is None else check_box(box))
+        try:
+            _ = rule.color
+        except (ValueError, AttributeError, TypeError):
+            raise KganError(
+                "Expected background to be a color such as 'white' or '#ff8000'. Received: "
+                f"{background!r}"
+            ) from None
+        return rule
+
+    @property
+    def color(self) -> tuple[int, int, int]:
+        """The background as (red, green, blue)."""
+        return ImageColor.getrgb(self.background)[:3]
+
+
+def resize_image(picture: Image.Image, rule: Rule) -> np.ndarray:
     """Makes any picture that Pillow opens an array of one shape.
 
     It is turned as EXIF says, what is transparent is put over the background, and it is resized
@@ -59,23 +99,17 @@ def fit_image(
     Args:
         picture: of any size and mode. One that has not been loaded yet is: a JPEG much larger than
             the target at reduced size, which changes its pixels by a level or two.
-        image_shape: (height, width, channels), 1 or 3 channels.
-        fit: `"crop"` to the target's proportions at the center; `"pad"` with bars of the
-            background; or `"stretch"`.
-        background: a color by name, such as `"white"`, or as `"#rrggbb"`.
-        box: (left, top, right, bottom) of the part of the picture to be taken, in fractions of
-            its width and height, as it is turned. None for all of it.
+        rule: what it becomes.
 
     Returns:
-        uint8 array of that shape.
+        uint8 array of the rule's shape.
 
     Raises:
-        ValueError: for numbers that are no shades (below 0, above 65535, NaN), or another fit,
-            background or box; and whatever Pillow raises for a broken file.
+        ValueError: for numbers that are no shades (below 0, above 65535, NaN); and whatever
+            Pillow raises for a broken file.
     """
-    height, width, channels = image_shape
-    color = check_fit(fit, background)
-    left, top, right, bottom = box = check_box(box)
+    height, width, channels = image_shape = rule.image_shape
+    left, top, right, bottom = box = rule.box or WHOLE
     mode = "L" if channels == 1 else "RGB"
     side = math.ceil(_DRAFT * max(height, width) / min(right - left, bottom - top))
     drafted = picture.draft(None, (side, side))
@@ -83,7 +117,7 @@ def fit_image(
         picture.load()
         orientation = _orientation(picture)
         turn = _TURNS.get(orientation)
-        picture = _convert(picture, mode, color)
+        picture = _convert(picture, mode, rule.color)
         # A draft's last column and row may stand for a part of one: its true size is a fraction.
         size = drafted[1][2:] if drafted else picture.size
         if size != picture.size:
@@ -94,37 +128,24 @@ def fit_image(
         elif turn is not None:
             picture, turn = picture.transpose(turn), None
             size = picture.size
-        picture = _resize(picture, size, (width, height), fit, box)
+        picture = _resize(picture, size, (width, height), rule.resize, box)
     if turn is not None:
         picture = picture.transpose(turn)
     height, width, _ = image_shape
     if picture.size != (width, height):
-        padded = Image.new("RGB", (width, height), color).convert(mode)
+        padded = Image.new("RGB", (width, height), rule.color).convert(mode)
         padded.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
         picture = padded
     return np.asarray(picture, np.uint8).reshape(image_shape)
 
 
 def bytes_taken(picture: Image.Image, image_shape: tuple[int, int, int]) -> int:
-    """Most bytes of memory that `fit_image` takes for a picture, once it is known at what size."""
+    """Most bytes of memory that `resize_image` takes for a picture of a known size."""
     ready = picture.mode == ("L" if image_shape[2] == 1 else "RGB")
     ready = ready and not picture.has_transparency_data
     # Pillow has 4 bytes a pixel in all modes of color. Turning makes a second picture, conversion
     # a third.
     return picture.width * picture.height * (8 if ready else 12)
-
-
-def check_fit(fit: str, background: str) -> tuple[int, int, int]:
-    """Returns the background as (red, green, blue), or raises ValueError."""
-    if fit not in FITS:
-        raise KganError(f"Expected fit to be one of {FITS}. Received: {fit!r}")
-    try:
-        return ImageColor.getrgb(background)[:3]
-    except (ValueError, AttributeError, TypeError):
-        raise KganError(
-            "Expected background to be a color such as 'white' or '#ff8000'. Received: "
-            f"{background!r}"
-        ) from None
 
 
 def _orientation(picture):
@@ -170,16 +191,16 @@ def _to_8_bits(values):
     return np.rint(values).astype(np.uint8)
 
 
-def _resize(picture, size, target, fit, box):
-    """A picture, whose true size is `size`, resized to the target, or to fit in it to be padded."""
+def _resize(picture, size, target, how, box):
+    """A picture, whose true size is `size`, at the target's size, or within it to be padded."""
     left, top = box[0] * size[0], box[1] * size[1]
     width, height = (box[2] - box[0]) * size[0], (box[3] - box[1]) * size[1]
-    if fit == "crop":
+    if how == "crop":
         scale = min(width / target[0], height / target[1])
         left += (width - target[0] * scale) / 2
         top += (height - target[1] * scale) / 2
         width, height = target[0] * scale, target[1] * scale
-    elif fit == "pad":
+    elif how == "pad":
         scale = max(width / target[0], height / target[1])
         target = max(1, round(width / scale)), max(1, round(height / scale))
     if picture.size == target and box == WHOLE:

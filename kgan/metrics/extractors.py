@@ -20,7 +20,7 @@ from keras import layers
 
 from kgan.errors import KganError
 from kgan.zoo.presets import sha256
-from kgan.random import sample_latents
+from kgan.latents import sample_latents
 
 DIGITS = tuple("0123456789")
 CLOTHES = (

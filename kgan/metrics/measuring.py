@@ -18,7 +18,7 @@ MOST_SLICED = 8192
 FEWEST_FRECHET = 250
 
 
-class Described(NamedTuple):
+class FeatureSet(NamedTuple):
     """What is kept of a set of images.
 
     Attributes:
@@ -32,12 +32,12 @@ class Described(NamedTuple):
     labels: np.ndarray | None = None
 
 
-def describe(
+def extract_features(
     batches: Iterable[np.ndarray],
     extractor: Extractor,
     keep_images: bool = False,
     labels: np.ndarray | None = None,
-) -> Described:
+) -> FeatureSet:
     """Turns batches of images into features; the images themselves are let go.
 
     Args:
@@ -53,11 +53,11 @@ def describe(
             kept.append(batch[:left])
             left -= len(batch)
     images = np.concatenate(kept) if kept else None
-    return Described(np.concatenate(features), images, labels)
+    return FeatureSet(np.concatenate(features), images, labels)
 
 
 def measure(
-    real: Described, fake: Described, metrics: Sequence[str]
+    real: FeatureSet, fake: FeatureSet, metrics: Sequence[str]
 ) -> dict[str, tuple[float, float | None]]:
     """Values of metrics by name, each with its standard deviation where it has one.
 

@@ -132,7 +132,7 @@ class GAN(LatentModel):
             "generator": generator or self.build_generator(),
             "discriminator": discriminator or self.build_discriminator(),
         }
-        self._check_classes(networks)
+        self._check_classes([n for name, n in networks.items() if name not in brought])
         self.add_networks(tuple(brought), **networks)
 
     def _check_brought(self, generator=None, discriminator=None):
@@ -152,9 +152,9 @@ class GAN(LatentModel):
             shapes = [self.image_shape, *labels]
             inputs.check_network("discriminator", discriminator, shapes, (...,))
 
-    def _check_classes(self, networks):
+    def _check_classes(self, built):
         """Refuses classes that a network is not told."""
-        if self.num_classes is not None and any(len(n.inputs) < 2 for n in networks.values()):
+        if self.num_classes is not None and any(len(network.inputs) < 2 for network in built):
             raise KganError(
                 "Expected two networks that take labels beside num_classes; without them see "
                 f"kgan.models.ConditionalGAN. Received: num_classes={self.num_classes}"

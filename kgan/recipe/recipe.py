@@ -22,7 +22,7 @@ class Data:
             or a list of these.
         split: TFDS split; not used for folders.
         box: [left, top, right, bottom] of the part of each picture that is cut out before it is
-            fitted, in fractions of its width and height. Empty for all of it.
+            resized, in fractions of its width and height. Empty for all of it.
         held_out: pictures that are never trained on: a source, or a list of sources, where
             `"tfds:<name>"` means its split `test` and `"tfds:<name>#<split>"` another; or
             `{"names": "*0.png"}`, the files of `source` whose name matches; or `{"share": 0.1}`,
@@ -32,7 +32,8 @@ class Data:
             the one that knows the source, if any, or `"random"`.
         classes: with `labels = "folders"`: the class that is shown, by name of the sub-folder.
         flip: whether images are mirrored left to right at random.
-        fit, background: how images of another size are fitted; see `kgan.data.load`.
+        resize, background: how images of another size become images of this one; see
+            `kgan.data.load`.
         labels: `"folders"` for labels from the names of sub-folders.
         title, licence, note: what cards say of the data.
         limits: what cards say of the intended use of a model of it, and of its limits.
@@ -49,7 +50,7 @@ class Data:
     licence_note: str = ""
     note: str = ""
     class_names: list[str] = field(default_factory=list)
-    fit: str = "crop"
+    resize: str = "crop"
     background: str = "white"
     labels: str = ""
     limits: str = ""
@@ -169,7 +170,7 @@ class Recipe:
     def to_toml(self) -> str:
         """The recipe as the text of a TOML file."""
         values = self.as_dict()
-        for name in ("fit", "background"):  # which a kgan of before would not know
+        for name in ("resize", "background"):  # which a kgan of before would not know
             if values["data"][name] == getattr(Data, name):
                 del values["data"][name]
         return to_toml(values)
@@ -184,6 +185,8 @@ def from_dict(values: dict[str, Any], where: str) -> Recipe:
             f"Expected a recipe with format = {FORMAT}. Received: format "
             f"{short(received)} in {where}; a newer kgan may read it"
         )
+    if isinstance(values.get("data"), dict):
+        values["data"] = _renamed(values["data"], where)
     for kind, table in ((Recipe, values), (Data, values.get("data", {}))):
         known = {f.name for f in fields(kind)}
         if not isinstance(table, dict) or set(table) - known:
@@ -196,6 +199,18 @@ def from_dict(values: dict[str, Any], where: str) -> Recipe:
         return Recipe(**{**values, "data": Data(**values.get("data", {}))})
     except TypeError as error:
         raise KganError(f"Incomplete recipe in {where}: {error}") from None
+
+
+def _renamed(data, where):
+    """The table `[data]` with `resize` for `fit`, which it was called in kgan 0.1."""
+    if "fit" not in data:
+        return data
+    if "resize" in data:
+        raise KganError(
+            "Expected resize in [data] of a recipe. Received: resize, and fit, its old name, in "
+            f"{where}"
+        )
+    return {"resize" if key == "fit" else key: value for key, value in data.items()}
 
 
 def read(path: Path) -> Recipe:

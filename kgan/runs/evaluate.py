@@ -26,14 +26,14 @@ from kgan.metrics.measuring import (
     FEWEST_FRECHET,
     METRICS,
     MOST_SLICED,
-    Described,
+    FeatureSet,
     check_metrics,
-    describe,
+    extract_features,
     measure,
 )
 from kgan.metrics.protocol import Publication, evenly
 from kgan.zoo import preset
-from kgan.random import sample_labels
+from kgan.latents import sample_labels
 from kgan.recipe import Recipe
 
 _EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}
@@ -155,7 +155,7 @@ def evaluate(
     for seed in seeds:
         count = max(comparison.samples for comparison in comparisons)
         batches = model.iter_samples(count, seed, _BATCH, **options)
-        samples = sets.describe(f"Samples of seed {seed}", batches, count, sets.keep_images)
+        samples = sets.extract(f"Samples of seed {seed}", batches, count, sets.keep_images)
         if labels is not None:
             samples = samples._replace(labels=labels[len(figures[0])])
         for found, comparison in zip(figures, comparisons, strict=True):
@@ -286,7 +286,9 @@ def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
         split = split or "test"
     how, shape = recipe.data, model.image_shape
     labels = None if is_tfds else how.labels or None
-    others = data.load(source, shape, split or "train", data_dir, how.fit, how.background, labels)
+    others = data.load(
+        source, shape, split or "train", data_dir, how.resize, how.background, labels
+    )
     training = None
     if source in how.sources() and split in (None, how.split):
         warnings.warn(
@@ -312,7 +314,7 @@ class _Sets:
         network: the extractor.
         training: features of all training images, or None.
         held_out: features of all held-out images, or None.
-        real, floor: `Described`, what samples are compared with, and what takes their place or
+        real, floor: `FeatureSet`, what samples are compared with, and what takes their place or
             None.
     """
 
@@ -320,9 +322,7 @@ class _Sets:
         self.places, self.network, self.keep_images = given.places, network, keep_images
         self._given = given
         self.training, self.held_out = (
-            None
-            if part is None
-            else self.describe(label, _batches(part.images), len(part)).features
+            None if part is None else self.extract(label, _batches(part.images), len(part)).features
             for label, part in (
                 ("Training images", given.training),
                 ("Held-out images", given.held_out),
@@ -331,12 +331,12 @@ class _Sets:
         self.real = self._take(given.places.real)
         self.floor = None if given.places.floor is None else self._take(given.places.floor)
 
-    def describe(self, label, batches, length, keep_images=False) -> Described:
+    def extract(self, label, batches, length, keep_images=False) -> FeatureSet:
         """Features of batches of images, with a bar on a terminal."""
         with click.progressbar(
             length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
         ) as bar:
-            return describe(_advance(batches, bar), self.network, keep_images)
+            return extract_features(_advance(batches, bar), self.network, keep_images)
 
     def usual_distance(self) -> float | None:
         """The median distance of held-out images to the nearest training image, if both are here.
@@ -362,29 +362,29 @@ class _Sets:
         """Features of the images at some places."""
         return (self.held_out if places.held_out else self.training)[places.indices]
 
-    def _take(self, places) -> Described:
+    def _take(self, places) -> FeatureSet:
         """What there is to compare of the images at some places."""
         images = self._given.held_out if places.held_out else self._given.training
         labels = None if images.labels is None else images.labels[places.indices]
         kept = None
         if self.keep_images:
             kept = np.asarray(images.images[evenly(places.indices, MOST_SLICED)])
-        return Described(self.features_at(places), kept, labels)
+        return FeatureSet(self.features_at(places), kept, labels)
 
 
 class _Comparison(NamedTuple):
     """Figures of samples, and of the real images in place of them.
 
     Attributes:
-        figures: from `Described` to values by metric, each with its deviation or None.
+        figures: from `FeatureSet` to values by metric, each with its deviation or None.
         samples: int, how many are compared.
         floor: what takes their place, or None.
         facts: what the results say beside the protocol, or otherwise than it.
     """
 
-    figures: Callable[[Described], dict[str, tuple[Any, float | None]]]
+    figures: Callable[[FeatureSet], dict[str, tuple[Any, float | None]]]
     samples: int
-    floor: Described | None
+    floor: FeatureSet | None
     facts: dict[str, Any]
 
 
@@ -405,7 +405,7 @@ def _recall(sets, metrics) -> list[_Comparison]:
     if places.recall is None or "precision_recall" not in metrics:
         return []
     held_out = sets.features_at(places.recall)
-    floor = Described(sets.features_at(places.recall_floor))
+    floor = FeatureSet(sets.features_at(places.recall_floor))
 
     def figures(samples):
         return {"recall": (precision_recall(held_out, samples.features)[1], None)}
@@ -425,9 +425,9 @@ def _shares(sets) -> _Comparison:
     """How much of the samples, and of the real images, each class is, by the classifier."""
     network = sets.network
 
-    def shares(described):
-        counts = np.bincount(network.labels(described.features), minlength=network.num_classes)
-        return (counts / len(described.features)).round(4).tolist()
+    def shares(images):
+        counts = np.bincount(network.labels(images.features), minlength=network.num_classes)
+        return (counts / len(images.features)).round(4).tolist()
 
     facts = {"real": shares(sets.real), "floor_images": None, "floor_places": None}
     return _Comparison(
@@ -443,8 +443,8 @@ def _accuracy(sets, model) -> list[_Comparison]:
     if sets.network.num_classes != model.num_classes:
         return []
 
-    def figures(described):
-        right = sets.network.labels(described.features) == described.labels
+    def figures(images):
+        right = sets.network.labels(images.features) == images.labels
         return {"label_accuracy": (float(np.mean(right)), None)}
 
     number = len(sets.real.features)
@@ -477,17 +477,15 @@ def _classes(sets, labels, names) -> tuple[list[_Comparison], list[str]]:
 class _ClassFigures:
     """The Fréchet distance of a class, of equally many images on every side."""
 
-    def __init__(self, label: int, number: int, real: Described):
+    def __init__(self, label: int, number: int, real: FeatureSet):
         self.label, self.number = label, number
         self.real = self._of_class(real)
 
-    def __call__(self, samples: Described) -> dict:
+    def __call__(self, samples: FeatureSet) -> dict:
         return {_FRECHET: (frechet_distance(self.real, self._of_class(samples)), None)}
 
-    def _of_class(self, described):
-        return described.features[
-            evenly(np.flatnonzero(described.labels == self.label), self.number)
-        ]
+    def _of_class(self, images):
+        return images.features[evenly(np.flatnonzero(images.labels == self.label), self.number)]
 
 
 def _nearness(sets, usual) -> list[_Comparison]:
@@ -547,11 +545,11 @@ def _rows(found: list[dict], comparison: _Comparison) -> list[dict]:
     return rows
 
 
-def _first(samples: Described, number: int) -> Described:
+def _first(samples: FeatureSet, number: int) -> FeatureSet:
     """The first samples; labels are those of as many as the main comparison takes."""
     kept = None if samples.images is None else samples.images[:number]
     labels = None if samples.labels is None else samples.labels[:number]
-    return Described(samples.features[:number], kept, labels)
+    return FeatureSet(samples.features[:number], kept, labels)
 
 
 def _batches(images):

@@ -17,6 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from kgan.data import load
 from kgan.data.folder import find_folder, load_folder
+from kgan.data.resize import Rule
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
         cache = Path(directory) / "cache"
 
         def read(path=None):
-            images = load_folder(folder, shape, cache=path)[0]
+            images = load_folder(folder, Rule.checked(shape), cache=path)[0]
             images.max()  # every pixel has come in
             return len(images)
 

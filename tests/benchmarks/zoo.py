@@ -26,9 +26,9 @@ from kgan.runs import train as training
 from kgan.callbacks import Checkpoint
 from kgan.data import parts
 from kgan.metrics import extractors, nearest_neighbours
-from kgan.metrics.measuring import describe
+from kgan.metrics.measuring import extract_features
 from kgan.recipe import optimizers
-from kgan.random import sample_labels
+from kgan.latents import sample_labels
 
 
 @click.group(help=__doc__)
@@ -211,11 +211,13 @@ def faces(name, number):
     click.echo(f"{name}: faces found in {rates[0]:.1%} of samples, {rates[1]:.1%} of real images")
     network = extractors.extractor(evaluation.extractor_of(recipe))
     train = parts.load_training(recipe.data, model.image_shape).images
-    training_features = describe(batches(train), network).features
-    features = describe(batches(fakes[:64]), network).features
+    training_features = extract_features(batches(train), network).features
+    features = extract_features(batches(fakes[:64]), network).features
     among = [nearest_neighbours(features[i : i + 1], np.delete(features, i, 0)) for i in range(64)]
     closest = min(float(distance[0, 0]) for distance, _ in among)
-    usual, _ = nearest_neighbours(describe(batches(real), network).features, training_features)
+    usual, _ = nearest_neighbours(
+        extract_features(batches(real), network).features, training_features
+    )
     nearest, _ = nearest_neighbours(features, training_features)
     click.echo(f"closest two of 64 samples: {closest:.3f}")
     click.echo(

@@ -7,7 +7,7 @@ from PIL import Image
 from kgan import images as pictures
 from kgan.callbacks import LatentWalk
 from kgan.models import DCGAN, ConditionalGAN
-from kgan.random import walk_latents
+from kgan.latents import walk_latents
 
 
 @pytest.fixture(scope="module")

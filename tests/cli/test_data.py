@@ -49,13 +49,22 @@ def test_report(check):
     [("sheet.png", "sheet.png"), ("new/sheet.png", "new/sheet.png"), ("new", "new/data.png")],
 )
 def test_sheet(check, out, path):
-    done = check("photos", "--size", 16, "--fit", "pad", "--background", "red", "--out", out)
+    done = check("photos", "--size", 16, "--resize", "pad", "--background", "red", "--out", out)
     assert done.exit_code == 0 and done.stdout.endswith(f"Sheet:    {path}\n")
     with Image.open(path) as picture:
         assert picture.size == (6 * 18 + 2, 5 * 18 + 2)
         first = np.asarray(picture)[2:18, 2:18]
     assert (first[0] == (255, 0, 0)).all() and (first[8] == 7).all()
     assert read_provenance(path) is None  # no model made it
+
+
+def test_fit_is_resize_with_a_warning(check):
+    done = check("photos", "--size", 16, "--fit", "pad")
+    assert (done.exit_code, done.stdout) == (0, check("photos", "--resize=pad", "--size=16").stdout)
+    assert done.stderr.splitlines() == [
+        "Warning: --fit is now --resize; the old name goes in the next version"
+    ]
+    assert "--fit" not in check("--help").stdout
 
 
 def test_nothing_is_written_unless_asked(check):
@@ -82,7 +91,7 @@ def test_folder_in_the_data_directory(check, tmp_path, monkeypatch):
     [
         ([], 2, "Missing argument 'FOLDER'"),
         (["photos", "--size", 0], 2, "0 is not in the range x>=1"),
-        (["photos", "--fit", "zoom"], 2, "'zoom' is not one of"),
+        (["photos", "--resize", "zoom"], 2, "'zoom' is not one of"),
         (["photos", "--out", "x.jpg"], 2, r"--out with \.png, or a directory. Received: x\.jpg"),
         (["nowhere"], 1, "a folder of images. Received: nowhere, which does not exist"),
         (["photos/film.mov"], 1, r"Received: the file photos/film\.mov"),

@@ -74,7 +74,7 @@ class TestRun:
         assert recipe.arguments["image_shape"] == [16, 16, 3]
         assert recipe.data.source == "photos"
         text = (cwd / "run/recipe.toml").read_text()
-        assert not re.search("^(fit|background|labels) =", text, re.MULTILINE)
+        assert not re.search("^(fit|resize|background|labels) =", text, re.MULTILINE)
 
     def test_log_has_a_line_a_checkpoint(self, finished):
         _, cwd = finished
@@ -142,7 +142,7 @@ class TestBadInput:
             (["dcgan", "--data", "nowhere"], 1, "folder of images. Received: nowhere, which does"),
             (["dcgan", "--data", "nowhere", "--size", 17], 1, r"a side among \(16, 28, .*\[17, 17"),
             (["dcgam", "--data", "x"], 1, "Received: 'dcgam'; .*one of gan, dcgan"),
-            (["dcgan", "--data", "x", "--fit", "zoom"], 2, "'zoom' is not one of 'crop', 'pad'"),
+            (["dcgan", "--data", "x", "--resize", "zoom"], 2, "'zoom' is not one of 'crop', 'pad'"),
             (["dcgan", "--data", "x", "--labels", "x"], 2, "'x' is not 'folders'"),
             (
                 ["dcgan", "--data", "x", "--background", "whitish"],
@@ -218,7 +218,7 @@ class TestOptionsOfData:
 
     def test_go_into_the_recipe_and_the_preset(self, train, pets, tmp_path):
         text = (
-            "cgan --data pets --labels folders --size 16 --fit pad --background #010203 "
+            "cgan --data pets --labels folders --size 16 --resize pad --background #010203 "
             "--batch-size 8 --images 16 --checkpoint-images 16 --grid-images 16 "
             "--cache pets.cache --out run"
         )
@@ -227,7 +227,7 @@ class TestOptionsOfData:
         assert done.exit_code == 0, done.stderr
         recipe = recipes.read(tmp_path / "run/recipe.toml")
         data = recipe.data
-        assert (data.fit, data.background, data.labels) == ("pad", "#010203", "folders")
+        assert (data.resize, data.background, data.labels) == ("pad", "#010203", "folders")
         assert data.class_names == ["T-shirt top", "cat", "dog"]
         assert recipe.arguments["num_classes"] == 3
         report = (tmp_path / "run/data.txt").read_text()
@@ -238,7 +238,7 @@ class TestOptionsOfData:
             assert picture.getpixel((2, 2)) == (1, 2, 3)
         # Done again, with the cache, it is the same run.
         assert train(*arguments, "--resume").exit_code == 0
-        changed = train(*arguments[:-2], "--out", "run", "--resume", "--fit", "crop")
+        changed = train(*arguments[:-2], "--out", "run", "--resume", "--resize", "crop")
         assert changed.exit_code == 1 and re.search("data: .*'pad'.* there.*'crop'", changed.stderr)
         sample = click.testing.CliRunner().invoke(
             main, ["sample", "run/preset", "--labels", "dog,T-shirt top", "--out", "x.png"]
@@ -286,6 +286,11 @@ class TestOptionsOfData:
         monkeypatch.setattr(
             "kgan.runs.train.train", lambda recipe, *more: trained.append(recipe) or "run/preset"
         )
+        assert train("x.toml", "--data", "pets", "--resize", "pad").exit_code == 0
+        done = train("x.toml", "--data", "pets", "--fit=pad")
+        assert trained[-1] == trained[-2] and trained[-1].data.resize == "pad"
+        assert done.stderr.startswith("Warning: --fit is now --resize;")
+        assert done.stderr.count("\n") == 1
         for option, box in (
             ([], []),
             (["--box", "recipe"], [0.25, 0.0, 0.75, 1.0]),
@@ -297,11 +302,11 @@ class TestOptionsOfData:
         assert train("x.toml").exit_code == 0
         assert trained[-1] == recipes.from_toml(text)
 
-    def test_fit_and_background_stay_with_other_data(self, train, pets, tmp_path):
+    def test_resize_and_background_stay_with_other_data(self, train, pets, tmp_path):
         text = (
             'format = 1\nname = "x"\nmodel = "DCGAN"\nimages = 8\nbatch_size = 8\n'
             "[arguments]\nimage_shape = [16, 16, 1]\nwidth = 2\n"
-            '[data]\nsource = "tfds:none"\nfit = "stretch"\nbackground = "black"\n'
+            '[data]\nsource = "tfds:none"\nresize = "stretch"\nbackground = "black"\n'
         )
         (tmp_path / "x.toml").write_text(text)
         done = train("x.toml", "--data", "pets", "--out", "run")

@@ -1,6 +1,7 @@
 """kgan.data.cache: images decoded once, in a file that is whole or not there."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -16,9 +17,11 @@ import kgan.data.cache
 import kgan.data.folder
 from kgan.data import load
 from kgan.data.folder import load_folder
+from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning
 
 SHAPE = (16, 16, 3)
+RULE = Rule.checked(SHAPE)
 
 
 @pytest.fixture
@@ -41,9 +44,9 @@ def cache(tmp_path):
 def decoded(monkeypatch):
     """The pictures that are decoded from now on."""
     pictures = []
-    fit = kgan.data.folder.fit_image
+    resize = kgan.data.folder.resize_image
     monkeypatch.setattr(
-        kgan.data.folder, "fit_image", lambda *args: pictures.append(args[0]) or fit(*args)
+        kgan.data.folder, "resize_image", lambda *args: pictures.append(args[0]) or resize(*args)
     )
     return pictures
 
@@ -52,12 +55,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Skipped:kgan.errors.KganWarning"
 
 
 def _read(folder, cache, **options):
-    return load_folder(folder, SHAPE, cache=cache, **{"labels": "folders", **options})
+    return load_folder(folder, RULE, cache=cache, **{"labels": "folders", **options})
 
 
 class TestReuse:
     def test_gives_the_same_without_decoding(self, folder, cache, decoded):
-        plain = load_folder(folder, SHAPE, labels="folders")
+        plain = load_folder(folder, RULE, labels="folders")
         first = _read(folder, cache)
         assert len(decoded) == 2 * 39
         second = _read(folder, cache)
@@ -98,27 +101,38 @@ class TestReuse:
                 np.testing.assert_array_equal(labels, expected[1])
 
     def test_of_a_box_or_of_some_files_is_used_again(self, folder, cache, decoded):
-        options = {"box": (0.1, 0.2, 0.9, 1), "only": lambda path: path.startswith("even/")}
-        expected = load_folder(folder, SHAPE, labels="folders", **options)
+        rule = Rule.checked(SHAPE, box=(0.1, 0.2, 0.9, 1))
+        options = {"labels": "folders", "only": lambda path: path.startswith("even/")}
+        expected = load_folder(folder, rule, **options)
         decoded.clear()
         for _ in range(2):
-            images, labels, report = _read(folder, cache, **options)
+            images, labels, report = load_folder(folder, rule, cache=cache, **options)
             np.testing.assert_array_equal(images, expected[0])
             np.testing.assert_array_equal(labels, expected[1])
-            assert report.box == options["box"] and report.images == 20
+            assert report.box == rule.box and report.images == 20
         assert len(decoded) == 20
+
+    def test_options_are_kept_by_the_names_of_kgan_0_1(self, folder, cache):
+        """So that caches of before are used, and kgan 0.1 reads those of now."""
+        _read(folder, cache)
+        end = cache.read_bytes()
+        length = int.from_bytes(end[-40:-32], "little")
+        table = json.loads(end[-40 - length : -40])
+        assert set(table["key"]) == {"image_shape", "fit", "background", "box", "list of files"}
+        assert table["key"]["fit"] == table["facts"]["report"]["fit"] == "crop"
+        assert "resize" not in table["facts"]["report"]
 
     def test_of_several_folders(self, folder, cache, decoded):
         even, odd = folder / "even", folder / "odd"
-        expected = load_folder([odd, even], SHAPE)[0]
+        expected = load_folder([odd, even], RULE)[0]
         decoded.clear()
         for _ in range(2):
-            images, _, report = load_folder([odd, even], SHAPE, cache=cache)
+            images, _, report = load_folder([odd, even], RULE, cache=cache)
             np.testing.assert_array_equal(images, expected)
             assert list(report.skipped) == [str(odd / "00.png")]
         assert len(decoded) == 39
         with pytest.warns(KganWarning, match="anew: its list of files is another"):
-            images = load_folder([even, odd], SHAPE, cache=cache)[0]
+            images = load_folder([even, odd], RULE, cache=cache)[0]
         np.testing.assert_array_equal(images, np.concatenate([expected[19:], expected[:19]]))
 
     def test_written_in_several_parts(self, tmp_path, cache):
@@ -191,7 +205,7 @@ class TestStale:
             images = _read(folder, cache)[0]
         made = [str(w.message) for w in caught if "Making the cache" in str(w.message)]
         assert len(made) == 1 and made[0].startswith(f"Making the cache {cache} anew: {reason}")
-        np.testing.assert_array_equal(images, load_folder(folder, SHAPE)[0])
+        np.testing.assert_array_equal(images, load_folder(folder, RULE)[0])
         if change is not _rename:
             np.testing.assert_array_equal(images[:20], before[:20])
         assert os.listdir(cache.parent) == [cache.name]
@@ -199,19 +213,19 @@ class TestStale:
     @pytest.mark.parametrize(
         "options",
         [
-            *({"fit": "pad"}, {"background": "black"}, {"image_shape": (28, 28, 1)}),
+            *({"resize": "pad"}, {"background": "black"}, {"image_shape": (28, 28, 1)}),
             {"box": [0.1, 0.2, 0.9, 1]},
         ],
         ids=str,
     )
     def test_other_options(self, folder, cache, options):
         _read(folder, cache)
-        options = {"image_shape": SHAPE, **options}
+        rule = Rule.checked(**{"image_shape": SHAPE, **options})
         with pytest.warns(
-            KganWarning, match="anew: its (fit|background|image_shape|box) is another"
+            KganWarning, match="anew: its (resize|background|image_shape|box) is another"
         ):
-            images = load_folder(folder, cache=cache, **options)[0]
-        np.testing.assert_array_equal(images, load_folder(folder, **options)[0])
+            images = load_folder(folder, rule, cache=cache)[0]
+        np.testing.assert_array_equal(images, load_folder(folder, rule)[0])
 
     @pytest.mark.parametrize("content", [b"Dear diary,\n", b"x", bytes(9000)])
     def test_a_file_that_is_something_else_is_left_alone(self, folder, cache, content):
@@ -283,11 +297,10 @@ class TestWriting:
             pytest.skip("may not mount")
         try:
             # What is free is enough when it begins, and is not when it ends.
-            shape = (16, 16, 3)
             (disk / "ballast").write_bytes(bytes(32_768))
             message = r"cache that can be written. Received: .*No space left on device"
             with pytest.raises(KganError, match=message):
-                load_folder(folder, shape, cache=disk / "x.cache")
+                load_folder(folder, RULE, cache=disk / "x.cache")
             assert os.listdir(disk) == ["ballast"]
         finally:
             subprocess.run(["umount", str(disk)], check=True)
@@ -308,13 +321,13 @@ from pathlib import Path
 import kgan.data.folder as folders
 from kgan.cli import main
 
-fit = folders.fit_image
+resize = folders.resize_image
 def slowly(*args):
     if not Path("started").exists():
         Path("started").touch()
     time.sleep(0.05)
-    return fit(*args)
-folders.fit_image = slowly
+    return resize(*args)
+folders.resize_image = slowly
 main(sys.argv[1:], prog_name="kgan")
 """
 

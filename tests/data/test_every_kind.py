@@ -132,9 +132,9 @@ def test_nothing_is_skipped(loaded):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_every_kind_in_every_shape(folder, channels, fit):
-    report, images = check(folder, (28, 16, channels), fit, "#102030")
+@pytest.mark.parametrize("resize", ["crop", "pad", "stretch"])
+def test_every_kind_in_every_shape(folder, channels, resize):
+    report, images = check(folder, (28, 16, channels), resize, "#102030")
     assert report.skipped == {} and images.shape == (len(KINDS), 28, 16, channels)
 
 
@@ -189,13 +189,13 @@ def files(draw):
 @given(
     some=st.lists(files(), min_size=1, max_size=4),
     shape=st.sampled_from([(16, 16, 1), (28, 28, 3), (32, 16, 3)]),
-    fit=st.sampled_from(["crop", "pad", "stretch"]),
+    resize=st.sampled_from(["crop", "pad", "stretch"]),
 )
-def test_any_file_is_decoded_or_skipped(tmp_path_factory, some, shape, fit):
+def test_any_file_is_decoded_or_skipped(tmp_path_factory, some, shape, resize):
     folder = tmp_path_factory.mktemp("any")
     for i, (data, _) in enumerate(some):
         (folder / f"{i}.png").write_bytes(data)
-    report, images = check(folder, shape, fit)
+    report, images = check(folder, shape, resize)
     assert images.shape == (report.images, *shape) and images.dtype == np.uint8
     assert report.images + len(report.skipped) == len(some)
     for i, (_, whole) in enumerate(some):

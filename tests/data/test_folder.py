@@ -15,9 +15,11 @@ from PIL import ExifTags, Image
 
 import kgan.data.folder
 from kgan.data.folder import allocate, check, find_images, load_folder
+from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning
 
 SHAPE = (16, 16, 3)
+RULE = Rule.checked(SHAPE)
 
 
 def _write_images(folder, n):
@@ -65,7 +67,7 @@ def test_folder_below_a_hidden_one_is_read(tmp_path):
 
 def test_images_come_in_the_order_of_their_names(tmp_path):
     _write_images(tmp_path, 30)
-    images = load_folder(tmp_path, SHAPE)[0]
+    images = load_folder(tmp_path, RULE)[0]
     expected = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None, None], (30, *SHAPE))
     np.testing.assert_array_equal(images, expected)
 
@@ -73,7 +75,7 @@ def test_images_come_in_the_order_of_their_names(tmp_path):
 def test_first_frame_of_an_animation_is_taken(tmp_path):
     frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
-    assert load_folder(tmp_path, SHAPE)[0][0, 0, 0].tolist() == [255, 0, 0]
+    assert load_folder(tmp_path, RULE)[0][0, 0, 0].tolist() == [255, 0, 0]
 
 
 def test_photo_is_turned_as_its_camera_was_held(tmp_path):
@@ -82,7 +84,7 @@ def test_photo_is_turned_as_its_camera_was_held(tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6  # to be shown turned by 90 degrees clockwise
     picture.save(tmp_path / "x.jpg", exif=exif)
-    top, bottom = load_folder(tmp_path, SHAPE)[0][0, [3, 12], 8].astype(int)
+    top, bottom = load_folder(tmp_path, RULE)[0][0, [3, 12], 8].astype(int)
     assert top[2] > 200 > bottom[2] and bottom[0] > 200 > top[0]
 
 
@@ -113,7 +115,7 @@ def test_one_truncated_jpeg_among_many_is_named_in_a_warning(tmp_path):
     _write_images(tmp_path, 39)
     _write_truncated_jpeg(tmp_path / "bad.jpg")
     with pytest.warns(KganWarning, match=r"Skipped: 1 of 40 .*bad\.jpg \(OSError"):
-        load_folder(tmp_path, SHAPE)
+        load_folder(tmp_path, RULE)
 
 
 def test_one_truncated_jpeg_among_many_is_left_out(tmp_path):
@@ -121,7 +123,7 @@ def test_one_truncated_jpeg_among_many_is_left_out(tmp_path):
     _write_truncated_jpeg(tmp_path / "020.jpg")  # sorts before 020.png
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        images = load_folder(tmp_path, SHAPE)[0]
+        images = load_folder(tmp_path, RULE)[0]
     assert images[:, 0, 0, 0].tolist() == list(range(39))
 
 
@@ -130,7 +132,7 @@ def test_filters_of_warnings_are_left_alone(tmp_path):
     _write_images(tmp_path, 40)
     before = list(warnings.filters)
     for _ in range(10):
-        load_folder(tmp_path, SHAPE)
+        load_folder(tmp_path, RULE)
         assert warnings.filters == before
 
 
@@ -138,7 +140,7 @@ def test_truncated_jpeg_among_text_files_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     _write_truncated_jpeg(tmp_path / "bad.jpg")
     with pytest.raises(KganError, match=r"1 of 1 image files cannot be decoded.*bad\.jpg"):
-        load_folder(tmp_path, SHAPE)
+        load_folder(tmp_path, RULE)
 
 
 def test_array_that_does_not_fit_in_memory_goes_to_a_file(monkeypatch):
@@ -163,7 +165,7 @@ def test_skipped_files_leave_no_gap_in_a_file(tmp_path, monkeypatch):
     _write_images(tmp_path, 39)
     (tmp_path / "010x.png").touch()
     with pytest.warns(KganWarning):
-        images = load_folder(tmp_path, SHAPE)[0]
+        images = load_folder(tmp_path, RULE)[0]
     assert isinstance(images, np.memmap)  # and not a copy in memory
     assert images[:, 0, 0, 0].tolist() == list(range(39))
 
@@ -241,7 +243,7 @@ class TestBroken:
             write(tmp_path / f"{kind}.png")
         _fifo(tmp_path / "pipe.png")
         with pytest.warns(KganWarning, match=r"Skipped: .* of 12 image files"):
-            images, _, report = load_folder(tmp_path, SHAPE)
+            images, _, report = load_folder(tmp_path, RULE)
         locked = os.getuid() == 0  # root may read everything
         assert len(images) == report.images == 3 + locked
         assert len(report.skipped) == len(BROKEN) - locked
@@ -257,13 +259,13 @@ class TestBroken:
         (tmp_path / "x.png").touch()
         message = r"at most 5% unreadable files. Received: 1 of 19 .*x\.png \(empty file\)$"
         with pytest.raises(KganError, match=message):
-            load_folder(tmp_path, SHAPE)
+            load_folder(tmp_path, RULE)
 
     def test_a_twentieth_does_not(self, tmp_path):
         _write_images(tmp_path, 19)
         (tmp_path / "x.png").touch()
         with pytest.warns(KganWarning):
-            assert len(load_folder(tmp_path, SHAPE)[0]) == 19
+            assert len(load_folder(tmp_path, RULE)[0]) == 19
 
     @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
     def test_names_that_are_not_utf8(self, tmp_path):
@@ -323,7 +325,7 @@ class TestLabels:
         return tmp_path
 
     def test_are_numbered_in_the_order_of_the_folders(self, pets):
-        _, labels, report = load_folder(pets, SHAPE, labels="folders")
+        _, labels, report = load_folder(pets, RULE, labels="folders")
         assert labels.tolist() == [0, 0, 0, 1, 1, 1] and labels.dtype == np.int64
         assert report.classes == {"cat": 3, "dog": 3}
 
@@ -334,22 +336,22 @@ class TestLabels:
         (pets / "bird/x.png").touch()
         (pets / "empty").mkdir()
         with pytest.warns(KganWarning):
-            images, labels, report = load_folder(pets, SHAPE, labels="folders")
+            images, labels, report = load_folder(pets, RULE, labels="folders")
         assert labels.tolist() == [1, 1, 1, 2, 2, 2] and len(images) == 6
         assert report.classes == {"bird": 0, "cat": 3, "dog": 3}
 
     def test_image_without_a_class_is_named(self, pets):
         Image.new("L", (8, 8)).save(pets / "stray.png")
         with pytest.raises(KganError, match=r"named after its class. Received: .*stray\.png$"):
-            load_folder(pets, SHAPE, labels="folders")
+            load_folder(pets, RULE, labels="folders")
 
     def test_no_labels_unless_asked(self, pets):
-        _, labels, report = load_folder(pets, SHAPE)
+        _, labels, report = load_folder(pets, RULE)
         assert labels is None and report.classes is None
 
     def test_unknown_kind_is_refused(self, pets):
         with pytest.raises(KganError, match=r"labels to be None or one of .*Received: 'files'"):
-            load_folder(pets, SHAPE, labels="files")
+            load_folder(pets, RULE, labels="files")
 
 
 class TestReport:
@@ -381,7 +383,7 @@ class TestReport:
         if not in_memory:
             monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
         _write_images(tmp_path, 5)
-        images, _, report = load_folder(tmp_path, SHAPE)
+        images, _, report = load_folder(tmp_path, RULE)
         sizes = (images.nbytes, 0) if in_memory else (0, images.nbytes)
         assert (report.memory, report.file) == sizes
 
@@ -390,13 +392,16 @@ MEASURE = r"""
 import re, sys
 from pathlib import Path
 from kgan.data.folder import load_folder
+from kgan.data.resize import Rule
+
+rule = Rule.checked((64, 64, 3))
 
 def peak():
     return int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
-load_folder(Path(sys.argv[2]), (64, 64, 3))  # what the first picture brings in
+load_folder(Path(sys.argv[2]), rule)  # what the first picture brings in
 before = peak()
-_, _, report = load_folder(Path(sys.argv[1]), (64, 64, 3))
+_, _, report = load_folder(Path(sys.argv[1]), rule)
 print(peak() - before, report.memory + report.reading)
 """
 

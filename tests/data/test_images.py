@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kgan.data import ImageSet, dataset, load
+from kgan.data import ImageSet, check, dataset, load
 from kgan.errors import KganError, KganWarning
 
 # Prints the hash of a stream, for comparison with the same one of another process.
@@ -174,6 +174,34 @@ class TestArrays:
             load([1, 2, 3], (16, 16, 3))
 
 
+class TestFit:
+    """What `resize` was called before."""
+
+    PIXELS = np.zeros((4, 20, 40, 3), np.uint8)
+
+    def test_load(self):
+        expected = load(self.PIXELS, (16, 16, 3), resize="pad").images
+        assert (expected[:, 0] == 255).all()
+        with pytest.warns(KganWarning, match="^fit= is now resize=;") as caught:
+            images = load(self.PIXELS, (16, 16, 3), fit="pad").images
+        np.testing.assert_array_equal(images, expected)
+        assert len(caught) == 1 and caught[0].filename == __file__
+
+    def test_dataset(self):
+        with pytest.warns(KganWarning, match="^fit= is now resize=;") as caught:
+            batches = dataset(self.PIXELS, (16, 16, 3), 4, fit="pad")
+        assert (next(iter(batches))[:, 0].numpy() == 255).all() and len(caught) == 1
+
+    def test_check(self, tmp_path):
+        Image.fromarray(self.PIXELS[0]).save(tmp_path / "x.png")
+        with pytest.warns(KganWarning, match="^fit= is now resize=;") as caught:
+            report, images = check(tmp_path, (16, 16, 3), fit="pad")
+        assert (images[:, 0] == 255).all() and len(caught) == 1
+        with pytest.warns(KganWarning, match=r"^\.fit is now \.resize;") as caught:
+            assert report.fit == report.resize == "pad"
+        assert len(caught) == 1
+
+
 class TestReadyDataset:
     def test_right_one_is_passed_through(self):
         ready = tf.data.Dataset.from_tensor_slices(np.zeros((8, 16, 16, 3), np.uint8)).batch(4)
@@ -187,6 +215,39 @@ class TestReadyDataset:
     def test_one_without_batches_is_refused(self):
         ready = tf.data.Dataset.from_tensor_slices(np.zeros((8, 16, 16, 3), np.uint8))
         with pytest.raises(ValueError, match="must be batched"):
+            dataset(ready, (16, 16, 3))
+
+    @pytest.mark.parametrize(
+        "low, high, labels, message",
+        [
+            (-1.0, 1.0, False, None),
+            (-1.0, 1.0, True, None),
+            (0.0, 1.0, True, r"floats? .*\[-1, 1\].*images \* 2 - 1 converts"),
+            (0.0, 255.0, False, "images / 127.5 - 1 converts"),
+        ],
+    )
+    def test_floats_are_looked_at(self, low, high, labels, message):
+        images = np.linspace(low, high, 8 * 16 * 16 * 3, dtype=np.float32).reshape(8, 16, 16, 3)
+        ready = tf.data.Dataset.from_tensor_slices((images, np.arange(8)) if labels else images)
+        ready = ready.shuffle(8).batch(8)
+        if message is None:
+            assert dataset(ready, (16, 16, 3)) is ready
+        else:
+            with pytest.raises(KganError, match=message):
+                dataset(ready, (16, 16, 3))
+
+    def test_batches_of_unknown_shape_are_looked_at_in_training(self):
+        ready = tf.data.Dataset.from_generator(lambda: iter([]), output_types=tf.uint8)
+        assert dataset(ready, (16, 16, 3)) is ready
+
+    def test_wrong_type_is_refused(self):
+        ready = tf.data.Dataset.from_tensor_slices(np.zeros((8, 16, 16, 3), np.int32)).batch(4)
+        with pytest.raises(KganError, match="Received: dtype int32"):
+            dataset(ready, (16, 16, 3))
+
+    def test_tables_of_examples_are_refused(self):
+        ready = tf.data.Dataset.from_tensors({"image": np.zeros((8, 16, 16, 3), np.uint8)})
+        with pytest.raises(KganError, match="as_supervised=True"):
             dataset(ready, (16, 16, 3))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgan.random import sample_labels, sample_latents
+from kgan.latents import sample_labels, sample_latents
 
 SHAPE = (16, 16, 3)
 

@@ -316,7 +316,7 @@ class TestSample:
         assert sizes == [32, 32, 6]
 
     def test_is_the_averaged_generator_rounded_to_the_nearest_level(self):
-        latents = kgan.random.sample_latents(3, 0, 16, 8)
+        latents = kgan.latents.sample_latents(3, 0, 16, 8)
         floats = self.model(latents).numpy().astype(np.float64)
         expected = np.floor((floats + 1) * 127.5 + 0.5)
         assert np.abs(self.model.sample(16, seed=3) - expected).max() <= 1e-9

@@ -34,10 +34,23 @@ def test_recipe_reads_back_as_written(tmp_path):
     assert recipes.read(tmp_path / "recipe.toml") == _full()
 
 
-def test_how_images_are_fitted_reads_back(tmp_path):
-    data = Data("photos", fit="pad", background="#102030", labels="folders")
+def test_how_images_are_resized_reads_back(tmp_path):
+    data = Data("photos", resize="pad", background="#102030", labels="folders")
     recipe = Recipe(name="x", model="DCGAN", data=data)
     assert recipes.from_toml(recipe.to_toml()) == recipe
+
+
+def test_fit_of_recipes_of_before_is_resize():
+    recipe = recipes.from_toml(MINIMAL + '[data]\nsource = "a"\nfit = "pad"\n')
+    assert recipe.data == Data("a", resize="pad")
+    assert tomllib.loads(recipe.to_toml())["data"]["resize"] == "pad"
+    assert "fit" not in recipe.to_toml()
+
+
+def test_resize_by_both_names_is_refused():
+    message = "Expected resize in .data.* Received: resize, and fit, its old name, in the place$"
+    with pytest.raises(KganError, match=message):
+        recipes.from_toml(MINIMAL + "[data]\nfit = 'pad'\nresize = 'pad'\n", "the place")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +162,7 @@ def test_bad_number_is_refused(key, value):
         MINIMAL + "g_optimizer = 'Adam'\n",
         MINIMAL + "[data]\nsource = 3\n",
         MINIMAL + "[data]\nflip = 'yes'\n",
+        MINIMAL + "[data]\nfit = 1\n",
         "format = 1\nname = 3\nmodel = 'DCGAN'\n",
         MINIMAL + "[data]\nclass_names = [1]\n",
         *(

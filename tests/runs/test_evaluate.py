@@ -25,7 +25,7 @@ from kgan.metrics import (
 )
 from kgan.metrics.measuring import METRICS
 from kgan.models import ConditionalGAN
-from kgan.random import sample_labels
+from kgan.latents import sample_labels
 from kgan.recipe import Data, Recipe
 
 SHAPE = (16, 16, 3)

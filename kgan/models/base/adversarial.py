@@ -488,7 +488,7 @@ class AdversarialModel(keras.Model):
         for name in self.ARGUMENTS:
             config[name] = getattr(self, _attribute(name))
         config["image_shape"] = list(self.image_shape)
-        config["augment"] = augmentation.describe(self.augment)
+        config["augment"] = augmentation.to_config(self.augment)
         for name in self._brought:
             config[name] = keras.saving.serialize_keras_object(getattr(self, name))
         return config

@@ -10,7 +10,7 @@ from keras import layers
 
 from kgan.checks import Bound, or_none, whole
 from kgan.errors import KganError
-from kgan.random import sample_labels, sample_latents
+from kgan.latents import sample_labels, sample_latents
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch
 

@@ -6,7 +6,7 @@ import pytest
 
 from kgan.data import load
 from kgan.models import DCGAN, GAN, WGANGP, ConditionalGAN, StyleGANLite
-from kgan.random import sample_latents
+from kgan.latents import sample_latents
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 

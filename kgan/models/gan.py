@@ -13,6 +13,7 @@ from keras import layers
 
 from kgan import augment as augmentation
 from kgan import losses
+from kgan._renamed import warn
 from kgan.checks import Bound, number, one_of, whole
 from kgan.errors import KganError
 from kgan.models.base import inputs
@@ -244,12 +245,23 @@ class GAN(LatentModel):
         self.update_generator(real, fakes, draws)
         return self.end_step(draws, fakes)
 
-    def generate_batch(self, draws: Draws) -> Batch:
-        """Generated images, of uniformly drawn classes if the model is conditional."""
-        labels = None if self.num_classes is None else draws.labels(self.num_classes)
+    def generate_batch(self, draws: Draws, labels=None) -> Batch:
+        """Generated images under the tape of their making.
+
+        Args:
+            draws: of the step.
+            labels: int32 tensor (batch,), of a conditional model. None for classes drawn uniformly.
+        """
+        if labels is None and self.num_classes is not None:
+            labels = draws.labels(self.num_classes)
         with tf.GradientTape() as tape, draws:
             images = self.generate(labels, draws)
         return Batch(images, labels, tape)
+
+    def forge(self, draws: Draws) -> Batch:
+        """`generate_batch` by its old name."""
+        warn("forge()", "generate_batch()", stacklevel=3)
+        return self.generate_batch(draws)
 
     def generate(self, labels, draws: Draws):
         """G's images (batch, height, width, channels) in training, of latents z ~ N(0, I)."""

@@ -21,6 +21,7 @@ from kgan.layers import (
     Downsample2D,
     EqualizedConv2D,
     EqualizedDense,
+    LearnedConstant,
     MinibatchStddev,
     ModulatedConv2D,
     NoiseInjection,
@@ -97,35 +98,6 @@ def build_synthesis(
         images = Upsample2D(dtype=output_dtype())(images)
         x = convolve(x, w, side, upsample=True)
         w = next(style)
-
-
-@keras.saving.register_keras_serializable("kgan")
-class LearnedConstant(layers.Layer):
-    """The learned input of a synthesis network, once for every row of what it is called on."""
-
-    def __init__(self, side: int, channels: int, seed: int | None = None, **kwargs):
-        super().__init__(**kwargs)
-        self.side = side
-        self.channels = channels
-        self.seed = seed
-
-    def build(self, input_shape):
-        self.constant = self.add_weight(
-            shape=(1, self.side, self.side, self.channels),
-            initializer=keras.initializers.RandomNormal(0, 1, self.seed),
-            name="constant",
-        )
-
-    def call(self, inputs):
-        return tf.tile(self.constant, (tf.shape(inputs)[0], 1, 1, 1))
-
-    def compute_output_shape(self, input_shape):
-        return (input_shape[0], self.side, self.side, self.channels)
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        config.update(side=self.side, channels=self.channels, seed=self.seed)
-        return config
 
 
 def connect(mapping: keras.Model, synthesis: keras.Model) -> keras.Model:

@@ -1,26 +1,97 @@
 """Optimizers as recipes hold them: tables of plain values."""
 
+import math
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kgan.errors import KganError, short
 
 _OPTIMIZERS = {
-    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion"),
-    *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
-}
-_SCHEDULES = {
-    *("CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay"),
-    *("PiecewiseConstantDecay", "PolynomialDecay"),
+    name: getattr(keras.optimizers, name)
+    for name in (
+        *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion"),
+        *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
+    )
 }
 _MOST_PIECES = 1000  # of a piecewise constant schedule
 
 
-def with_loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Wraps an optimizer for mixed_float16, as Keras does with its own one."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer
-    return keras.optimizers.LossScaleOptimizer(optimizer)
+def half_cosine(start, stop, share):
+    """From `start` to `stop` along half a cosine.
+
+    Args:
+        start, stop: numbers.
+        share: float tensor, the share of the way; beyond 1 it stays at `stop`.
+
+    Returns:
+        Float tensor.
+    """
+    return stop + (start - stop) * 0.5 * (1.0 + tf.cos(math.pi * tf.minimum(share, 1.0)))
+
+
+@keras.saving.register_keras_serializable("kgan")
+class CosineOfImages(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that goes along half a cosine of the images seen.
+
+    Keras' schedules count steps, whose size they do not know. This one counts the images that the
+    model has seen for which it is compiled; on its own it takes what it is called with for them.
+
+    Args:
+        initial_learning_rate: float.
+        final_learning_rate: float.
+        decay_images: int, images after which the final one is reached.
+
+    Example:
+
+    ```python
+    rate = CosineOfImages(2e-4, 5e-5, decay_images=1_000_000)
+    model.compile(g_optimizer=keras.optimizers.Adam(rate), d_optimizer=keras.optimizers.Adam(rate))
+    ```
+    """
+
+    def __init__(self, initial_learning_rate: float, final_learning_rate: float, decay_images: int):
+        self.initial_learning_rate = initial_learning_rate
+        self.final_learning_rate = final_learning_rate
+        self.decay_images = decay_images
+        self.images_seen = None
+
+    def __call__(self, step):
+        images = step if self.images_seen is None else self.images_seen
+        share = tf.cast(images, tf.float32) / self.decay_images
+        return half_cosine(self.initial_learning_rate, self.final_learning_rate, share)
+
+    def get_config(self) -> dict:
+        return {
+            "initial_learning_rate": self.initial_learning_rate,
+            "final_learning_rate": self.final_learning_rate,
+            "decay_images": self.decay_images,
+        }
+
+
+_SCHEDULES = {
+    **{
+        name: getattr(keras.optimizers.schedules, name)
+        for name in (
+            *("CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay"),
+            *("PiecewiseConstantDecay", "PolynomialDecay"),
+        )
+    },
+    "CosineOfImages": CosineOfImages,
+}
+
+
+def bind(optimizer: keras.optimizers.Optimizer, images_seen) -> None:
+    """Tells a schedule that counts images which those are.
+
+    Args:
+        optimizer: of a model.
+        images_seen: the variable in which the model counts them.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if isinstance(inner._learning_rate, CosineOfImages):
+        inner._learning_rate.images_seen = images_seen
 
 
 def from_table(table: dict | None) -> keras.optimizers.Optimizer | None:
@@ -38,13 +109,13 @@ def from_table(table: dict | None) -> keras.optimizers.Optimizer | None:
         return None
     config = dict(table)
     if isinstance(config.get("learning_rate"), dict):
-        config["learning_rate"] = _construct(
-            keras.optimizers.schedules, _SCHEDULES, config["learning_rate"]
-        )
-    return _construct(keras.optimizers, _OPTIMIZERS, config)
+        config["learning_rate"] = _construct(_SCHEDULES, config["learning_rate"])
+    return _construct(_OPTIMIZERS, config)
 
 
-def to_train_on(table: dict | None, updates: int) -> keras.optimizers.Optimizer | None:
+def for_fine_tuning(
+    table: dict | None, updates: int, images: int
+) -> keras.optimizers.Optimizer | None:
     """An optimizer from a recipe's table, for a model that has been trained by that recipe.
 
     A new optimizer begins a schedule again. One that has run out began at rates that would undo
@@ -54,6 +125,7 @@ def to_train_on(table: dict | None, updates: int) -> keras.optimizers.Optimizer 
         table: see `from_table`.
         updates: int, how many the model has seen. A schedule has run out if it gives them less
             than a tenth of its highest rate.
+        images: int, how many the model has seen, which some schedules count.
 
     Raises:
         KganError: see `from_table`.
@@ -63,7 +135,8 @@ def to_train_on(table: dict | None, updates: int) -> keras.optimizers.Optimizer 
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return optimizer
     low = 0.1 * float(schedule(getattr(schedule, "warmup_steps", 0)))
-    return from_table({**table, "learning_rate": low}) if schedule(updates) < low else optimizer
+    now = schedule(images if isinstance(schedule, CosineOfImages) else updates)
+    return from_table({**table, "learning_rate": low}) if now < low else optimizer
 
 
 def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
@@ -74,25 +147,23 @@ def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
     """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
-    config = _table(keras.optimizers, _OPTIMIZERS, optimizer)
+    config = _table(_OPTIMIZERS, optimizer)
     schedule = optimizer._learning_rate
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        config["learning_rate"] = _table(keras.optimizers.schedules, _SCHEDULES, schedule)
+        config["learning_rate"] = _table(_SCHEDULES, schedule)
     elif "learning_rate" in config:  # a float32 variable: 2e-4 comes back as 0.00019999999
         config["learning_rate"] = float(str(np.float32(config["learning_rate"])))
     return config
 
 
-def _construct(module, known, table):
+def _construct(known, table):
     config = dict(table)
     name = config.pop("name", None)
     if not isinstance(name, str) or name not in known:
-        raise KganError(
-            f"Expected a class of {module.__name__} in a recipe. Received: {short(name)}"
-        )
+        raise KganError(f"Expected one of {', '.join(known)} in a recipe. Received: {short(name)}")
     _check_values(name, config)
     try:
-        return getattr(module, name)(**config)
+        return known[name](**config)
     except Exception as error:  # Keras checks some values, and computes with others
         reason = " ".join(str(error).split())[:300]
         raise KganError(f"{name} in a recipe: {reason}. Received: {short(table)}") from None
@@ -109,9 +180,9 @@ def _check_values(name, config):
             )
 
 
-def _table(module, known, thing):
+def _table(known, thing):
     kind = type(thing)
-    if getattr(module, kind.__name__, None) is not kind or kind.__name__ not in known:
+    if known.get(kind.__name__) is not kind:
         raise KganError(
             "Expected an optimizer and a schedule of Keras' own, which a preset can describe. "
             f"Received: {kind.__module__}.{kind.__name__}"

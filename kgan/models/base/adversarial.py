@@ -19,6 +19,7 @@ from kgan.checks import Bound, number, or_none, shape_of_images, whole
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.random import Draws
+from kgan.recipe import optimizers
 
 EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
@@ -208,6 +209,7 @@ class AdversarialModel(keras.Model):
                 optimizer = _with_loss_scale(optimizer)
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
+            optimizers.bind(optimizer, self.images_seen)
             setattr(self, name, optimizer)
 
     def variables_of(self, optimizer: str) -> list:

@@ -233,7 +233,7 @@ class TestStale:
         images, key = [], None
         for end in np.random.default_rng(0).integers(0, len(data), 60):
             cache.write_bytes(data[:end])
-            with pytest.raises(kgan.data.cache.Stale):
+            with pytest.raises(kgan.data.cache.Stale, match="it is cut off"):
                 images, key = kgan.data.cache.read(cache, {})
         assert (images, key) == ([], None)
 

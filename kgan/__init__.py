@@ -4,10 +4,25 @@ Sub-modules are imported on first use, so that `import kgan` is instant and sile
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgan import (
+        augment,
+        callbacks,
+        data,
+        layers,
+        losses,
+        metrics,
+        models,
+        random,
+        zoo,
+    )
 
 __version__ = "0.2.0.dev0"
 
-_SUBMODULES = (
+__all__ = [
+    "__version__",
     "augment",
     "callbacks",
     "data",
@@ -18,15 +33,14 @@ _SUBMODULES = (
     "models",
     "random",
     "zoo",
-)
+]
 
-__all__ = ["__version__", *_SUBMODULES]
+if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours
 
-
-def __getattr__(name: str):
-    if name in _SUBMODULES:
-        return importlib.import_module(f"kgan.{name}")
-    raise AttributeError(f"module 'kgan' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            return importlib.import_module(f"kgan.{name}")
+        raise AttributeError(f"module 'kgan' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

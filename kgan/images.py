@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
+from kgan.files import replacing
+
 ANIMATION_SUFFIXES = (".png", ".webp")
 
 _KEY = "kgan"
@@ -114,12 +116,8 @@ def _png_info(provenance):
 
 def _write(picture, path, format, **options) -> Path:
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         picture.save(partial, format=format, **options)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

@@ -1,12 +1,15 @@
 """The scripts in examples/ run."""
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 from PIL import Image
 
@@ -166,8 +169,27 @@ class TestMyGAN(Harness):
     smooth_config = config
 
 
-def test_my_gan_is_as_short_as_it_says():
-    assert len((EXAMPLES / "my_gan.py").read_text().splitlines()) <= 30
+class TestMyGANIsWhatItSays:
+    """README: "examples/my_gan.py, least squares with R1 in 30 lines"."""
+
+    def test_lines(self):
+        readme = (EXAMPLES.parent / "README.md").read_text("utf-8")
+        said = re.search(r"\(examples/my_gan\.py\), least squares with R1 in (\d+) lines", readme)
+        assert int(said[1]) == len((EXAMPLES / "my_gan.py").read_text("utf-8").splitlines())
+
+    def test_least_squares(self):
+        assert TestMyGAN.kind().get_config()["loss"] == "least_squares"
+
+    def test_r1(self):
+        """5 ‖∇D(x)‖² of each real image, by hand: D is Dense(256, "leaky_relu"), Dense(1)."""
+        model = TestMyGAN.kind()
+        images = np.random.default_rng(0).uniform(-1, 1, (3, 28, 28, 1)).astype("float32")
+        first, bias, last, _ = (w.numpy().astype("float64") for w in model.discriminator.weights)
+        before = images.reshape(3, -1) @ first + bias
+        gradients = (np.where(before > 0, 1.0, 0.2) * last[:, 0]) @ first.T
+        real = SimpleNamespace(images=tf.constant(images), labels=None)
+        received = model.penalty(real, None, None)
+        np.testing.assert_allclose(received, 5 * (gradients**2).sum(axis=1), rtol=1e-4)
 
 
 def test_add_to_zoo(tiny_preset, tmp_path, monkeypatch):

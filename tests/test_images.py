@@ -71,9 +71,9 @@ def test_foreign_jpeg_has_no_provenance(tmp_path):
 
 
 def test_failed_write_leaves_nothing_behind(tmp_path):
-    # A directory with content cannot be replaced by a file: the last step of the write fails.
+    # A directory with content cannot be replaced by a file.
     (tmp_path / "x.png" / "content").mkdir(parents=True)
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError, match="x.png"):
         save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", FACTS)
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from kgan.errors import KganError, KganWarning, reason
-from kgan.zoo.presets import sha256
+from kgan.files import partials, replacing, sha256
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -52,8 +52,7 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             self._save(model, epoch)
         except OSError as error:
-            for torn in self.directory.glob("partial-*"):  # they may hold the space that is missing
-                torn.unlink(missing_ok=True)
+            self._remove_torn()  # they may hold the space that is missing
             raise KganError(
                 f"Expected to write a checkpoint to {self.directory}. Received: "
                 f"{reason(error)}. The last one is whole: make room, and go on from there"
@@ -64,20 +63,15 @@ class Checkpoint(keras.callbacks.Callback):
             raise FileNotFoundError(errno.ENOENT, "the directory has been removed")
         self.directory.mkdir(parents=True, exist_ok=True)
         self._made = True
-        for torn in self.directory.glob("partial-*"):  # left by a process that was killed
-            torn.unlink(missing_ok=True)
+        self._remove_torn()
         images_seen = int(model.images_seen.numpy())
         weights = self.directory / f"images-{images_seen:09d}.weights.h5"
-        partial = self.directory / f"partial-{weights.name}"
-        model.save_weights(partial)
-        _flush(partial)
-        os.replace(partial, weights)
+        with replacing(weights, flush=True) as partial:
+            model.save_weights(partial)
         state = {"epoch": epoch, "images_seen": images_seen, "sha256": sha256(weights)}
         # Only a checkpoint with this file counts: it is written last.
-        partial = self.directory / f"partial-{images_seen:09d}.json"
-        partial.write_text(json.dumps(state), "utf-8")
-        _flush(partial)
-        os.replace(partial, _state_path(weights))
+        with replacing(_state_path(weights), flush=True) as partial:
+            partial.write_text(json.dumps(state), "utf-8")
         for old in self._saved()[self.keep :]:
             _state_path(old).unlink(missing_ok=True)
             old.unlink(missing_ok=True)
@@ -123,6 +117,11 @@ class Checkpoint(keras.callbacks.Callback):
             raise KganError(f"No checkpoint in {self.directory} is whole; start anew elsewhere")
         return 0
 
+    def _remove_torn(self):
+        """Removes what killed processes have left; those of kgan 0.1 named it without the dot."""
+        for torn in (*partials(self.directory), *self.directory.glob("partial-*")):
+            torn.unlink(missing_ok=True)
+
     def _saved(self):
         """Weight files of checkpoints, newest first."""
         states = sorted(self.directory.glob("images-*.json"), reverse=True)
@@ -131,8 +130,3 @@ class Checkpoint(keras.callbacks.Callback):
 
 def _state_path(weights):
     return weights.with_name(weights.name.removesuffix(".weights.h5") + ".json")
-
-
-def _flush(path):
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

@@ -15,6 +15,7 @@ import kgan
 from kgan import images
 from kgan.zoo import presets
 from kgan.cli.quiet import import_tensorflow
+from kgan.files import replacing, sha256
 
 MOST_IN_A_GRID = 1024
 
@@ -92,7 +93,7 @@ def command(
     if truncation is not None:
         options["truncation"] = truncation
     facts = provenance(
-        model, name, presets.sha256(directory / presets.WEIGHTS), seed=seed, n=number, **options
+        model, name, sha256(directory / presets.WEIGHTS), seed=seed, n=number, **options
     )
     with click.progressbar(
         length=number, label="Sampling", file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -183,17 +184,12 @@ def _save_separate(batches, out, facts, digits):
 def _save_npz(batches, out, shape, labels=None):
     """An .npz with `images`, written as they are made (they never sit in memory whole), and
     `labels` of a conditional model."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    try:
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-            with archive.open("images.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for batch in batches:
-                    file.write(batch.tobytes())
-            if labels is not None:
-                with archive.open("labels.npy", "w") as file:
-                    np.save(file, np.asarray(labels, np.int64))
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for batch in batches:
+                file.write(batch.tobytes())
+        if labels is not None:
+            with archive.open("labels.npy", "w") as file:
+                np.save(file, np.asarray(labels, np.int64))

@@ -4,6 +4,12 @@ Names are resolved on first use: a folder is checked without importing TensorFlo
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kgan.data.folder import check
+    from kgan.data.images import ImageSet, dataset, load
+    from kgan.data.report import Report
 
 _PLACES = {
     "ImageSet": "images",
@@ -15,11 +21,12 @@ _PLACES = {
 
 __all__ = ["ImageSet", "Report", "check", "dataset", "load"]
 
+if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours
 
-def __getattr__(name: str):
-    if name in _PLACES:
-        return getattr(importlib.import_module(f"kgan.data.{_PLACES[name]}"), name)
-    raise AttributeError(f"module 'kgan.data' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _PLACES:
+            return getattr(importlib.import_module(f"kgan.data.{_PLACES[name]}"), name)
+        raise AttributeError(f"module 'kgan.data' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,5 @@
 """Images decoded once, in a file of their own."""
 
-import glob
 import hashlib
 import json
 import os
@@ -9,13 +8,14 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kgan.errors import KganError
+from kgan.files import partials, replacing
 
 # head, images, JSON, length of the JSON, SHA-256 of the JSON
 _HEAD = b"kgan images 1\n".ljust(4096, b"\0")
@@ -63,12 +63,10 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
     Raises:
         KganError: if there is no room for them, or the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     needed = images * int(np.prod(image_shape))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # What killed processes have left.
-        for other in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        for other in partials(path.parent, path.name):  # what killed processes have left
             if time.time() - other.stat().st_mtime > _ABANDONED:
                 other.unlink()
         free = shutil.disk_usage(path.parent).free
@@ -76,31 +74,12 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
             raise KganError(
                 f"Expected {needed:,} bytes of free disk for the cache {path}. Received: {free:,}"
             )
-        with open(partial, "wb") as file:
+        with replacing(path, flush=True) as partial, open(partial, "wb") as file:
             yield Writer(file, image_shape)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        _sync(path.parent)
     except OSError as error:
         raise KganError(
             f"Expected a cache that can be written. Received: {path}: {error.strerror or error}"
         ) from None
-    finally:
-        with suppress(OSError):  # most often it is in its place
-            partial.unlink()
-
-
-def _sync(folder):
-    """Makes a rename last through a loss of power, where folders can be opened for that."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read(path: Path, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:

@@ -48,6 +48,16 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, labels, training=False):
+        """Normalises a batch, then scales and moves each example as its class asks.
+
+        Args:
+            inputs: float tensor (batch, ..., channels).
+            labels: int tensor (batch,).
+            training: bool, whether to normalise by this batch's statistics, or the moving ones.
+
+        Returns:
+            Float tensor of the shape of `inputs`.
+        """
         x = self.normalization(inputs, training=training)
         # A product, not a lookup: its gradient is dense and can be differentiated again.
         chosen = tf.one_hot(labels, self.num_classes, dtype=self.compute_dtype)

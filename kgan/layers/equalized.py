@@ -54,6 +54,18 @@ class EqualizedDense(_Equalized, keras.layers.Dense):
     >>> kgan.layers.EqualizedDense(512, learning_rate_multiplier=0.01)(latents)
     """
 
+    def call(self, inputs, training=None):
+        """Multiplies by the scaled kernel, adds the bias, applies the activation.
+
+        Args:
+            inputs: float tensor (batch, ..., features).
+            training: bool or None, as Keras' layer takes it; it changes nothing.
+
+        Returns:
+            Float tensor (batch, ..., units).
+        """
+        return super().call(inputs, training=training)
+
 
 @keras.saving.register_keras_serializable("kgan")
 class EqualizedConv2D(_Equalized, keras.layers.Conv2D):
@@ -67,3 +79,15 @@ class EqualizedConv2D(_Equalized, keras.layers.Conv2D):
 
     >>> kgan.layers.EqualizedConv2D(64, 3, padding="same")(images)
     """
+
+    def call(self, inputs):
+        """Convolves with the scaled kernel, adds the bias, applies the activation.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+
+        Returns:
+            Float tensor (batch, new height, new width, filters), of the sides that `padding` and
+            `strides` give.
+        """
+        return super().call(inputs)

@@ -28,6 +28,15 @@ class MinibatchStddev(keras.layers.Layer):
         self.group_size = group_size
 
     def call(self, inputs):
+        """Appends the channel.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+
+        Returns:
+            Float tensor (batch, height, width, channels + 1); the last channel holds one number an
+            image, the same for all images of a group.
+        """
         _, height, width, channels = inputs.shape
         batch = tf.shape(inputs)[0]
         features = tf.cast(inputs, self.variable_dtype)  # float16 holds neither squares nor 1e-8

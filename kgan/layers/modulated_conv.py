@@ -71,6 +71,15 @@ class ModulatedConv2D(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, styles):
+        """Convolves each image with the kernel that its style scales.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+            styles: float tensor (batch, features), what the affine map makes scales of.
+
+        Returns:
+            Float tensor (batch, height, width, filters); twice the sides if `upsample`.
+        """
         styles = self.affine(styles)  # (batch, channels)
         kernel = tf.convert_to_tensor(self.kernel) * self.gain
         x = inputs * styles[:, None, None, :]

@@ -40,6 +40,15 @@ class NoiseInjection(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, training=False):
+        """Adds the noise.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+            training: bool, whether each image gets noise of its own, or the stored constant.
+
+        Returns:
+            Float tensor of the shape of `inputs`.
+        """
         noise = self.constant
         if training:
             _, *shape = self.constant.shape

@@ -23,6 +23,14 @@ class PixelNormalization(keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, inputs):
+        """Normalises over the last axis.
+
+        Args:
+            inputs: float tensor (..., channels).
+
+        Returns:
+            Float tensor of the shape of `inputs`.
+        """
         x = tf.cast(inputs, self.variable_dtype)  # float16 holds neither squares nor epsilon
         mean_square = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
         return tf.cast(x * tf.math.rsqrt(mean_square + self.epsilon), inputs.dtype)

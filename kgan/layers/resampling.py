@@ -50,6 +50,14 @@ class Blur2D(keras.layers.Layer):
         self.padding = padding
 
     def call(self, inputs):
+        """Filters.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+
+        Returns:
+            Float tensor (batch, height + 2 padding - 3, width + 2 padding - 3, channels).
+        """
         return smooth(inputs, (self.padding, self.padding))
 
     def compute_output_shape(self, input_shape):
@@ -71,6 +79,14 @@ class Downsample2D(keras.layers.Layer):
     """
 
     def call(self, inputs):
+        """Filters, and keeps every other pixel of each side.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+
+        Returns:
+            Float tensor (batch, height // 2, width // 2, channels).
+        """
         return smooth(inputs, (1, 1), stride=2)
 
     def compute_output_shape(self, input_shape):
@@ -90,6 +106,14 @@ class Upsample2D(keras.layers.Layer):
     """
 
     def call(self, inputs):
+        """Spreads the pixels and filters.
+
+        Args:
+            inputs: float tensor (batch, height, width, channels).
+
+        Returns:
+            Float tensor (batch, 2 height, 2 width, channels).
+        """
         _, height, width, channels = inputs.shape
         x = tf.nn.depthwise_conv2d_backprop_input(
             (tf.shape(inputs)[0], 2 * height + 2, 2 * width + 2, channels),

@@ -53,6 +53,17 @@ class _SpectrallyNormalized(Reparametrized):
         return weights / tf.cast(sigma, weights.dtype)
 
     def call(self, inputs, training=False):
+        """Computes what Keras' layer does, with the normalised kernel.
+
+        Args:
+            inputs: float tensor (batch, ..., features) for `SpectralDense`, (batch, height, width,
+                channels) for `SpectralConv2D`; int tensor (batch, ...) for `SpectralEmbedding`.
+            training: bool, whether to take a step of the power iteration first.
+
+        Returns:
+            Float tensor (batch, ..., units), (batch, new height, new width, filters) or
+            (batch, ..., output_dim).
+        """
         if training:
             self._iterate()
         return super().call(inputs)

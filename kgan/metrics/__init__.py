@@ -5,10 +5,16 @@ which network decides what a metric sees. All functions take the real set first,
 and need NumPy only; extractors are imported on first use, since they need TensorFlow.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from kgan.metrics.frechet import Statistics, frechet_distance
 from kgan.metrics.kernel import kernel_distance
 from kgan.metrics.manifold import density_coverage, nearest_neighbours, precision_recall
 from kgan.metrics.sliced_wasserstein import sliced_wasserstein
+
+if TYPE_CHECKING:
+    from kgan.metrics.extractors import Extractor, extractor
+    from kgan.metrics.measuring import METRICS
 
 __all__ = [
     "METRICS",
@@ -23,17 +29,18 @@ __all__ = [
     "sliced_wasserstein",
 ]
 
+if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours
 
-def __getattr__(name: str):
-    if name in ("Extractor", "extractor"):
-        from kgan.metrics import extractors
+    def __getattr__(name: str) -> Any:
+        if name in ("Extractor", "extractor"):
+            from kgan.metrics import extractors
 
-        return getattr(extractors, name)
-    if name == "METRICS":
-        from kgan.metrics.measuring import METRICS
+            return getattr(extractors, name)
+        if name == "METRICS":
+            from kgan.metrics.measuring import METRICS
 
-        return METRICS
-    raise AttributeError(f"module 'kgan.metrics' has no attribute {name!r}")
+            return METRICS
+        raise AttributeError(f"module 'kgan.metrics' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

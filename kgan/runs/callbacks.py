@@ -2,7 +2,6 @@
 
 import csv
 import importlib.util
-import os
 import shutil
 import sys
 import time
@@ -14,6 +13,7 @@ import keras
 from kgan.callbacks.periodic import Periodic
 from kgan.runs.curves import plot_curves
 from kgan.errors import KganWarning
+from kgan.files import replacing
 from kgan.zoo import preset
 from kgan.recipe import Recipe
 
@@ -57,14 +57,12 @@ class RunLog(keras.callbacks.Callback):
             **{name: f"{float(value):.6g}" for name, value in (logs or {}).items()},
         }
         self._rows.append(row)
-        partial = self.path.with_name(f"partial-{self.path.name}")
-        with open(partial, "w", newline="") as file:
+        with replacing(self.path) as partial, open(partial, "w", newline="") as file:
             # Metrics need not be computed every time.
             names = dict.fromkeys(name for row in self._rows for name in row)
             writer = csv.DictWriter(file, fieldnames=list(names))
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(partial, self.path)
 
     def seconds(self) -> float:
         """Time spent in training so far, over all sessions."""

@@ -13,12 +13,12 @@ except ImportError:  # Windows has no such locks
 
 from kgan import recipe as recipes
 from kgan.errors import KganError, reason
+from kgan.files import partials, replacing
 from kgan.zoo.presets import RECIPE
 from kgan.recipe import Recipe
 
 LOCK = ".lock"
 VERSIONS = "versions.json"
-_PARTIAL = f"partial-{RECIPE}"
 
 
 def check(directory: Path, resume: bool) -> None:
@@ -30,7 +30,8 @@ def check(directory: Path, resume: bool) -> None:
     """
     if not directory.is_dir():
         return
-    occupied = set(os.listdir(directory)) - {LOCK, _PARTIAL}  # killed before it had a recipe
+    occupied = set(os.listdir(directory)) - {LOCK}
+    occupied -= {path.name for path in partials(directory, RECIPE)}  # killed before it had one
     if occupied and not resume:
         raise KganError(
             f"Expected a new directory for the run. Received: {directory}, which is not empty; "
@@ -56,6 +57,8 @@ def locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         with open(directory / LOCK, "a") as file:
             _lock(file, directory)
+            for torn in partials(directory):  # left by a process that was killed
+                torn.unlink(missing_ok=True)
             yield
     except OSError as error:
         raise KganError(
@@ -101,8 +104,8 @@ def claim(directory: Path, recipe: Recipe, override: bool) -> None:
             )
         if not changed:
             return
-    (directory / _PARTIAL).write_text(recipe.to_toml(), "utf-8")
-    os.replace(directory / _PARTIAL, path)
+    with replacing(path) as partial:
+        partial.write_text(recipe.to_toml(), "utf-8")
 
 
 def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -> None:
@@ -117,6 +120,5 @@ def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -
         return
     noted = noted if isinstance(noted, list) else []
     noted.append({"images_seen": images_seen, **versions})
-    partial = directory / f"partial-{VERSIONS}"
-    partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")

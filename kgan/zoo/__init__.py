@@ -1,9 +1,13 @@
 """The zoo: pretrained models addressed by name."""
 
 import os
+from typing import TYPE_CHECKING
 
 from kgan.zoo import presets
 from kgan.recipe import Recipe
+
+if TYPE_CHECKING:
+    from kgan.models.gan import GAN
 
 __all__ = ["info", "load", "names", "save"]
 
@@ -36,7 +40,7 @@ def info(source: str | os.PathLike) -> dict:
     return presets.info(source)
 
 
-def load(source: str | os.PathLike):
+def load(source: str | os.PathLike) -> "GAN":
     """Loads a model with its weights, compiled and ready for `sample` and `fit`.
 
     The generator starts from its moving average, which is what the preset's pictures show. The
@@ -66,7 +70,7 @@ def load(source: str | os.PathLike):
 
 
 def save(
-    model,
+    model: "GAN",
     directory: str | os.PathLike,
     recipe: Recipe | None = None,
     seconds: float | None = None,

@@ -22,6 +22,7 @@ from kgan import images
 from kgan.untrusted import weights as hdf5
 from kgan.zoo import presets
 from kgan.errors import KganError, short
+from kgan.files import sha256
 from kgan.recipe import optimizers
 from kgan.untrusted.networks import NETWORKS, check_arguments, check_values
 from kgan.recipe import Recipe, from_dict
@@ -76,7 +77,7 @@ def save_preset(
             provenance(
                 model,
                 recipe.name,
-                presets.sha256(partial / presets.WEIGHTS),
+                sha256(partial / presets.WEIGHTS),
                 seed=0,
                 n=8 * rows,
                 **({} if labels is None else {"labels": labels}),

@@ -17,6 +17,7 @@ from kgan.zoo import results as figures
 from kgan.untrusted import text as plain
 from kgan import recipe as recipes
 from kgan.errors import KganError, short
+from kgan.files import sha256
 
 FORMAT = 1
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -30,12 +31,6 @@ _MOST_BYTES = {CONFIG: plain.MOST_JSON, RECIPE: plain.MOST_TOML, CARD: 1 << 20, 
 _MOST_OTHER = 1 << 25
 # With optimizers that keep all they can, a model takes 8 times the size of its weights: 0.8 GB.
 _MOST_WEIGHTS = 96  # MB
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def builtin_directory() -> Path:

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import kgan
+from kgan.cli import VERBS
 from kgan import recipe as recipes
 from kgan.zoo import results as figures
 from kgan.zoo import presets
@@ -116,6 +117,6 @@ def test_version(run_kgan):
     assert run_kgan("--version").stdout == f"kgan, version {kgan.__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["list", "info", "sample", "train"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_shows_an_example(run_kgan, verb):
     assert re.search(rf"Examples?:\s+kgan {verb}", run_kgan(verb, "--help").stdout)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from kgan.data import load
 from kgan.data.folder import load_folder
 from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning
+from kgan.files import replacing
 
 SHAPE = (16, 16, 3)
 RULE = Rule.checked(SHAPE)
@@ -245,7 +247,7 @@ class TestStale:
         images, key = [], None
         for end in np.random.default_rng(0).integers(0, len(data), 60):
             cache.write_bytes(data[:end])
-            with pytest.raises(kgan.data.cache.Stale):
+            with pytest.raises(kgan.data.cache.Stale, match="it is cut off"):
                 images, key = kgan.data.cache.read(cache, {})
         assert (images, key) == ([], None)
 
@@ -307,12 +309,18 @@ class TestWriting:
 
     def test_what_killed_processes_left_is_removed_after_an_hour(self, folder, cache):
         cache.parent.mkdir()
-        old, new = (cache.parent / f".photos.cache.{pid}.partial" for pid in (1, 2))
-        for path in (old, new):
-            path.touch()
-        os.utime(old, (time.time() - 4000,) * 2)
-        _read(folder, cache)
-        assert sorted(os.listdir(cache.parent)) == [new.name, cache.name]
+        with ExitStack() as stack:
+            old, new, other = (
+                stack.enter_context(replacing(cache.with_name(name)))
+                for name in (cache.name, cache.name, f"my-{cache.name}")
+            )
+            for path in (old, new, other):
+                path.touch()
+            for path in (old, other):
+                os.utime(path, (time.time() - 4000,) * 2)
+            _read(folder, cache)
+            assert set(os.listdir(cache.parent)) == {new.name, other.name, cache.name}
+            stack.pop_all()
 
 
 SLOW = """

@@ -50,7 +50,9 @@ class EqualizedHarness(LayerHarness):
 
     @pytest.mark.parametrize("multiplier", [0, -1.0])
     def test_bad_multiplier(self, multiplier):
-        with pytest.raises(ValueError, match="Expected learning_rate_multiplier > 0. Received: "):
+        with pytest.raises(
+            ValueError, match=f"learning_rate_multiplier > 0. Received: {multiplier}$"
+        ):
             self.kind(**{**self.config, "learning_rate_multiplier": multiplier})
 
 

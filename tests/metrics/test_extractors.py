@@ -1,5 +1,6 @@
 """Feature extractors: what they know, and that nothing but the image counts."""
 
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -140,9 +141,13 @@ class TestClassifiers:
 
 
 class TestWeights:
-    @pytest.mark.parametrize("name", ["digits", "fashion", "faces", "heroes"])
-    def test_they_are_small(self, name):
-        assert (extractors._WEIGHTS / f"{name}.weights.h5").stat().st_size < 2_000_000
+    def test_they_are_small(self):
+        sizes = {path.name: path.stat().st_size for path in extractors._WEIGHTS.glob("*.h5")}
+        assert sizes and max(sizes.values()) < 2_000_000
+
+    def test_they_are_those_of_extractors(self):
+        names = {path.name.removesuffix(".weights.h5") for path in extractors._WEIGHTS.glob("*.h5")}
+        assert names == set(extractors._EXTRACTORS) - {"inception", "random"}  # these have none
 
     def test_damaged_ones_are_refused(self, tmp_path, monkeypatch):
         content = bytearray((extractors._WEIGHTS / "digits.weights.h5").read_bytes())
@@ -261,15 +266,16 @@ class TestImages:
             extractor(name).features(noise(2, shape))
 
     @pytest.mark.parametrize(
-        "images",
+        "images, received",
         [
-            np.zeros((2, 16, 16, 3), np.float32),
-            np.zeros((16, 16, 3), np.uint8),
-            [[0, 1]],
+            (np.zeros((2, 16, 16, 3), np.float32), "float32 of shape (2, 16, 16, 3)"),
+            (np.zeros((16, 16, 3), np.uint8), "uint8 of shape (16, 16, 3)"),
+            ([[0, 1]], "list of shape (1, 2)"),
         ],
     )
-    def test_no_images_are_refused(self, images):
-        with pytest.raises(KganError, match="Expected a uint8 array of images.*Received: "):
+    def test_no_images_are_refused(self, images, received):
+        message = f"(images, height, width, channels). Received: {received}"
+        with pytest.raises(KganError, match=re.escape(message)):
             extractor("random").features(images)
 
     def test_none_at_all_are_refused(self):
@@ -277,7 +283,9 @@ class TestImages:
             extractor("random").features(np.zeros((0, 16, 16, 3), np.uint8))
 
     def test_a_users_models_shape_counts(self):
-        with pytest.raises(KganError, match="Expected images of 16x16x3"):
+        with pytest.raises(
+            KganError, match=r"Expected images of 16x16x3.*Received: .*\(2, 16, 16, 1\)"
+        ):
             extractor(user_model()).features(noise(2, (16, 16, 1)))
 
 

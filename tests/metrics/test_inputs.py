@@ -1,5 +1,8 @@
 """What every metric on features refuses."""
 
+import functools
+import inspect
+
 import numpy as np
 import pytest
 
@@ -7,15 +10,28 @@ from kgan import metrics
 from kgan.errors import KganError
 
 FEATURES = np.random.default_rng(0).normal(size=(50, 4))
-METRICS = [
-    metrics.frechet_distance,
-    lambda real, fake: metrics.kernel_distance(real, fake, subset_size=10),
-    metrics.precision_recall,
-    metrics.density_coverage,
-    metrics.nearest_neighbours,
-]
-NAMES = ["frechet", "kernel", "precision", "density", "neighbours"]
-each_metric = pytest.mark.parametrize("metric", METRICS, ids=NAMES)
+OPTIONS = {"kernel_distance": {"subset_size": 10}}
+
+
+def of_features():
+    """The public metrics that take two sets of features, by name."""
+    for name in metrics.__all__:
+        function = getattr(metrics, name)
+        if inspect.isfunction(function):
+            first_two = list(inspect.signature(function).parameters)[:2]
+            if first_two in (["real", "fake"], ["features", "reference"]):
+                yield name, functools.partial(function, **OPTIONS.get(name, {}))
+
+
+METRICS = dict(of_features())
+LEAST = {
+    "frechet_distance": "2 images for a covariance",
+    "kernel_distance": r"10 images \(subset_size\) in each set",
+    "precision_recall": "4 images for neighbours=3",
+    "density_coverage": "6 images for neighbours=5",
+    "nearest_neighbours": "1 images for neighbours=1",
+}
+each_metric = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
 
 @each_metric
@@ -44,10 +60,11 @@ def test_different_numbers_of_features(metric):
         metric(FEATURES, FEATURES[:, :3])
 
 
-@each_metric
-def test_no_images(metric):
-    with pytest.raises(KganError, match="Expected at least"):
-        metric(FEATURES[:0], FEATURES[:0])
+@pytest.mark.parametrize("name", METRICS)
+def test_no_images(name):
+    message = f"Expected at least {LEAST[name]}. Received: 0 (real|reference)$"
+    with pytest.raises(KganError, match=message):
+        METRICS[name](FEATURES[:0], FEATURES[:0])
 
 
 @each_metric

@@ -155,39 +155,94 @@ def test_bad_number_is_refused(key, value):
         Recipe(name="x", model="DCGAN", **{key: value})
 
 
+SOURCE = "source in a recipe to be text, or a list of texts"
+BOX = (
+    "box = [left, top, right, bottom] in fractions of the picture, from 0 to 1, left before right "
+    "and top before bottom"
+)
+HELD_OUT = "held_out in a recipe to be a source, a list of sources, or a table"
+RULE = 'held_out in a recipe to be {names = "*0.png"} or {share = 0.1}'
+SHARE = "share of held_out in a recipe to be a number between 0 and 1"
+CLASSES = "classes in a recipe to be names in text"
+PLAIN = "finite numbers, text, lists and tables"
+
+
 @pytest.mark.parametrize(
-    "text",
+    "text, expected, received",
     [
-        MINIMAL + "arguments = 3\n",
-        MINIMAL + "g_optimizer = 'Adam'\n",
-        MINIMAL + "[data]\nsource = 3\n",
-        MINIMAL + "[data]\nflip = 'yes'\n",
-        MINIMAL + "[data]\nfit = 1\n",
-        "format = 1\nname = 3\nmodel = 'DCGAN'\n",
-        MINIMAL + "[data]\nclass_names = [1]\n",
-        *(
-            MINIMAL + f"[data]\nlabels = 'folders'\n{line}\n"
-            for line in (
-                *("source = []", "source = ['a', 1]", "source = ['']", "source = {a = 1}"),
-                *("box = [0, 0, 1]", "box = [15, 40, 163, 188]", "box = '0,0,1,1'", "box = 1"),
-                *("held_out = 1", "held_out = {}", "held_out = {share = 0}", "held_out = [3]"),
-                *("held_out = {share = 1}", "held_out = {share = '0.1'}", "held_out = {names = 0}"),
-                *("held_out = {share = true}", "held_out = {names = '*', share = 0.1}"),
-                *("held_out = {name = '*'}", "classes = ['a']", "classes = {a = 1}", "extractor=3"),
-                *("classes = {a = 'x', b = 'x'}", "classes = {a = ''}"),
-            )
+        ("arguments = 3", "arguments in a recipe to be a dict", "3"),
+        ("g_optimizer = 'Adam'", "g_optimizer in a recipe to be a dict", "'Adam'"),
+        ("images = 99999999999999999999", "ints of 64 bits", "one of 67 in a string"),
+        ("note = 1979-05-27", PLAIN, "datetime.date(1979, 5, 27) in a string"),
+        ("[arguments]\nwidth = nan", PLAIN, "nan in a string"),
+        (f"[arguments]\nwidth = {'[' * 100}{']' * 100}", "at most 40 levels", "more in a string"),
+        ("[data]\nsource = 3", SOURCE, "3"),
+        ("[data]\nsource = []", SOURCE, "[]"),
+        ("[data]\nsource = ['a', 1]", SOURCE, "['a', 1]"),
+        ("[data]\nsource = ['']", SOURCE, "['']"),
+        ("[data]\nsource = {a = 1}", SOURCE, "{'a': 1}"),
+        ("[data]\nflip = 'yes'", "flip in a recipe to be a bool", "'yes'"),
+        ("[data]\nextractor = 3", "extractor in a recipe to be a str", "3"),
+        ("[data]\nclass_names = [1]", "class_names in a recipe to be names in text", "[1]"),
+        ("[data]\nbox = [0, 0, 1]", BOX, "[0, 0, 1]"),
+        (
+            "[data]\nbox = [15, 40, 163, 188]",
+            BOX,
+            "[15, 40, 163, 188]; divide pixels by the width and height",
         ),
-        MINIMAL + "[data.classes]\na = 'b'\n",  # without labels
-        MINIMAL + "images = 99999999999999999999\n",
-        MINIMAL + "note = '\x1b[31m'\n",
-        MINIMAL + "note = 1979-05-27\n",
-        MINIMAL + "[arguments]\nwidth = nan\n",
-        MINIMAL + f"[arguments]\nwidth = {'[' * 100}{']' * 100}\n",
+        ("[data]\nbox = '0,0,1,1'", "box in a recipe to be a list", "'0,0,1,1'"),
+        ("[data]\nbox = 1", "box in a recipe to be a list", "1"),
+        ("[data]\nheld_out = 1", HELD_OUT, "1"),
+        ("[data]\nheld_out = [3]", HELD_OUT, "[3]"),
+        ("[data]\nheld_out = {}", RULE, "{}"),
+        ("[data]\nheld_out = {name = '*'}", RULE, "{'name': '*'}"),
+        (
+            "[data]\nheld_out = {names = '*', share = 0.1}",
+            RULE,
+            "{'names': '*', 'share': 0.1}",
+        ),
+        (
+            "[data]\nheld_out = {names = 0}",
+            'names of held_out in a recipe to be a pattern such as "*0.png"',
+            "0",
+        ),
+        ("[data]\nheld_out = {share = 0}", SHARE, "0"),
+        ("[data]\nheld_out = {share = 1}", SHARE, "1"),
+        ("[data]\nheld_out = {share = '0.1'}", SHARE, "'0.1'"),
+        ("[data]\nheld_out = {share = true}", SHARE, "True"),
+        (
+            "[data]\nlabels = 'folders'\nclasses = ['a']",
+            "classes in a recipe to be a dict",
+            "['a']",
+        ),
+        ("[data]\nlabels = 'folders'\nclasses = {a = 1}", CLASSES, "{'a': 1}"),
+        ("[data]\nlabels = 'folders'\nclasses = {a = ''}", CLASSES, "{'a': ''}"),
+        (
+            "[data]\nlabels = 'folders'\nclasses = {a = 'x', b = 'x'}",
+            "classes in a recipe to be another name for each folder",
+            "{'a': 'x', 'b': 'x'}",
+        ),
+        (
+            "[data]\nclasses = {a = 'b'}",
+            'classes in a recipe to be beside labels = "folders"',
+            "'no labels'",
+        ),
     ],
 )
-def test_value_of_the_wrong_type_is_refused(text):
-    with pytest.raises(KganError, match="Received"):
-        recipes.from_toml(text)
+def test_a_wrong_value_is_named_beside_a_right_one(text, expected, received):
+    with pytest.raises(KganError) as raised:
+        recipes.from_toml(MINIMAL + text + "\n")
+    assert str(raised.value) == f"Expected {expected}. Received: {received}"
+
+
+def test_a_name_is_text():
+    with pytest.raises(KganError, match=r"Expected name in a recipe to be a str\. Received: 3$"):
+        recipes.from_toml("format = 1\nname = 3\nmodel = 'DCGAN'\n")
+
+
+def test_control_characters_are_refused():
+    with pytest.raises(KganError, match=r"a recipe in TOML. Received: .*'\\x1b' \(at line 4"):
+        recipes.from_toml(MINIMAL + "note = '\x1b[31m'\n")
 
 
 def test_missing_file_is_named(tmp_path):

@@ -14,6 +14,7 @@ from kgan.runs import evaluate as evaluation
 from kgan.zoo import results as figures
 from kgan.zoo import presets
 from kgan.errors import KganWarning
+from kgan.files import sha256
 from kgan.images import grid
 from kgan.metrics import (
     extractor,
@@ -155,7 +156,7 @@ def test_every_result_carries_its_protocol(results, trained, network):
         assert result["extractor"] == "tiny" and result["extractor_sha256"] == network.sha256
         assert result["extractor_version"] is None and result["resize"] == "none"
         assert result["data"] == "photos/train" and result["seeds"] == [0, 1, 2]
-        assert result["weights_sha256"] == presets.sha256(trained / presets.WEIGHTS)
+        assert result["weights_sha256"] == sha256(trained / presets.WEIGHTS)
         assert result["truncation"] is None and result["left_out"] is None
     frechet, recall = (named(results, name) for name in ("frechet_distance", "recall"))
     counts = ("real_images", "generated_images", "floor_images")

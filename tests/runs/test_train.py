@@ -23,7 +23,7 @@ from kgan.runs import train as training
 from kgan.runs.callbacks import RunLog
 from kgan.errors import KganWarning
 from kgan.metrics import protocol
-from kgan.zoo.presets import sha256
+from kgan.files import sha256
 
 RECIPE = {
     "format": 1,

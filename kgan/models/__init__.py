@@ -8,3 +8,7 @@ from kgan.models.stylegan_lite import StyleGANLite
 from kgan.models.wgan_gp import WGANGP
 
 __all__ = ["DCGAN", "GAN", "WGANGP", "ConditionalGAN", "StyleGANLite"]
+
+from kgan.models.base import shim, two_player
+
+shim.install(two_player.TwoPlayerModel, [DCGAN, GAN, WGANGP, ConditionalGAN, StyleGANLite])

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from kgan.models.base import inputs
 from kgan.recipe import optimizers
-from kgan.zoo import preset
 from kgan.random import sample_labels, sample_latents
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
@@ -267,7 +266,9 @@ class TwoPlayerModel(keras.Model):
             ValueError: if the directory holds something else, or the model has networks that
                 cannot be described by Keras' own layers.
         """
-        preset.save_preset(self, directory)
+        from kgan import zoo
+
+        zoo.save(self, directory)
 
     @classmethod
     def from_preset(cls, source) -> Self:
@@ -280,7 +281,9 @@ class TwoPlayerModel(keras.Model):
             ValueError: if there is no such preset, a file in it is damaged, or it holds a model
                 of another class than this one.
         """
-        model = preset.load_preset(source)
+        from kgan import zoo
+
+        model = zoo.load(source)
         if not isinstance(model, cls):
             raise ValueError(
                 f"Expected a preset of a {cls.__name__}. Received: {str(source)!r}, which holds "

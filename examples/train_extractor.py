@@ -16,7 +16,7 @@ from keras import layers
 
 import kgan
 from kgan.metrics import extractors
-from kgan.zoo.presets import sha256
+from kgan.files import sha256
 
 FACES = ["celeba/train", "celeba/more"]
 # CelebA's other usual crop, in which the face fills the picture: left, top, right, bottom as

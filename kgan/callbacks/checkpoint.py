@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from kgan.errors import KganError, KganWarning, reason
-from kgan.zoo.presets import sha256
+from kgan.files import sha256
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -19,7 +19,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.errors import KganError
-from kgan.zoo.presets import sha256
+from kgan.files import sha256
 from kgan.random import sample_latents
 
 DIGITS = tuple("0123456789")

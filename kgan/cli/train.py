@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from kgan.zoo import presets
 from kgan import recipe as recipes
 from kgan.checks import check_box
 from kgan.cli.quiet import import_tensorflow
@@ -15,6 +14,7 @@ from kgan.data.resize import FITS
 from kgan.data.folder import LABELS
 from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
+from kgan.zoo.preset import read as read_preset
 
 # Model classes by the names used on the command line.
 CLASSES = {
@@ -195,6 +195,6 @@ def _recipe(source: str) -> Recipe:
     if source.endswith(".toml"):
         return recipes.read(Path(source))
     try:
-        return presets.read_recipe(presets.read(source)[0])
+        return read_preset(source).recipe
     except KganError as error:
         raise KganError(f"{error}; or a recipe.toml, or one of {', '.join(CLASSES)}") from None

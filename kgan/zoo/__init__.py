@@ -2,8 +2,8 @@
 
 import os
 
-from kgan.zoo import presets
 from kgan.recipe import Recipe
+from kgan.zoo import preset, registry
 
 __all__ = ["info", "load", "names", "save"]
 
@@ -16,7 +16,7 @@ def names() -> list[str]:
     >>> kgan.zoo.names()
     ['dcgan-celeba', 'dcgan-mnist']
     """
-    return presets.names()
+    return registry.names()
 
 
 def info(source: str | os.PathLike) -> dict:
@@ -27,13 +27,25 @@ def info(source: str | os.PathLike) -> dict:
 
     Returns:
         Dict with `name`, `model` (class name), `dataset`, `image_shape`, `num_classes` (None if
-        unconditional), `parameters` (of both networks), `size_bytes`, `licence`, `metrics` and
+        unconditional), `parameters` (of all networks), `size_bytes`, `licence`, `metrics` and
         `path` (the directory, None while it is remote).
 
     Raises:
         ValueError: if there is no such preset, or its metadata is damaged.
     """
-    return presets.info(source)
+    path, metadata = preset.read_metadata(source)
+    return {
+        "name": metadata["name"],
+        "model": metadata["model"],
+        "dataset": metadata.get("dataset"),
+        "image_shape": metadata["image_shape"],
+        "num_classes": metadata.get("num_classes"),
+        "parameters": sum(metadata["parameters"].values()),
+        "size_bytes": sum(file["size"] for file in metadata["files"].values()),
+        "licence": metadata.get("licence"),
+        "metrics": metadata.get("metrics", []),
+        "path": path,
+    }
 
 
 def load(source: str | os.PathLike):
@@ -48,7 +60,7 @@ def load(source: str | os.PathLike):
             `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
 
     Returns:
-        A `kgan.models.GAN` of the preset's class.
+        A model of the preset's class.
 
     Raises:
         ValueError: if there is no such preset, or any file in it is missing or damaged.
@@ -60,9 +72,9 @@ def load(source: str | os.PathLike):
     images = model.sample(16, seed=0)
     ```
     """
-    from kgan.zoo import preset
+    from kgan.zoo import saving  # late: it imports TensorFlow
 
-    return preset.load_preset(source)
+    return saving.load(preset.read(source))
 
 
 def save(
@@ -74,7 +86,7 @@ def save(
     """Writes a model as a preset directory, with its card, samples and hashes.
 
     Args:
-        model: a `kgan.models.GAN`.
+        model: one of `kgan.models`, or of a class of your own.
         directory: path that does not exist, is empty, or holds a preset, which is replaced.
         recipe: what trained it; by default described from the model, without its data.
         seconds: time that training took.
@@ -83,6 +95,6 @@ def save(
         ValueError: if the directory holds something else, or the model has networks that
             cannot be described by Keras' own layers.
     """
-    from kgan.zoo import preset
+    from kgan.zoo import saving  # late: it imports TensorFlow
 
-    preset.save_preset(model, directory, recipe, seconds)
+    saving.save(model, directory, recipe, seconds)

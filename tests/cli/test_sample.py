@@ -18,7 +18,7 @@ from PIL import Image
 import kgan
 from kgan.cli import main
 from kgan.images import grid, read_provenance
-from kgan.zoo.presets import sha256
+from kgan.files import sha256
 
 
 def _pixels(path):

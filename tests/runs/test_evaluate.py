@@ -228,7 +228,7 @@ class Memory:
 def test_a_model_that_repeats_training_images(trained, photos, tiny, monkeypatch):
     """Its figures are the floor's, for they are of the same images; nearness betrays it."""
     images = data.load(photos / "photos/train", SHAPE).images
-    monkeypatch.setattr(kgan.zoo, "load", lambda source: Memory(images[1::2]))
+    monkeypatch.setattr(evaluation.saving, "load", lambda preset: Memory(images[1::2]))
     metrics = ["frechet_distance", "precision_recall", "density_coverage"]
     results = evaluation.evaluate(trained, data_dir=photos, metrics=metrics, extractor=tiny)
     for result in results:

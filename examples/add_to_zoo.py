@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+from kgan.zoo import registry
+from kgan.zoo.preset import complete, read, writing
+from kgan.zoo.results import text
 
 
 @click.command()
@@ -21,16 +22,16 @@ from kgan.zoo import presets
 @click.option("--name", help="Of the model in the zoo. [default: the preset's own]")
 def main(preset: Path, zoo: Path, name: str | None) -> None:
     """Measures PRESET against real images and copies it into the directory ZOO."""
-    source, metadata = presets.read(preset)  # checks the hash of every file
-    metadata["name"] = name or metadata["name"]
+    found = read(preset)  # checks the hash of every file
+    metadata = {**found.metadata, "name": name or found.metadata["name"]}
     target = zoo / metadata["name"]
-    results = evaluation.evaluate(source)
-    with presets.writing(target) as partial:
-        shutil.copytree(source, partial, dirs_exist_ok=True)
-        presets.write_metadata(partial, metadata)
-    presets.write_registry(zoo)
+    results = evaluation.evaluate(preset)
+    with writing(target) as partial:
+        shutil.copytree(preset, partial, dirs_exist_ok=True)
+        complete(partial, metadata)
+    registry.write(zoo)
     evaluation.update_card(target, results)  # which also writes the registry anew, and the gallery
-    click.echo(figures.text(results))
+    click.echo(text(results))
     click.echo(target)
 
 

@@ -5,10 +5,12 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
+from kgan import __version__
 from kgan.files import replacing
 
 ANIMATION_SUFFIXES = (".png", ".webp")
@@ -119,6 +121,27 @@ def _write(picture, path, format, **options) -> Path:
     with replacing(path) as partial:
         picture.save(partial, format=format, **options)
     return path
+
+
+def provenance(
+    model, name: str | None = None, weights_sha256: str | None = None, **more: Any
+) -> dict[str, Any]:
+    """What a picture says about what made it.
+
+    Args:
+        model: one of `kgan.models`.
+        name: of its preset; None for a model in training.
+        weights_sha256: hash of the preset's weights; None for a model in training.
+        **more: what else the picture depends on, such as the seed, as plain values.
+    """
+    preset = {} if name is None else {"model": name, "weights_sha256": weights_sha256}
+    return {
+        **preset,
+        "class": type(model).__name__,
+        "images_seen": int(model.images_seen.numpy()),
+        "kgan": __version__,
+        **more,
+    }
 
 
 def read_provenance(path: str | os.PathLike) -> dict | None:

@@ -15,7 +15,8 @@ from PIL import Image
 
 import kgan
 from kgan import recipe as recipes
-from kgan.zoo import presets
+from kgan.zoo.metadata import read_json
+from kgan.zoo.preset import complete
 from kgan.runs import train as training
 from kgan.data import parts, tfds
 from kgan.metrics import extractor
@@ -202,7 +203,7 @@ def test_add_to_zoo(tiny_preset, tmp_path, monkeypatch):
     recipe = recipes.read(preset / "recipe.toml")
     recipe.data.source = str(tmp_path / "train")
     (preset / "recipe.toml").write_text(recipe.to_toml())
-    presets.write_metadata(preset, presets._read_json(preset / "metadata.json"))
+    complete(preset, read_json(preset / "metadata.json"))
     done = CliRunner().invoke(
         load("add_to_zoo").main, [str(preset), str(tmp_path / "zoo"), "--name", "mine"]
     )

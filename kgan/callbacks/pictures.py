@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-import kgan
+from kgan import images
 from kgan.callbacks.periodic import Periodic
 
 
@@ -58,11 +58,7 @@ class Pictures(Periodic):
 
     def provenance(self, images_seen: int, labels, **more) -> dict:
         """What a picture says about what made it."""
-        return {
-            "class": type(self.model).__name__,
-            "images_seen": images_seen,
-            "seed": self.seed,
-            **({} if labels is None else {"labels": labels}),
-            **more,
-            "kgan": kgan.__version__,
-        }
+        labels = {} if labels is None else {"labels": labels}
+        return images.provenance(
+            self.model, images_seen=images_seen, seed=self.seed, **labels, **more
+        )

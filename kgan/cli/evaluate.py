@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from kgan.zoo import results as figures
 from kgan.cli.quiet import import_tensorflow
+from kgan.zoo.results import text
 
 METRICS = (
     "frechet_distance",
@@ -105,4 +105,4 @@ def command(
         json_path.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     if update_card:
         evaluation.update_card(source, results, data_dir)
-    click.echo(figures.text(results))
+    click.echo(text(results))

@@ -2,8 +2,7 @@
 
 import click
 
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+from kgan.zoo import preset, results
 
 
 @click.command()
@@ -17,34 +16,35 @@ def command(source: str) -> None:
     Example:
       kgan info dcgan-celeba
     """
-    info = presets.info(source)
-    directory, metadata = presets.read(source)
-    recipe = presets.read_recipe(directory)
+    found = preset.read(source)
+    metadata, recipe = found.metadata, found.recipe
     training, counts = metadata["training"], metadata["parameters"]
+    size = sum(file["size"] for file in metadata["files"].values())
     lines = {
-        "Name": info["name"],
-        "Model": info["model"],
-        "Images": "x".join(map(str, info["image_shape"])),
+        "Name": metadata["name"],
+        "Model": metadata["model"],
+        "Images": "x".join(map(str, metadata["image_shape"])),
         "Classes": ", ".join(metadata.get("class_names") or [])
-        or info["num_classes"]
+        or metadata.get("num_classes")
         or "none (unconditional)",
-        "Parameters": f"{info['parameters']:,} (generator {counts['generator']:,}, "
-        f"discriminator {counts['discriminator']:,})",
-        "Size": f"{info['size_bytes'] / 1e6:.1f} MB",
-        "Data": info["dataset"] or "not recorded",
-        "Licence": info["licence"] or "not recorded",
+        "Parameters": f"{sum(counts.values()):,} ("
+        + ", ".join(f"{player} {count:,}" for player, count in counts.items())
+        + ")",
+        "Size": f"{size / 1e6:.1f} MB",
+        "Data": metadata.get("dataset") or "not recorded",
+        "Licence": metadata.get("licence") or "not recorded",
         "Images seen": f"{training['images_seen']:,}",
         "Made with": ", ".join(f"{k} {v}" for k, v in metadata["versions"].items()),
-        "Path": info["path"],
+        "Path": found.directory,
     }
     for key, value in lines.items():
         click.echo(f"{key + ':':13} {value}")
-    summary = figures.summary(metadata.get("metrics") or [])
+    summary = results.summary(metadata.get("metrics") or [])
     if summary:
         click.echo("\nFigures, in brackets those of real images in place of samples:")
     for name, (value, floor) in summary.items():
-        beside = "" if floor is None else f" ({figures.number(floor)})"
-        click.echo(f"  {name.replace('_', ' '):18} {figures.number(value)}{beside}")
+        beside = "" if floor is None else f" ({results.number(floor)})"
+        click.echo(f"  {name.replace('_', ' '):18} {results.number(value)}{beside}")
     for text in (recipe.note, recipe.data.note, recipe.data.licence_note):
         if text:
             click.echo(f"\n{text}")

@@ -4,8 +4,8 @@ import warnings
 
 import click
 
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+import kgan
+from kgan.zoo import results
 from kgan.errors import KganError, KganWarning
 
 _FIGURES = {
@@ -29,9 +29,9 @@ def command() -> None:
       kgan list
     """
     rows = [("NAME", "MODEL", "SHAPE", "SIZE", *_FIGURES, "DATA", "LICENCE")]
-    for name in presets.names():
+    for name in kgan.zoo.names():
         try:
-            info = presets.info(name)
+            info = kgan.zoo.info(name)
         except KganError as error:  # one damaged entry must not hide the others
             warnings.warn(str(error), KganWarning, stacklevel=1)
             continue
@@ -52,9 +52,9 @@ def command() -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def _figures(results):
+def _figures(metrics):
     """The cells of a preset: each figure with its floor in brackets, if there are such."""
-    summary = figures.summary(results)
+    summary = results.summary(metrics)
     for name in _FIGURES.values():
         value, floor = summary.get(name, (None, None))
         shown = "" if value is None else f"{value:.2f}"

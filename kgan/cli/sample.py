@@ -13,9 +13,9 @@ import numpy as np
 
 import kgan
 from kgan import images
-from kgan.zoo import presets
 from kgan.cli.quiet import import_tensorflow
-from kgan.files import replacing, sha256
+from kgan.files import replacing
+from kgan.zoo import preset
 
 MOST_IN_A_GRID = 1024
 
@@ -66,7 +66,8 @@ def command(
       kgan sample dcgan-celeba -n 200 --separate --out faces/
       kgan sample runs/my-cgan/preset --labels 0-9
     """
-    directory, metadata = presets.read(source)
+    found = preset.read(source)
+    metadata = found.metadata
     classes = None if labels is None else _classes(labels, metadata)
     number = number or (16 if classes is None else 8 * len(classes))
     if classes is not None and number % len(classes):
@@ -74,7 +75,7 @@ def command(
             f"Expected -n to be a multiple of {len(classes)}, the number of --labels. Received: "
             f"-n {number}"
         )
-    # Of a stranger's preset: a file name, not a path.
+    # Of an untrusted preset: a file name, not a path.
     name = Path(metadata["name"]).name or "samples"
     in_a_grid = not separate and (out is None or out.suffix != ".npz")
     if in_a_grid and number > MOST_IN_A_GRID:
@@ -84,17 +85,15 @@ def command(
         )
     out = _output(out, name, separate)
     import_tensorflow()
-    model = kgan.zoo.load(source)
-    from kgan.zoo.preset import provenance
+    from kgan.zoo import saving  # late: it imports TensorFlow
 
+    model = saving.load(found)
     options = {}
     if classes is not None:
         options["labels"] = [c for c in classes for _ in range(number // len(classes))]
     if truncation is not None:
         options["truncation"] = truncation
-    facts = provenance(
-        model, name, sha256(directory / presets.WEIGHTS), seed=seed, n=number, **options
-    )
+    facts = images.provenance(model, name, found.weights_sha256, seed=seed, n=number, **options)
     with click.progressbar(
         length=number, label="Sampling", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from kgan.zoo import presets
 from kgan import recipe as recipes
 from kgan.checks import check_box
 from kgan.cli.quiet import import_tensorflow
@@ -16,6 +15,7 @@ from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
+from kgan.zoo.preset import read as read_preset
 
 # Model classes by the names used on the command line.
 CLASSES = {
@@ -196,6 +196,6 @@ def _recipe(source: str) -> Recipe:
     if source.endswith(".toml"):
         return recipes.read(Path(source))
     try:
-        return presets.read_recipe(presets.read(source)[0])
+        return read_preset(source).recipe
     except KganError as error:
         raise KganError(f"{error}; or a recipe.toml, or one of {', '.join(CLASSES)}") from None

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from kgan.untrusted import text as plain
 from kgan.checks import check_box
 from kgan.errors import KganError, short
+from kgan.untrusted.text import MOST_TOML, parse_toml, read_bytes
 
 FORMAT = 1
 
@@ -219,13 +219,13 @@ def read(path: Path) -> Recipe:
     Raises:
         KganError: if it cannot be read, is no TOML, or has unknown or missing keys.
     """
-    content = plain.read_bytes(Path(path), plain.MOST_TOML, "a recipe in TOML")
-    return from_dict(plain.parse_toml(content, str(path)), str(path))
+    content = read_bytes(Path(path), MOST_TOML, "a recipe in TOML")
+    return from_dict(parse_toml(content, str(path)), str(path))
 
 
 def from_toml(text: str, where: str = "a string") -> Recipe:
     """A recipe from TOML; `where` names the source in errors."""
-    return from_dict(plain.parse_toml(text.encode(), where), where)
+    return from_dict(parse_toml(text.encode(), where), where)
 
 
 def to_toml(table: dict[str, Any], prefix: str = "") -> str:

@@ -14,7 +14,7 @@ from kgan.callbacks.periodic import Periodic
 from kgan.runs.curves import plot_curves
 from kgan.errors import KganWarning
 from kgan.files import replacing
-from kgan.zoo import preset
+from kgan.zoo import saving
 from kgan.recipe import Recipe
 
 
@@ -110,7 +110,7 @@ class Snapshots(Periodic):
 
     def _save(self, model, images_seen, selected):
         path, seconds = self._path(images_seen), self.log.seconds()
-        preset.save_preset(model, path, self.recipe, seconds, selected=selected)
+        saving.save(model, path, self.recipe, seconds, selected=selected)
 
     def _path(self, images_seen):
         return self.directory / f"images-{images_seen:09d}"

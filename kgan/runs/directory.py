@@ -14,7 +14,7 @@ except ImportError:  # Windows has no such locks
 from kgan import recipe as recipes
 from kgan.errors import KganError, reason
 from kgan.files import partials, replacing
-from kgan.zoo.presets import RECIPE
+from kgan.zoo.metadata import RECIPE
 from kgan.recipe import Recipe
 
 LOCK = ".lock"

@@ -15,9 +15,6 @@ import numpy as np
 
 import kgan
 from kgan import data, images
-from kgan.zoo import download
-from kgan.zoo import gallery
-from kgan.zoo import presets
 from kgan.data import parts, tfds
 from kgan.errors import KganError, KganWarning
 from kgan.metrics import extractor as find_extractor
@@ -32,7 +29,8 @@ from kgan.metrics.measuring import (
     measure,
 )
 from kgan.metrics.protocol import Publication, evenly
-from kgan.zoo import preset
+from kgan.zoo import download, gallery, preset, registry, saving
+from kgan.zoo.metadata import NEIGHBOURS
 from kgan.latents import sample_labels
 from kgan.recipe import Recipe
 
@@ -110,9 +108,8 @@ def evaluate(
     check_metrics(METRICS if metrics is None else metrics)
     if not seeds or len(set(seeds)) < len(seeds):
         raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
-    directory, metadata = presets.read(source)
-    recipe = presets.read_recipe(directory)
-    model = kgan.zoo.load(source)
+    evaluated = preset.read(source)
+    recipe, model = evaluated.recipe, saving.load(evaluated)
     network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
     most = protocol.most_images(network.name, number)
     if data_source is None:
@@ -182,7 +179,7 @@ def evaluate(
         "seeds": list(seeds),
         "truncation": truncation,
         "left_out": "; ".join(left_out) or None,
-        "weights_sha256": metadata["files"][presets.WEIGHTS]["sha256"],
+        "weights_sha256": evaluated.weights_sha256,
         "kgan": kgan.__version__,
         "seconds": round(time.monotonic() - start, 1),
     }
@@ -214,32 +211,33 @@ def update_card(
     Raises:
         ValueError: if the preset is not in a directory of this machine.
     """
-    place, _ = presets.resolve(source)
+    place, _ = registry.resolve(source)
     if download.is_url(place):
         raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
-    directory, metadata = presets.read(source)
-    with presets.writing(directory) as partial:
+    found = preset.read(source)
+    directory = found.directory
+    with preset.writing(directory) as partial:
         shutil.copytree(directory, partial, dirs_exist_ok=True)
-        _save_neighbours(source, results, partial, data_dir)
-        presets.write_metadata(partial, {**metadata, "metrics": results})
-    if (directory.parent / presets.REGISTRY).is_file():
-        presets.write_registry(directory.parent)
+        _save_neighbours(found, results, partial, data_dir)
+        preset.complete(partial, {**found.metadata, "metrics": results})
+    if (directory.parent / registry.REGISTRY).is_file():
+        registry.write(directory.parent)
         gallery.write_gallery(directory.parent)
 
 
-def _save_neighbours(source, results, directory, data_dir):
-    recipe = presets.read_recipe(directory)
+def _save_neighbours(found, results, directory, data_dir):
+    recipe = found.recipe
     nearest = [r for r in results if r["metric"] == "nearest_training_image"]
     # A licence with a note of its own restricts something: then no image of the data is shown.
     if not nearest or recipe.data.licence_note:
         return
-    model = kgan.zoo.load(source)
+    model = saving.load(found)
     indices, seed = nearest[0]["training_images"], nearest[0]["seed"]
     samples = model.sample(len(indices), seed=seed)
     trained_on = parts.load_training(recipe.data, model.image_shape, data_dir).images[indices]
     sheet = images.grid(np.concatenate([samples, trained_on]), columns=len(indices))
-    facts = preset.provenance(model, recipe.name, nearest[0]["weights_sha256"], seed=seed)
-    images.save_png(sheet, directory / presets.NEIGHBOURS, {**facts, "rows": "samples, training"})
+    facts = images.provenance(model, recipe.name, nearest[0]["weights_sha256"], seed=seed)
+    images.save_png(sheet, directory / NEIGHBOURS, {**facts, "rows": "samples, training"})
 
 
 class _Given(NamedTuple):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import presets
 from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.runs.callbacks import clock
 from kgan.data import ImageSet, parts
 from kgan.errors import KganError, KganWarning
 from kgan.metrics import protocol
-from kgan.zoo import preset
+from kgan.zoo import preset, saving
+from kgan.zoo.metadata import CURVES
 from kgan.recipe import Recipe
 
 METRICS = ("kernel_distance", "frechet_distance")  # to select by: the smaller the better
@@ -104,7 +104,7 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
     whole = []
     for path in sorted(directory.glob("images-*")):
         try:
-            whole.append((path, presets.read(path)[1]))
+            whole.append((path, preset.read(path).metadata))
         except KganError as error:
             _skip(path, error)
     ready = [(path, metadata) for path, metadata in whole if judge.has_measured(metadata)]
@@ -117,9 +117,9 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
             _skip(path, error)
             continue
         metadata["training"]["selected"] = judge.selected(value)
-        with presets.writing(path) as partial:
+        with preset.writing(path) as partial:
             shutil.copytree(path, partial, dirs_exist_ok=True)
-            presets.write_metadata(partial, metadata)
+            preset.complete(partial, metadata)
         ready.append((path, metadata))
         each = (time.monotonic() - start) / done
         sys.stderr.write(
@@ -147,11 +147,11 @@ def keep_best(found: list[tuple[Path, dict]], directory: Path, curves: Path) -> 
         )
     best, metadata = min(found, key=lambda snapshot: snapshot[1]["training"]["selected"]["value"])
     metadata["training"]["selected"]["snapshots"] = len(found)
-    with presets.writing(directory) as partial:
+    with preset.writing(directory) as partial:
         shutil.copytree(best, partial, dirs_exist_ok=True)
         if curves.is_file():
-            shutil.copyfile(curves, partial / presets.CURVES)
-        presets.write_metadata(partial, metadata)
+            shutil.copyfile(curves, partial / CURVES)
+        preset.complete(partial, metadata)
 
 
 class _Loader:
@@ -162,12 +162,12 @@ class _Loader:
 
     def load(self, path: Path):
         """The model of a snapshot, until the next one is loaded."""
-        config = presets.read_config(path)
-        if config == self._config:
-            preset.load_weights(self._model, path)
+        found = preset.read(path)
+        if found.config == self._config:
+            saving.load_weights(self._model, found)
         else:
-            self._model = preset.load_preset(path)
-            self._config = config
+            self._model = saving.load(found)
+            self._config = found.config
         return self._model
 
 

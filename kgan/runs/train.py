@@ -10,8 +10,9 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 import kgan
+from kgan import layers
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import presets
+from kgan.zoo.metadata import CURVES
 from kgan.runs import directory as run_directory
 from kgan.runs import selection
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
@@ -23,7 +24,7 @@ from kgan.images import grid, save_png
 from kgan.metrics import extractors
 from kgan.models import GAN
 from kgan.recipe import optimizers
-from kgan.zoo import preset
+from kgan.zoo import saving
 from kgan.untrusted.networks import check_arguments
 from kgan.recipe import Recipe
 from kgan.zoo.versions import versions
@@ -43,7 +44,7 @@ def build(recipe: Recipe) -> GAN:
     arguments = dict(recipe.arguments)
     if arguments.get("ema_half_life") is False:  # TOML has no null
         arguments["ema_half_life"] = None
-    check_arguments(arguments, kind, "the recipe")
+    check_arguments(arguments, kind, layers.__all__, "the recipe")
     try:
         model = kind(**arguments, seed=recipe.seed)
     except TypeError as error:
@@ -163,13 +164,13 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
             )
         if received:
             raise Interrupted(received[0])
-    curves = directory / presets.CURVES
+    curves = directory / CURVES
     if judge:
         snapshots.add(model)
         found = selection.measured(snapshots.directory, judge)
         selection.keep_best(found, directory / "preset", curves)
     else:
-        preset.save_preset(model, directory / "preset", recipe, log.seconds(), curves)
+        saving.save(model, directory / "preset", recipe, log.seconds(), curves)
     return directory / "preset"
 
 

@@ -1,1 +1,1 @@
-"""The one gate for what strangers wrote: text, weights and descriptions of networks."""
+"""The one gate for untrusted files: text, weights and descriptions of networks."""

@@ -1,4 +1,4 @@
-"""JSON and TOML of strangers: plain values, bounded before and after they are parsed."""
+"""Untrusted JSON and TOML: plain values, bounded before and after they are parsed."""
 
 import json
 import math

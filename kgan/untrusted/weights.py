@@ -1,4 +1,4 @@
-"""Reads weights of strangers from HDF5 files, without the HDF5 library.
+"""Reads untrusted weights from HDF5 files, without the HDF5 library.
 
 The library believes what a file says of itself: of 4,000 files with a few flipped bytes 11 crashed
 the process and 9 kept it busy for ever (HDF5 1.14.6). Here is the little of the format that h5py
@@ -8,8 +8,6 @@ Format Specification", version 3.0: sections II.A, III.A, III.B, III.D and IV.A.
 """
 
 import math
-import os
-from pathlib import Path
 from struct import calcsize, unpack
 from typing import NamedTuple
 
@@ -57,26 +55,27 @@ class Stored(NamedTuple):
     offset: int
 
 
-def layout(path: str | os.PathLike) -> dict[str, Stored]:
-    """The datasets of a file by name, such as `"generator/layers/dense/vars/0"`.
+def layout(content: bytes, where: str) -> dict[str, Stored]:
+    """The datasets of a file by name, such as `"generator/dense/kernel"`.
+
+    Args:
+        content: of the file.
+        where: named in errors.
 
     Raises:
         KganError: unless the file is as h5py writes numbers, with all of them inside it.
     """
-    path = Path(path)
     try:
-        with open(path, "rb") as file:
-            return _Reader(file, path.stat().st_size).read()
-    except (_Refused, OSError) as error:
+        return _Reader(content).read()
+    except _Refused as error:
         raise KganError(
-            f"Damaged preset: expected weights as Keras writes them. Received: {error} in {path}"
+            f"Damaged preset: expected weights as Keras writes them. Received: {error} in {where}"
         ) from None
 
 
-def values(path: str | os.PathLike, stored: Stored) -> np.ndarray:
-    """The values of one dataset of `layout`."""
-    count = math.prod(stored.shape)
-    flat = np.fromfile(path, stored.dtype, count, offset=stored.offset)
+def values(content: bytes, stored: Stored) -> np.ndarray:
+    """The values of one dataset of `layout`, not to be changed: they are those in `content`."""
+    flat = np.frombuffer(content, stored.dtype, math.prod(stored.shape), stored.offset)
     return flat.reshape(stored.shape)
 
 
@@ -85,12 +84,12 @@ class _Refused(Exception):
 
 
 class _Reader:
-    def __init__(self, file, size):
-        self.file = file
-        self.size = size
+    def __init__(self, content):
+        self.content = content
+        self.size = len(content)
         self.steps_left = _MOST_STEPS
         self.names_left = _MOST_NAMES
-        self.bytes_left = size  # of values: no two datasets share any
+        self.bytes_left = self.size  # of values: no two datasets share any
         self.seen = set()  # addresses of objects
         self.found = {}
 
@@ -202,8 +201,7 @@ class _Reader:
 
     def bytes(self, address, count):
         self.expect(address + count <= self.size, "an address outside the file")
-        self.file.seek(address)
-        return self.file.read(count)
+        return self.content[address : address + count]
 
     def unpack(self, format, address):
         return unpack(format, self.bytes(address, calcsize(format)))

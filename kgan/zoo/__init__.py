@@ -3,11 +3,12 @@
 import os
 from typing import TYPE_CHECKING
 
-from kgan.zoo import presets
 from kgan.recipe import Recipe
+from kgan.zoo import preset, registry
 
 if TYPE_CHECKING:
-    from kgan.models.gan import GAN
+    from kgan.models.base.adversarial import AdversarialModel
+    from kgan.models.base.latent import LatentModel
 
 __all__ = ["info", "load", "names", "save"]
 
@@ -20,7 +21,7 @@ def names() -> list[str]:
     >>> kgan.zoo.names()
     ['dcgan-celeba', 'dcgan-mnist']
     """
-    return presets.names()
+    return registry.names()
 
 
 def info(source: str | os.PathLike) -> dict:
@@ -31,16 +32,28 @@ def info(source: str | os.PathLike) -> dict:
 
     Returns:
         Dict with `name`, `model` (class name), `dataset`, `image_shape`, `num_classes` (None if
-        unconditional), `parameters` (of both networks), `size_bytes`, `licence`, `metrics` and
+        unconditional), `parameters` (of all networks), `size_bytes`, `licence`, `metrics` and
         `path` (the directory, None while it is remote).
 
     Raises:
         ValueError: if there is no such preset, or its metadata is damaged.
     """
-    return presets.info(source)
+    path, metadata = preset.read_metadata(source)
+    return {
+        "name": metadata["name"],
+        "model": metadata["model"],
+        "dataset": metadata.get("dataset"),
+        "image_shape": metadata["image_shape"],
+        "num_classes": metadata.get("num_classes"),
+        "parameters": sum(metadata["parameters"].values()),
+        "size_bytes": sum(file["size"] for file in metadata["files"].values()),
+        "licence": metadata.get("licence"),
+        "metrics": metadata.get("metrics", []),
+        "path": path,
+    }
 
 
-def load(source: str | os.PathLike) -> "GAN":
+def load(source: str | os.PathLike) -> "LatentModel":
     """Loads a model with its weights, compiled and ready for `sample` and `fit`.
 
     The generator starts from its moving average, which is what the preset's pictures show. The
@@ -52,7 +65,7 @@ def load(source: str | os.PathLike) -> "GAN":
             `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
 
     Returns:
-        A `kgan.models.GAN` of the preset's class.
+        A model of the preset's class.
 
     Raises:
         ValueError: if there is no such preset, or any file in it is missing or damaged.
@@ -64,13 +77,13 @@ def load(source: str | os.PathLike) -> "GAN":
     images = model.sample(16, seed=0)
     ```
     """
-    from kgan.zoo import preset
+    from kgan.zoo import saving  # late: it imports TensorFlow
 
-    return preset.load_preset(source)
+    return saving.load(preset.read(source))
 
 
 def save(
-    model: "GAN",
+    model: "AdversarialModel",
     directory: str | os.PathLike,
     recipe: Recipe | None = None,
     seconds: float | None = None,
@@ -78,7 +91,7 @@ def save(
     """Writes a model as a preset directory, with its card, samples and hashes.
 
     Args:
-        model: a `kgan.models.GAN`.
+        model: one of `kgan.models`, or of a class of your own.
         directory: path that does not exist, is empty, or holds a preset, which is replaced.
         recipe: what trained it; by default described from the model, without its data.
         seconds: time that training took.
@@ -87,6 +100,6 @@ def save(
         ValueError: if the directory holds something else, or the model has networks that
             cannot be described by Keras' own layers.
     """
-    from kgan.zoo import preset
+    from kgan.zoo import saving  # late: it imports TensorFlow
 
-    preset.save_preset(model, directory, recipe, seconds)
+    saving.save(model, directory, recipe, seconds)

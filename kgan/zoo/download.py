@@ -10,13 +10,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from kgan.untrusted import text as plain
 from kgan.errors import KganError
+from kgan.untrusted.text import MOST_JSON, parse_json
+from kgan.zoo.metadata import METADATA, check
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _TIMEOUT = 30  # seconds without an answer
@@ -69,40 +69,37 @@ def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
     Raises:
         KganError: if it cannot be had, is too large, has another hash or is no JSON table.
     """
-    content = b"".join(_chunks(url, plain.MOST_JSON))
+    content = b"".join(_chunks(url, MOST_JSON))
     _check_hash(url, hashlib.sha256(content).hexdigest(), pin)
     try:
-        return plain.parse_json(content, url), content
+        return parse_json(content, url), content
     except KganError as error:
         raise KganError(f"Damaged preset: {error}") from None
 
 
-def fetch_preset(url: str, pin: str | None, metadata_name: str, check: Callable) -> Path:
-    """Downloads a preset into the cache, unless it is there.
+def fetch_preset(url: str, pin: str | None) -> Path:
+    """Downloads a preset into the cache, unless it is there; returns its directory.
 
     The cache is `KGAN_CACHE`, or `kgan` in `XDG_CACHE_HOME` or `~/.cache`; an entry is named by
     the hash of its metadata, which holds the hashes of all other files.
 
     Args:
         url, pin: from `split_url`.
-        metadata_name: of the file that names all others.
-        check: of the metadata and its address; raises unless all names are plain and all sizes
-            bounded.
 
     Raises:
         KganError: if a file cannot be had or has another hash; nothing is left behind.
     """
-    metadata, content = fetch_json(f"{url}/{metadata_name}", pin)
+    values, content = fetch_json(f"{url}/{METADATA}", pin)
     entry = cache_directory() / hashlib.sha256(content).hexdigest()
     if entry.is_dir():
         return entry
-    files = check(metadata, f"{url}/{metadata_name}")["files"]
+    files = check(values, f"{url}/{METADATA}")["files"]
     entry.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=entry.parent))
     try:
         with click.progressbar(
             length=sum(file["size"] for file in files.values()),
-            label=f"Downloading {metadata.get('name')}",
+            label=f"Downloading {values['name']}",
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as bar:
@@ -115,7 +112,7 @@ def fetch_preset(url: str, pin: str | None, metadata_name: str, check: Callable)
                         file.write(chunk)
                         bar.update(len(chunk))
                 _check_hash(address, digest.hexdigest(), expected["sha256"])
-        (partial / metadata_name).write_bytes(content)
+        (partial / METADATA).write_bytes(content)
         partial.chmod(0o755)
         try:
             os.replace(partial, entry)

@@ -1,343 +1,203 @@
-"""A model to a preset directory and back."""
+"""A preset as files: read once, written whole or not at all. Imports no TensorFlow."""
 
-import json
-import math
+import hashlib
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
-import h5py
-import keras
-import numpy as np
-import tensorflow as tf
-
-import kgan
-import kgan.models
-from kgan import images
-from kgan.untrusted import weights as hdf5
-from kgan.zoo import presets
-from kgan.errors import KganError, short
+from kgan import recipe as recipes
+from kgan.errors import KganError
 from kgan.files import sha256
-from kgan.recipe import optimizers
-from kgan.untrusted.networks import NETWORKS, check_arguments, check_values
-from kgan.recipe import Recipe, from_dict
-from kgan.zoo.versions import versions
+from kgan.recipe import Recipe
+from kgan.untrusted.text import parse_json, parse_toml
+from kgan.zoo import download, metadata, registry
+from kgan.zoo.card import card
+from kgan.zoo.metadata import CARD, CONFIG, CURVES, LICENCE, METADATA, NEIGHBOURS, RECIPE, WEIGHTS
 
-# Values that a model may have beside those that its preset holds: counters, means, states of seeds;
-# a class of the user's own may have more networks.
-_MORE_VALUES = 10_000
-_MORE_VALUES_OF_USERS = 1 << 26
+_KEPT = (CONFIG, RECIPE, WEIGHTS)
 
 
-class _Contents(keras.Model):
-    """What of a model goes into `model.weights.h5`: no optimizers, one generator."""
+@dataclass(frozen=True)
+class Preset:
+    """A preset whose files have the hashes in its metadata; each of them was read once.
 
-    def __init__(self, model):
-        super().__init__()
-        self.generator = model.ema_generator
-        self.discriminator = model.discriminator
-        if model.augment is not None and model.augment.weights:  # how strong it has become
-            self.augment = model.augment
-        for name, weight in model.preset_state().items():
-            setattr(self, name, weight)
-        self.built = True
-
-
-def save_preset(
-    model,
-    directory: str | os.PathLike,
-    recipe: Recipe | None = None,
-    seconds: float | None = None,
-    curves: Path | None = None,
-    selected: dict | None = None,
-) -> None:
-    """Writes a model as a preset directory; see `kgan.zoo.save`.
-
-    `curves` is a picture of its training for the card, if there is such a file; `selected` says
-    by which metric of which value a snapshot is to be chosen.
+    Attributes:
+        directory: where it is.
+        metadata: see `kgan.zoo.metadata`.
+        content: the bytes of `config.json`, `recipe.toml` and the weights that were hashed.
     """
-    directory = Path(directory)
-    presets.check_replaceable(directory)
-    recipe = recipe or describe(model, directory.name)
-    config = _config(model)
-    with presets.writing(directory) as partial:
-        (partial / presets.CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        (partial / presets.RECIPE).write_text(recipe.to_toml(), "utf-8")
-        _Contents(model).save_weights(partial / presets.WEIGHTS)
-        rows = min(model.num_classes or 8, 16)
-        labels = model.grid_labels(rows, 8)
-        images.save_png(
-            images.grid(model.sample(8 * rows, seed=0, labels=labels), columns=8),
-            partial / presets.SAMPLES,
-            provenance(
-                model,
-                recipe.name,
-                sha256(partial / presets.WEIGHTS),
-                seed=0,
-                n=8 * rows,
-                **({} if labels is None else {"labels": labels}),
-            ),
-        )
-        if curves is not None and curves.is_file():
-            shutil.copyfile(curves, partial / presets.CURVES)
-        metadata = {
-            "format": presets.FORMAT,
-            "name": recipe.name,
-            **_facts(model),
-            "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
-            "licence": recipe.data.licence or None,
-            "class_names": recipe.data.class_names or None,
-            "versions": versions(),
-            "training": {
-                "images_seen": int(model.images_seen.numpy()),
-                "seconds": seconds and round(seconds),
-                "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
-                "seed": model.seed,
-                **({} if selected is None else {"selected": selected}),
-            },
-            "metrics": [],
-        }
-        presets.write_metadata(partial, metadata)
+
+    directory: Path
+    metadata: dict[str, Any]
+    content: dict[str, bytes] = field(repr=False)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The class and the arguments of its model, as `config.json` has them.
+
+        Raises:
+            KganError: if they are no JSON, or of another format than the metadata.
+        """
+        where = self.directory / CONFIG
+        try:
+            config = parse_json(self.content[CONFIG], str(where))
+        except KganError as error:
+            raise KganError(f"Damaged preset: {error}") from None
+        metadata.check_format(config, where)
+        if config["format"] != self.metadata["format"]:
+            raise KganError(
+                f"Damaged preset: expected format {self.metadata['format']}, as in {METADATA}. "
+                f"Received: format {config['format']} in {where}"
+            )
+        return config
+
+    @property
+    def recipe(self) -> Recipe:
+        """What it was trained by.
+
+        Raises:
+            KganError: if it is no recipe.
+        """
+        where = str(self.directory / RECIPE)
+        return recipes.from_dict(parse_toml(self.content[RECIPE], where), where)
+
+    @property
+    def weights_sha256(self) -> str:
+        """The hash of its weights."""
+        return self.metadata["files"][WEIGHTS]["sha256"]
 
 
-def load_preset(source: str | os.PathLike):
-    """The model of a preset, compiled to be trained on; see `kgan.zoo.load`."""
-    directory, metadata = presets.read(source)
-    where, weights = directory / presets.CONFIG, directory / presets.WEIGHTS
-    kind, arguments = _described(presets.read_config(directory), where)
-    _check_same(metadata, {"model": kind.__name__}, directory)
-    recipe = presets.read_recipe(directory)
-    stored = hdf5.layout(weights)
-    count = sum(math.prod(dataset.shape) for dataset in stored.values())
-    own = kind.__module__.startswith("kgan.")
-    with _refusing(directory):
-        # There are two generators at most, and one is stored.
-        most = 2 * count + (_MORE_VALUES if own else _MORE_VALUES_OF_USERS)
-        with _variables_within(most, zeros=own, where=weights):
-            model = kind.from_config(arguments)
-        for network in (model.generator, model.discriminator):
-            check_values(network, where)
-        _load_weights(_Contents(model), weights, stored)
-        _check_same(metadata, _facts(model), directory)
-        if model.ema_generator is not model.generator:
-            model.generator.set_weights(model.ema_generator.get_weights())
-        steps = int(model.images_seen.numpy()) // recipe.batch_size
-        critic_updates = model.updates("d_optimizer", steps * recipe.batch_size, recipe.batch_size)
-        model.compile(
-            g_optimizer=optimizers.to_train_on(recipe.g_optimizer, steps),
-            d_optimizer=optimizers.to_train_on(recipe.d_optimizer, critic_updates),
-        )
-    return model
-
-
-def load_weights(model, source: str | os.PathLike) -> None:
-    """Gives a model the weights of another preset of the same class and arguments.
-
-    Unlike a model built anew, of which TensorFlow keeps some memory after it is gone, this takes
-    none, and nothing is traced again.
+def read(source: str | os.PathLike) -> Preset:
+    """Reads a preset, fetched if need be, and checks the hashes of all its files.
 
     Args:
-        model: from `load_preset`.
-        source: such as a later snapshot of the same run.
+        source: see `kgan.zoo.registry.resolve`.
 
     Raises:
-        KganError: if the preset is missing or damaged, or its weights are of another model.
+        KganError: if it is missing, damaged or of a newer format.
+
+    Example:
+
+    >>> read("dcgan-mnist").recipe.model
+    'DCGAN'
     """
-    directory, _ = presets.read(source)
-    weights = directory / presets.WEIGHTS
-    with _refusing(directory):
-        _load_weights(_Contents(model), weights, hdf5.layout(weights))
-        if model.ema_generator is not model.generator:
-            model.generator.set_weights(model.ema_generator.get_weights())
+    place, pin = registry.resolve(source)
+    if download.is_url(place):
+        directory = download.fetch_preset(place, pin)
+        pin = directory.name
+    else:
+        directory = Path(place)
+    values = metadata.read(directory / METADATA, pin)
+    files, needed = values["files"], metadata.required(values)
+    content = {}
+    for name in (*needed, *sorted(files.keys() - set(needed))):
+        try:
+            content[name] = _read_file(directory / name, files.get(name))
+        except OSError as error:
+            raise KganError(f"Incomplete preset: {error}") from None
+    return Preset(directory, values, {name: content[name] for name in _KEPT})
 
 
-def _described(config, where) -> tuple[type, dict]:
-    """The class and the arguments that a config.json names, once they are known to be sound."""
-    kinds = _kinds()
-    name = config.get("class")
-    if not isinstance(name, str) or name not in kinds:
-        raise KganError(
-            f"Expected a preset of one of the classes {sorted(kinds)}. Received: class "
-            f"{short(name)} in {where}; a class of your own is to be imported first"
-        )
-    arguments = config.get("config")
-    check_arguments(arguments, kinds[name], str(where))
-    return kinds[name], arguments
+def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]]:
+    """The directory (None while it is remote) and the metadata of a preset, no other file read.
 
+    Args:
+        source: see `kgan.zoo.registry.resolve`.
 
-def _kinds() -> dict[str, type]:
-    """All GANs that are registered with Keras, by name: kgan's, and those that users imported."""
-    kinds = [kind for kind in _subclasses(kgan.models.GAN) if _is_registered(kind)]
-    kinds.sort(key=lambda kind: kind.__module__.startswith("kgan."))  # a name of kgan's is kgan's
-    return {kind.__name__: kind for kind in kinds}
-
-
-def _is_registered(kind):
-    return keras.saving.get_registered_object(keras.saving.get_registered_name(kind)) is kind
+    Raises:
+        KganError: if there is no such preset, or its metadata are damaged.
+    """
+    place, pin = registry.resolve(source)
+    if not download.is_url(place):
+        return place, metadata.read(Path(place) / METADATA, pin)
+    address = f"{place}/{METADATA}"
+    return None, metadata.check(download.fetch_json(address, pin)[0], address)
 
 
 @contextmanager
-def _refusing(directory: Path) -> Iterator[None]:
-    """Turns whatever Keras and TensorFlow make of a stranger's description into one line."""
+def writing(directory: str | os.PathLike) -> Iterator[Path]:
+    """A temporary directory that takes the place of `directory` once the block has succeeded.
+
+    Raises:
+        KganError: if `directory` holds something that is not a preset.
+
+    Example:
+
+    ```python
+    with writing("my-zoo/copy") as partial:
+        shutil.copytree("my-zoo/dcgan-mnist", partial, dirs_exist_ok=True)
+    ```
+    """
+    directory = Path(directory)
+    check_replaceable(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        yield
-    except KganError:
-        raise
-    except Exception as error:
-        # Keras puts the whole description in front of what is wrong with it.
-        reason = str(error).rpartition("Exception encountered: ")[2]
-        raise KganError(
-            f"Damaged preset: expected a model that can be built. Received: {directory}: "
-            f"{type(error).__name__}: {' '.join(reason.split())[:300]}"
-        ) from error
-
-
-@contextmanager
-def _variables_within(most: int, zeros: bool, where: Path) -> Iterator[None]:
-    """Refuses variables of more than `most` values in all, before there is memory for them.
-
-    With `zeros`, weights are not drawn, since they will be read.
-    """
-    left = most
-
-    def create(next_creator, **kwargs):
-        nonlocal left
-        value = kwargs["initial_value"]
-        if callable(value):
-            with tf.Graph().as_default():  # where a tensor is a shape and a dtype
-                tensor = value()
-            shape, dtype = tuple(tensor.shape), tensor.dtype
-            if zeros and shape and dtype.is_floating:
-                kwargs["initial_value"] = lambda: tf.zeros(shape, dtype)
+        partial.chmod(0o755)
+        yield partial
+        if directory.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+            os.replace(directory, old)
+            os.replace(partial, directory)
+            shutil.rmtree(old)
         else:
-            shape = np.shape(value)
-        left -= math.prod(shape)
-        if left < 0:
-            raise KganError(
-                f"Damaged preset: {where} does not fit the model in {presets.CONFIG}. Expected "
-                f"weights for a variable of shape {shape} and those before it. Received: too few"
-            )
-        return next_creator(**kwargs)
-
-    with tf.variable_creator_scope(create):
-        yield
+            os.replace(partial, directory)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def _load_weights(contents, path, stored):
-    """Reads weights into a model, if they are exactly those that it has."""
-    with tempfile.TemporaryDirectory(prefix="kgan-") as scratch:
-        # Keras reads what it has written itself, with other values in it.
-        clean = Path(scratch) / presets.WEIGHTS
-        contents.save_weights(clean)
-        with h5py.File(clean, "r+") as file:
-            datasets = {}
-            file.visititems(
-                lambda name, item: (
-                    datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None
-                )
-            )
-            for name in sorted(datasets.keys() | stored.keys()):
-                expected, received = (_type_of(x.get(name)) for x in (datasets, stored))
-                if expected[1:] != received[1:]:
-                    raise KganError(
-                        f"Damaged preset: {path} does not fit the model in {presets.CONFIG}. "
-                        f"Expected {expected[0]} at {name}. Received: {received[0]}"
-                    )
-                datasets[name][...] = hdf5.values(path, stored[name])
-        contents.load_weights(clean)
-
-
-def _type_of(dataset):
-    """How to name it in an error, its shape, and its dtype; floats are all alike."""
-    if dataset is None:
-        return "nothing", None, None
-    kind = "f" if dataset.dtype.kind == "f" else dataset.dtype
-    return f"{dataset.dtype} of shape {dataset.shape}", dataset.shape, kind
-
-
-def _check_same(metadata, facts, directory):
-    """Raises KganError if a preset's metadata tell of another model than there is in it."""
-    for key, value in facts.items():
-        if metadata.get(key) != value:
-            raise KganError(
-                f"Damaged preset: expected {key} {short(value)} in {presets.METADATA}, as in "
-                f"{presets.CONFIG}. Received: {short(metadata.get(key))} in {directory}"
-            )
-
-
-def _facts(model) -> dict:
-    """What the metadata say of the model itself."""
-    return {
-        "model": type(model).__name__,
-        "image_shape": list(model.image_shape),
-        "num_classes": model.num_classes,
-        "parameters": {name: getattr(model, name).count_params() for name in NETWORKS},
-    }
-
-
-def describe(model, name: str) -> Recipe:
-    """A recipe for a model that was trained from Python: its arguments and optimizers."""
-    config = _config(model)["config"]
-    networks = {key for key in NETWORKS if key in config}
-    return from_dict(
-        {
-            "format": 1,
-            "name": name,
-            "model": type(model).__name__,
-            "images": int(model.images_seen.numpy()),
-            "seed": model.seed,
-            "arguments": {
-                # TOML has no null, and what is left out takes its default: false says "off".
-                k: False if k == "ema_half_life" and v is None else v
-                for k, v in config.items()
-                if k not in networks | {"seed"}
-            },
-            **{
-                key: optimizers.to_table(getattr(model, key))
-                for key in ("g_optimizer", "d_optimizer")
-                if model.compiled
-            },
-        },
-        where="the model",
-    )
-
-
-def provenance(model, name: str, weights_sha256: str, **more) -> dict:
-    """What a picture says about what made it."""
-    return {
-        "model": name,
-        "class": type(model).__name__,
-        "weights_sha256": weights_sha256,
-        "images_seen": int(model.images_seen.numpy()),
-        "kgan": kgan.__version__,
-        **more,
-    }
-
-
-def _config(model) -> dict:
-    config = model.get_config()
-    for name in ("name", "trainable", "dtype"):
-        config.pop(name, None)
-    config = json.loads(json.dumps(config, default=_plain))
-    if not _is_registered(type(model)):
+def check_replaceable(directory: Path) -> None:
+    """Raises KganError if writing a preset there would destroy anything but a preset."""
+    if directory.exists() and not directory.is_dir():
+        raise KganError(f"Expected a directory to write a preset to. Received: file {directory}")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / METADATA).is_file():
         raise KganError(
-            "Expected a class with @keras.saving.register_keras_serializable, which a preset can "
-            f"name. Received: {type(model).__name__}"
+            "Expected an empty or new directory, or a preset to replace. Received: "
+            f"{directory}, which holds other files"
         )
-    check_arguments(config, type(model), "the model")
-    return {"format": presets.FORMAT, "class": type(model).__name__, "config": config}
 
 
-def _plain(value):
-    return value.item() if isinstance(value, np.generic) else list(value)
+def complete(directory: Path, values: dict[str, Any]) -> None:
+    """Writes what describes a preset's other files: card, licence, and metadata with all hashes.
+
+    Args:
+        directory: of the preset, with its recipe in it.
+        values: the metadata; their `format` is that of the weights, which are left as they are.
+    """
+    recipe = recipes.read(directory / RECIPE)
+    pictures = [name for name in (NEIGHBOURS, CURVES) if (directory / name).is_file()]
+    (directory / CARD).write_text(card(values, recipe, pictures), "utf-8")
+    if recipe.data.licence_note:
+        (directory / LICENCE).write_text(recipe.data.licence_note + "\n", "utf-8")
+    metadata.write(directory, values)
 
 
-def _subclasses(kind):
-    yield kind
-    for subclass in kind.__subclasses__():
-        yield from _subclasses(subclass)
+def _read_file(path, expected) -> bytes | None:
+    """Checks a file; returns its bytes if they are to be parsed."""
+    if expected is None or not path.is_file():
+        raise KganError(f"Incomplete preset: {path} is missing")
+    metadata.check_inside(path)
+    size = path.stat().st_size
+    if size != expected["size"]:
+        raise KganError(
+            f"Damaged preset: {path} has {size:,} bytes, expected {expected['size']:,}. Get the "
+            "preset again"
+        )
+    content = None
+    if path.name in _KEPT:
+        with open(path, "rb") as file:
+            content = file.read(size)
+        received = hashlib.sha256(content).hexdigest()
+    else:
+        received = sha256(path)
+    if received != expected["sha256"]:
+        raise KganError(
+            f"Damaged preset: {path} has SHA-256 {received[:12]}…, expected "
+            f"{expected['sha256'][:12]}…. Get the preset again"
+        )
+    return content

@@ -18,7 +18,7 @@ def summary(results: list[dict[str, Any]]) -> dict[str, tuple[float, float | Non
     """Value and floor of those figures in `SUMMARY` that there are, of all classes together.
 
     Args:
-        results: of metadata, which may be a stranger's: what is no number is left out.
+        results: of metadata, which may be untrusted: what is no number is left out.
     """
     found = {}
     for result in results:

@@ -1,10 +1,10 @@
-"""Hundreds of presets as strangers might send them: each loads, or is refused in one line.
+"""Hundreds of hostile presets: each loads, or is refused in one line.
 
     python tests/benchmarks/fuzz_presets.py --presets 500 --seed 0
 
-Every preset is a sound one of one of five models, changed by one to three of the mutations in
-`tests/strangers.py`; of two in three the hashes are made right again, so that the parsers are
-reached. They are loaded, one after the other, by a child process that has loaded a sound one
+Every preset is a sound one of one of six, changed by one to three of the mutations in
+`tests/untrusted/hostile.py`; of two in three the hashes are made right again, so that the parsers
+are reached. They are loaded, one after the other, by a child process that has loaded a sound one
 before (TensorFlow alone takes seconds); a child that dies or does not answer within the time limit
 counts against the preset at hand, and the next one starts afresh.
 
@@ -34,7 +34,7 @@ from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import strangers
+from untrusted import hostile
 
 LIMIT = 60  # seconds to load
 MOST_GROWTH = 1 << 30  # bytes
@@ -65,7 +65,7 @@ def fuzz(count: int, seed: int, scratch: Path, bases: Path | None = None, keep=N
         child.ask(make=str(bases))
     names = sorted(path.name for path in bases.iterdir())
     # The more a description says, the more there is to change in it.
-    weights = [(bases / name / strangers.TEXT[0]).stat().st_size ** 0.5 for name in names]
+    weights = [(bases / name / hostile.TEXT[0]).stat().st_size ** 0.5 for name in names]
     child.ask(warm=str(bases / names[0]))
     for index in range(count):
         rng = random.Random(f"{seed}/{index}")
@@ -95,10 +95,10 @@ def fuzz(count: int, seed: int, scratch: Path, bases: Path | None = None, keep=N
 def mutate(directory: Path, rng: random.Random) -> tuple[list[str], bool]:
     """Changes a preset; returns how, and whether its hashes are right again."""
     how = []
-    mutations = rng.choices(strangers.MUTATIONS, k=rng.choice((1, 1, 1, 2, 3)))
-    if strangers.replace_file in mutations:  # by a pipe, from which nothing else could read
-        mutations = [m for m in mutations if m is not strangers.replace_file]
-        mutations.append(strangers.replace_file)
+    mutations = rng.choices(hostile.MUTATIONS, k=rng.choice((1, 1, 1, 2, 3)))
+    if hostile.replace_file in mutations:  # by a pipe, from which nothing else could read
+        mutations = [m for m in mutations if m is not hostile.replace_file]
+        mutations.append(hostile.replace_file)
     for mutation in mutations:
         try:
             mutation(directory, rng)
@@ -110,7 +110,7 @@ def mutate(directory: Path, rng: random.Random) -> tuple[list[str], bool]:
             how.append(mutation.__name__)
     rehashed = rng.random() < 2 / 3
     if rehashed:
-        strangers.rehash(directory)
+        hostile.rehash(directory)
     return how, rehashed
 
 
@@ -283,7 +283,7 @@ def register_evil() -> list[str]:
 
 
 def make_bases(directory: Path) -> None:
-    """Five sound presets, one of them of networks of many layers."""
+    """Six sound presets, one of them of networks of many layers, one of format 1."""
     from kgan import models
 
     shape = (16, 16, 3)
@@ -296,6 +296,8 @@ def make_bases(directory: Path) -> None:
     ):
         model.compile()
         model.save_to_preset(directory / type(model).__name__.lower())
+    shutil.copytree(directory / "styleganlite", directory / "old")
+    hostile.to_format_1(directory / "old")
 
 
 def networks() -> dict:

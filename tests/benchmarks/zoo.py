@@ -20,8 +20,9 @@ import numpy as np
 import kgan
 from kgan import images
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+from kgan.zoo import preset, saving
+from kgan.zoo.metadata import RECIPE
+from kgan.zoo.results import text
 from kgan.runs import train as training
 from kgan.callbacks import Checkpoint
 from kgan.data import parts
@@ -36,9 +37,9 @@ def main():
     keras.utils.set_random_seed(0)
 
 
-def read(name):
-    directory, metadata = presets.read(name)
-    return presets.read_recipe(directory), metadata, kgan.zoo.load(name)
+def load(name):
+    found = preset.read(name)
+    return found.recipe, found.metadata, saving.load(found)
 
 
 def held_out(recipe, model):
@@ -61,7 +62,7 @@ def classify(name, samples, epochs):
 
     Ravuri & Vinyals 2019, arXiv:1905.10887: the classification accuracy score.
     """
-    recipe, _, model = read(name)
+    recipe, _, model = load(name)
     labels = sample_labels(0, 0, samples, model.num_classes)
     fakes = model.sample(samples, seed=0)
     test = held_out(recipe, model)
@@ -94,9 +95,9 @@ def baseline(name, out, number, seed, without):
 
     With --seed or --without it is the preset's own recipe but for that.
     """
-    directory, metadata = presets.read(name)
-    recipe = presets.read_recipe(directory)
-    recipe.images = number or metadata["training"]["images_seen"]
+    found = preset.read(name)
+    recipe = found.recipe
+    recipe.images = number or found.metadata["training"]["images_seen"]
     recipe.name = f"{name}-{'-'.join(('without', *without)) if without else 'seed'}"
     for argument in without:
         del recipe.arguments[argument]
@@ -130,7 +131,7 @@ def finish(snapshot, number, out):
     average, from which it goes on: the result is near that of a shorter run, not the same.
     """
     model = kgan.zoo.load(snapshot)
-    recipe = presets.read_recipe(snapshot)
+    recipe = preset.read(snapshot).recipe
     steps = (number - int(model.images_seen.numpy())) // recipe.batch_size
     for table in (recipe.g_optimizer, recipe.d_optimizer):
         highest = table["learning_rate"]["warmup_target"]
@@ -143,7 +144,7 @@ def finish(snapshot, number, out):
     if not out.exists():
         model.compile(*map(optimizers.from_table, (recipe.g_optimizer, recipe.d_optimizer)))
         Checkpoint(out / "checkpoints").save(model, 0)
-        (out / presets.RECIPE).write_text(recipe.to_toml(), "utf-8")
+        (out / RECIPE).write_text(recipe.to_toml(), "utf-8")
     train_and_measure(recipe, out)
 
 
@@ -159,7 +160,7 @@ def raw(run):
     model.reset_ema()
     kgan.zoo.save(model, run / "raw", recipe)
     for path in (averaged, run / "raw"):
-        click.echo(f"{path.name}\n{figures.text(evaluation.evaluate(path))}\n")
+        click.echo(f"{path.name}\n{text(evaluation.evaluate(path))}\n")
 
 
 @main.command()
@@ -168,7 +169,7 @@ def raw(run):
 @click.option("--seed", default=0, help="Of the shuffle; the samples are those of seed 1000.")
 def sheet(name, out, seed):
     """A sheet of 16 samples among 16 real test images, and a key to be opened afterwards."""
-    recipe, metadata, model = read(name)
+    recipe, metadata, model = load(name)
     name = metadata["name"]
     rng = np.random.default_rng(seed)
     real = held_out(recipe, model).images
@@ -194,7 +195,7 @@ def faces(name, number):
     """
     import cv2
 
-    recipe, _, model = read(name)
+    recipe, _, model = load(name)
     real = held_out(recipe, model).images[:number]
     fakes = model.sample(number, seed=0)
     path = Path(cv2.data.haarcascades) / "haarcascade_frontalface_default.xml"

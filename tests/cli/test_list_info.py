@@ -9,8 +9,7 @@ import pytest
 import kgan
 from kgan.cli import VERBS
 from kgan import recipe as recipes
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+from kgan.zoo import preset, results
 from kgan.recipe import Data
 
 
@@ -22,7 +21,7 @@ def licensed(tiny_preset, tmp_path):
     recipe.data = Data("x", title="Faces", licence="Research only", licence_note="Ask\nthem.")
     (directory / "recipe.toml").write_text(recipe.to_toml())
     metadata = json.loads((directory / "metadata.json").read_text())
-    presets.write_metadata(
+    preset.complete(
         directory,
         {**metadata, "name": "licensed", "dataset": "Faces", "licence": "Research only"},
     )
@@ -52,7 +51,7 @@ def test_list_shows_figures_with_their_floors(run_kgan, licensed):
         {"metric": "frechet_distance", "class": "seven", "value": 77.0, "floor": None},
         {"metric": "frechet_distance", "value": 1.234, "floor": 0.567},
         {"metric": "recall", "value": 0.5, "floor": None},
-        {"metric": "precision", "value": "high", "floor": 1.0},  # a stranger's
+        {"metric": "precision", "value": "high", "floor": 1.0},  # untrusted
     ]
     (licensed / "metadata.json").write_text(json.dumps(metadata))
     done = run_kgan("list", KGAN_ZOO=str(licensed.parent))
@@ -62,7 +61,7 @@ def test_list_shows_figures_with_their_floors(run_kgan, licensed):
 
 def test_info_has_figures(run_kgan):
     done = run_kgan("info", "dcgan-celeba")
-    value, floor = figures.summary(kgan.zoo.info("dcgan-celeba")["metrics"])["recall"]
+    value, floor = results.summary(kgan.zoo.info("dcgan-celeba")["metrics"])["recall"]
     assert f"recall {value:.4g} ({floor:.4g})" in " ".join(done.stdout.split())
 
 

@@ -71,7 +71,7 @@ WARMED_UP = {
 )
 def test_a_schedule_that_has_run_out_becomes_a_tenth(schedule, updates, rate):
     table = {"name": "Adam", "beta_1": 0.0, "learning_rate": schedule}
-    received = optimizers.to_table(optimizers.to_train_on(table, updates))
+    received = optimizers.to_table(optimizers.for_fine_tuning(table, updates, 0))
     assert received.pop("learning_rate") == pytest.approx(rate, rel=1e-6)
     assert received == {"name": "Adam", "beta_1": 0.0}
 
@@ -88,14 +88,14 @@ def test_a_schedule_that_has_run_out_becomes_a_tenth(schedule, updates, rate):
 )
 def test_other_rates_are_begun_again(schedule, updates):
     table = {"name": "Adam", "learning_rate": schedule}
-    again = optimizers.to_train_on(table, updates)
+    again = optimizers.for_fine_tuning(table, updates, 0)
     expected = optimizers.to_table(optimizers.from_table(table))
     assert optimizers.to_table(again) == expected
 
 
 def test_trained_on_with_the_papers():
-    assert optimizers.to_train_on({}, 100) is None
-    assert optimizers.to_train_on(None, 100) is None
+    assert optimizers.for_fine_tuning({}, 100, 6400) is None
+    assert optimizers.for_fine_tuning(None, 100, 6400) is None
 
 
 CLASS = "Expected a class of keras.optimizers in a recipe. Received: "

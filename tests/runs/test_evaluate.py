@@ -11,8 +11,9 @@ from PIL import Image
 import kgan
 from kgan import data
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+from kgan.zoo.metadata import WEIGHTS
+from kgan.zoo import preset, registry
+from kgan.zoo.results import text
 from kgan.errors import KganWarning
 from kgan.files import sha256
 from kgan.images import grid
@@ -54,7 +55,7 @@ def photos(tmp_path_factory):
 def trained(tiny_preset, tmp_path_factory):
     """The tiny preset, as if it had been trained on photos/train."""
     directory = tmp_path_factory.mktemp("trained") / "tiny"
-    recipe = presets.read_recipe(tiny_preset)
+    recipe = preset.read(tiny_preset).recipe
     recipe.data = Data("photos/train")
     kgan.zoo.save(kgan.zoo.load(tiny_preset), directory, recipe)
     return directory
@@ -156,7 +157,7 @@ def test_every_result_carries_its_protocol(results, trained, network):
         assert result["extractor"] == "tiny" and result["extractor_sha256"] == network.sha256
         assert result["extractor_version"] is None and result["resize"] == "none"
         assert result["data"] == "photos/train" and result["seeds"] == [0, 1, 2]
-        assert result["weights_sha256"] == sha256(trained / presets.WEIGHTS)
+        assert result["weights_sha256"] == sha256(trained / WEIGHTS)
         assert result["truncation"] is None and result["left_out"] is None
     frechet, recall = (named(results, name) for name in ("frechet_distance", "recall"))
     counts = ("real_images", "generated_images", "floor_images")
@@ -208,7 +209,7 @@ def test_the_frechet_distance_begins_at_250_images(trained, photos, tiny, monkey
     default = evaluation.evaluate(trained, number=249, **options)
     assert "frechet_distance" not in {result["metric"] for result in default}
     reason = "the Fréchet distance, of fewer than 250 images"
-    assert default[0]["left_out"] == reason and reason in figures.text(default)
+    assert default[0]["left_out"] == reason and reason in text(default)
     found = evaluation.evaluate(trained, number=250, metrics=["frechet_distance"], **options)
     assert named(found, "frechet_distance")["real_images"] == 250
 
@@ -227,7 +228,7 @@ class Memory:
 def test_a_model_that_repeats_training_images(trained, photos, tiny, monkeypatch):
     """Its figures are the floor's, for they are of the same images; nearness betrays it."""
     images = data.load(photos / "photos/train", SHAPE).images
-    monkeypatch.setattr(kgan.zoo, "load", lambda source: Memory(images[1::2]))
+    monkeypatch.setattr(evaluation.saving, "load", lambda preset: Memory(images[1::2]))
     metrics = ["frechet_distance", "precision_recall", "density_coverage"]
     results = evaluation.evaluate(trained, data_dir=photos, metrics=metrics, extractor=tiny)
     for result in results:
@@ -236,7 +237,7 @@ def test_a_model_that_repeats_training_images(trained, photos, tiny, monkeypatch
             # Where an image stands in a batch may change the last bits of its features.
             assert result["value"] == pytest.approx(result["floor"], rel=1e-6)
     assert named(results, "nearness")["value"] < 1e-4
-    assert "below 0.97" in figures.text(results)
+    assert "below 0.97" in text(results)
 
 
 def test_the_training_images_have_to_be_here(trained, photos, tiny, tmp_path, monkeypatch):
@@ -375,7 +376,7 @@ def test_a_classifier_says_what_classes_samples_are_of(tmp_path):
 def test_card_and_metadata_get_the_figures(results, trained, photos, tmp_path, source):
     directory = tmp_path / "zoo" / "tiny"
     shutil.copytree(trained, directory)
-    presets.write_registry(tmp_path / "zoo")
+    registry.write(tmp_path / "zoo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
         evaluation.update_card(source(directory), results, photos)
@@ -420,7 +421,7 @@ def test_a_preset_that_names_no_data_needs_some(tiny_preset):
 
 
 def test_images_that_may_not_be_shown_are_not(results, trained, photos, tmp_path):
-    model, recipe = kgan.zoo.load(trained), presets.read_recipe(trained)
+    model, recipe = kgan.zoo.load(trained), preset.read(trained).recipe
     recipe.data.licence_note = "Not to be shown."
     kgan.zoo.save(model, tmp_path / "p", recipe)
     evaluation.update_card(tmp_path / "p", results, photos)

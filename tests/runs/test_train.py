@@ -409,7 +409,7 @@ def test_selecting_needs_a_distance_and_enough_images(folder, faces_apart, tmp_p
 def test_a_folder_without_a_held_out_part_is_selected_on_too(folder, selected):
     images = kgan.data.load(folder, (16, 16, 1))
     judge = selection.judge(recipe(folder, select="kernel_distance"), images, (16, 16, 1))
-    assert judge.has_measured(kgan.zoo.presets.read(selected / "preset")[1])
+    assert judge.has_measured(kgan.zoo.preset.read(selected / "preset").metadata)
 
 
 def test_many_held_out_images_leave_all_of_training_to_select_by(
@@ -427,7 +427,9 @@ def test_many_held_out_images_leave_all_of_training_to_select_by(
         network.features(x) for x in (images.images, kgan.zoo.load(snapshot).sample(44, seed=1000))
     ]
     assert stored["value"] == kgan.metrics.kernel_distance(*features, subset_size=22)[0]
-    assert not judge.has_measured(kgan.zoo.presets.read(snapshot)[1])  # which is of other pictures
+    assert not judge.has_measured(
+        kgan.zoo.preset.read(snapshot).metadata
+    )  # which is of other pictures
 
 
 class TestResumedAfterItsEnd:
@@ -438,9 +440,9 @@ class TestResumedAfterItsEnd:
     @staticmethod
     def change(snapshot, **selected):
         """Writes a value into a snapshot, as if it had been measured so."""
-        _, metadata = kgan.zoo.presets.read(snapshot)
+        metadata = kgan.zoo.preset.read(snapshot).metadata
         metadata["training"]["selected"] = selected
-        kgan.zoo.presets.write_metadata(snapshot, metadata)
+        kgan.zoo.preset.complete(snapshot, metadata)
 
     def test_nothing_is_trained_and_the_best_snapshot_is_found(
         self, folder, uninterrupted, ended, capfd

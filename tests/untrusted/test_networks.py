@@ -1,4 +1,4 @@
-"""What presets of strangers may say of a model."""
+"""kgan.untrusted.networks: what an untrusted preset may say of a model."""
 
 import copy
 import json
@@ -11,7 +11,7 @@ from keras import layers
 import kgan.layers
 from kgan.errors import KganError
 from kgan.models import GAN, DCGAN, StyleGANLite
-from kgan.untrusted.networks import LAYERS, check_arguments, check_network
+from kgan.untrusted.networks import LAYERS, check_arguments, check_network, check_values
 from kgan.models.stylegan_lite import scaled_leaky_relu
 
 CODE = {"class_name": "__lambda__", "config": {"value": ["4wAAAA==", None, None]}}
@@ -52,14 +52,14 @@ def functional() -> dict:
 )
 def test_allowed_layers_come_back(layer):
     network = serialized(layer)
-    check_network(network, "x")
+    check_network(network, kgan.layers.__all__, "x")
     assert type(keras.saving.deserialize_keras_object(network).layers[0]) is type(layer)
 
 
 def test_own_networks_are_allowed():
     model = StyleGANLite((16, 16, 3), 4, 4, 8)
     discriminator = keras.saving.serialize_keras_object(model.discriminator)
-    check_network(json.loads(json.dumps(discriminator)), "x")
+    check_network(json.loads(json.dumps(discriminator)), kgan.layers.__all__, "x")
 
 
 @pytest.mark.parametrize("name", [n for n in dir(keras.layers) if n not in LAYERS and n[0] != "_"])
@@ -67,7 +67,7 @@ def test_other_layers_are_refused(name):
     network = serialized(layers.Flatten())
     network["config"]["layers"][1]["class_name"] = name
     with pytest.raises(KganError, match=f"Received: {name} in x"):
-        check_network(network, "x")
+        check_network(network, kgan.layers.__all__, "x")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_odd_descriptions_of_a_layer_are_refused(changes):
     network = serialized(layers.Dense(4))
     network["config"]["layers"][1].update(changes)
     with pytest.raises(KganError, match="Expected networks.*Received: .* in x$"):
-        check_network(network, "x")
+        check_network(network, kgan.layers.__all__, "x")
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_odd_values_of_a_layer_are_refused(key, value):
     network = serialized(layers.Dense(4))
     network["config"]["layers"][1]["config"][key] = value
     with pytest.raises(KganError, match="Expected networks.*Received: .* in x$"):
-        check_network(network, "x")
+        check_network(network, kgan.layers.__all__, "x")
 
 
 def test_how_a_network_was_compiled_is_dropped():
     network = functional()
     network["compile_config"] = {"optimizer": OWN}
-    check_network(network, "x")
+    check_network(network, kgan.layers.__all__, "x")
     assert "compile_config" not in network
 
 
@@ -159,9 +159,13 @@ def test_networks_may_be_in_networks_but_not_for_ever():
     network = functional()
     for _ in range(4):
         network = {**functional(), "config": {**functional()["config"], "layers": [network]}}
-    check_network(network, "x")
+    check_network(network, kgan.layers.__all__, "x")
     with pytest.raises(KganError, match="at most 4 networks in one another"):
-        check_network({**functional(), "config": {**network["config"], "layers": [network]}}, "x")
+        check_network(
+            {**functional(), "config": {**network["config"], "layers": [network]}},
+            kgan.layers.__all__,
+            "x",
+        )
 
 
 def test_calls_are_counted_as_often_as_they_happen():
@@ -171,13 +175,13 @@ def test_calls_are_counted_as_often_as_they_happen():
         inner = {**copy.deepcopy(network), "inbound_nodes": [call] * 9, "name": "y"}
         network["config"]["layers"][1] = inner
     with pytest.raises(KganError, match="at most 500 calls of layers. Received: 2[0-9]{3}"):
-        check_network(network, "x")
+        check_network(network, kgan.layers.__all__, "x")
 
 
 @pytest.mark.parametrize("network", [None, 7, [], {}, OWN, {"class_name": "Functional"}])
 def test_what_is_no_network_is_refused(network):
     with pytest.raises(KganError, match="functional or sequential Keras models"):
-        check_network(network, "x")
+        check_network(network, kgan.layers.__all__, "x")
 
 
 @pytest.mark.parametrize(
@@ -201,13 +205,15 @@ def test_what_is_no_network_is_refused(network):
 )
 def test_odd_arguments_are_refused(arguments):
     with pytest.raises(KganError, match="Expected.*Received: .* in x$"):
-        check_arguments(arguments, GAN, "x")
+        check_arguments(arguments, GAN, kgan.layers.__all__, "x")
 
 
 def test_arguments_are_those_of_the_class():
-    check_arguments({"width": 8, "seed": 3, "augment": "DiffAugment"}, DCGAN, "x")
+    check_arguments(
+        {"width": 8, "seed": 3, "augment": "DiffAugment"}, DCGAN, kgan.layers.__all__, "x"
+    )
     with pytest.raises(KganError, match="arguments of DCGAN among .*Received: 'style_mixing' in x"):
-        check_arguments({"style_mixing": 1.0}, DCGAN, "x")
+        check_arguments({"style_mixing": 1.0}, DCGAN, kgan.layers.__all__, "x")
 
 
 def test_arguments_of_a_users_class_are_any_plain_values():
@@ -215,14 +221,14 @@ def test_arguments_of_a_users_class_are_any_plain_values():
         def __init__(self, colors=(), **kwargs):
             super().__init__(**kwargs)
 
-    check_arguments({"colors": {"red": [1, "a/b c", None]}, "width": 5}, Mine, "x")
+    check_arguments(
+        {"colors": {"red": [1, "a/b c", None]}, "width": 5}, Mine, kgan.layers.__all__, "x"
+    )
     with pytest.raises(KganError, match="plain values for colors. Received: 'Mine' in x"):
-        check_arguments({"colors": [[OWN]]}, Mine, "x")
+        check_arguments({"colors": [[OWN]]}, Mine, kgan.layers.__all__, "x")
 
 
 def test_a_layer_may_put_out_only_so_much():
-    from kgan.untrusted.networks import check_values
-
     small, large = (
         keras.Sequential([keras.Input((8, 8, 3)), layers.UpSampling2D(n), layers.Flatten()])
         for n in (64, 1024)

@@ -6,11 +6,11 @@ from struct import pack
 import h5py
 import numpy as np
 import pytest
-import strangers
 
-from kgan.untrusted import weights as hdf5
-from kgan.zoo import presets
+from kgan.untrusted import weights
+from kgan.zoo.metadata import WEIGHTS
 from kgan.errors import KganError
+from untrusted import hostile
 
 
 @pytest.fixture
@@ -18,9 +18,13 @@ def path(tmp_path):
     return tmp_path / "x.h5"
 
 
+def layout(path):
+    return weights.layout(path.read_bytes(), str(path))
+
+
 def _refused(path, message=""):
     with pytest.raises(KganError, match=f"as Keras writes them. Received: .*{message}"):
-        hdf5.layout(path)
+        layout(path)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i1", "i4", "i8", "u1", "u4", "u8"])
@@ -29,33 +33,37 @@ def test_numbers_read_as_written(path, dtype):
     with h5py.File(path, "w") as file:
         file["a/b/c"] = expected
         file["scalar"] = np.asarray(7, dtype)
-    stored = hdf5.layout(path)
+    stored = layout(path)
     assert set(stored) == {"a/b/c", "scalar"} and stored["a/b/c"].dtype == expected.dtype
-    np.testing.assert_array_equal(hdf5.values(path, stored["a/b/c"]), expected)
-    assert hdf5.values(path, stored["scalar"]) == 7
+    np.testing.assert_array_equal(weights.values(path.read_bytes(), stored["a/b/c"]), expected)
+    assert weights.values(path.read_bytes(), stored["scalar"]) == 7
 
 
 def test_group_of_thousands_reads_as_written(path):
     with h5py.File(path, "w") as file:
         for index in range(3000):  # a tree of two levels
             file[f"g/{index}"] = np.float32(index)
-    stored = hdf5.layout(path)
-    assert all(hdf5.values(path, stored[f"g/{index}"]) == index for index in range(3000))
+    stored = layout(path)
+    assert all(
+        weights.values(path.read_bytes(), stored[f"g/{index}"]) == index for index in range(3000)
+    )
 
 
 def test_weights_of_a_preset_are_the_librarys(tiny_preset):
-    path = tiny_preset / presets.WEIGHTS
-    stored = hdf5.layout(path)
+    path = tiny_preset / WEIGHTS
+    stored = layout(path)
     with h5py.File(path) as file:
-        assert sorted(stored) == strangers.datasets(file)
+        assert sorted(stored) == hostile.datasets(file)
         for name, dataset in stored.items():
-            np.testing.assert_array_equal(hdf5.values(path, dataset), file[name][()])
+            np.testing.assert_array_equal(
+                weights.values(path.read_bytes(), dataset), file[name][()]
+            )
 
 
 def test_bfloat16_is_two_bytes(path):
     with h5py.File(path, "w") as file:
         file["x"] = np.zeros(3, "V2")
-    assert hdf5.layout(path)["x"].dtype == "V2"
+    assert layout(path)["x"].dtype == "V2"
 
 
 @pytest.mark.parametrize("dtype", ["?", ">f4", "c8", "S3", h5py.string_dtype(), h5py.ref_dtype])
@@ -107,9 +115,9 @@ def test_circle_of_groups_is_refused(path):
 
 def test_virtual_dataset_is_refused(path):
     with h5py.File(path, "w") as file:
-        layout = h5py.VirtualLayout((3,), "f4")
-        layout[:] = h5py.VirtualSource("/etc/passwd", "x", (3,))
-        file.create_virtual_dataset("x", layout)
+        virtual = h5py.VirtualLayout((3,), "f4")
+        virtual[:] = h5py.VirtualSource("/etc/passwd", "x", (3,))
+        file.create_virtual_dataset("x", virtual)
     _refused(path)
 
 
@@ -136,7 +144,7 @@ def test_values_shared_by_datasets_are_not_multiplied(path):
         for name in "abcd":
             file[name] = np.zeros(10_000)
     content = path.read_bytes()
-    offsets = [dataset.offset for dataset in hdf5.layout(path).values()]
+    offsets = [dataset.offset for dataset in layout(path).values()]
     for offset in offsets[1:]:  # all four datasets with the values of the first
         content = content.replace(pack("<Q", offset), pack("<Q", offsets[0]))
     path.write_bytes(content[: offsets[0] + 80_000])
@@ -145,12 +153,12 @@ def test_values_shared_by_datasets_are_not_multiplied(path):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_flipped_headers_are_read_or_refused(tiny_preset, tmp_path, seed):
-    rng, content = random.Random(seed), (tiny_preset / presets.WEIGHTS).read_bytes()
+    rng, content = random.Random(seed), (tiny_preset / WEIGHTS).read_bytes()
     for _ in range(100):
-        (tmp_path / presets.WEIGHTS).write_bytes(content)
-        strangers.flip_headers(tmp_path, rng)
+        (tmp_path / WEIGHTS).write_bytes(content)
+        hostile.flip_headers(tmp_path, rng)
         try:
-            for stored in hdf5.layout(tmp_path / presets.WEIGHTS).values():
-                hdf5.values(tmp_path / presets.WEIGHTS, stored)
+            for stored in layout(tmp_path / WEIGHTS).values():
+                weights.values((tmp_path / WEIGHTS).read_bytes(), stored)
         except KganError:
             pass

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import kgan
+from kgan.files import sha256
 from kgan.zoo import download
-from kgan.zoo import presets
+from kgan.zoo.metadata import CARD, METADATA, WEIGHTS
+from kgan.zoo import registry
 from kgan.errors import KganError
 
 
@@ -28,7 +30,7 @@ def served(tmp_path, tiny_preset, monkeypatch):
     """(the directory being served, its URL), with the tiny preset as `tiny` in a registry."""
     root = tmp_path / "served"
     shutil.copytree(tiny_preset, root / "tiny")
-    presets.write_registry(root)
+    registry.write(root)
     monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
     handler = functools.partial(_Quiet, directory=root)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -42,7 +44,7 @@ def test_load_from_url_once_then_from_the_cache(served, tiny_preset, tmp_path):
     model = kgan.zoo.load(f"{url}/tiny")
     expected = kgan.zoo.load(tiny_preset).sample(4, seed=0)
     np.testing.assert_array_equal(model.sample(4, seed=0), expected)
-    (root / "tiny" / presets.WEIGHTS).unlink()
+    (root / "tiny" / WEIGHTS).unlink()
     assert kgan.zoo.load(f"{url}/tiny").sample(1, seed=0).shape == (1, 16, 16, 3)
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
@@ -50,7 +52,7 @@ def test_load_from_url_once_then_from_the_cache(served, tiny_preset, tmp_path):
 def test_registry_url(served, monkeypatch):
     _, url = served
     monkeypatch.setenv("KGAN_ZOO", f"{url}:/nowhere")
-    assert presets.registries()[1:] == [url, "/nowhere"]
+    assert registry.registries()[1:] == [url, "/nowhere"]
     assert "tiny" in kgan.zoo.names()
     info = kgan.zoo.info("tiny")
     assert info["path"] is None and info["model"] == "DCGAN"
@@ -59,7 +61,7 @@ def test_registry_url(served, monkeypatch):
 
 def test_pin(served):
     root, url = served
-    right = presets.sha256(root / "tiny" / presets.METADATA)
+    right = sha256(root / "tiny" / METADATA)
     kgan.zoo.load(f"{url}/tiny#sha256={right}")
     with pytest.raises(ValueError, match="Damaged preset.*expected 000000"):
         kgan.zoo.load(f"{url}/tiny#sha256={'0' * 64}")
@@ -70,7 +72,7 @@ def test_pin(served):
 @pytest.mark.parametrize("how", ["changed", "longer", "missing"])
 def test_bad_files_are_refused_and_leave_nothing(served, how, tmp_path):
     root, url = served
-    weights = root / "tiny" / presets.WEIGHTS
+    weights = root / "tiny" / WEIGHTS
     content = weights.read_bytes()
     if how == "missing":
         weights.unlink()
@@ -84,9 +86,9 @@ def test_bad_files_are_refused_and_leave_nothing(served, how, tmp_path):
 
 def test_files_cannot_be_written_elsewhere(served):
     root, url = served
-    path = root / "tiny" / presets.METADATA
+    path = root / "tiny" / METADATA
     metadata = json.loads(path.read_text())
-    metadata["files"]["../evil"] = metadata["files"].pop(presets.CARD)
+    metadata["files"]["../evil"] = metadata["files"].pop(CARD)
     path.write_text(json.dumps(metadata))
     with pytest.raises(ValueError, match="plain file names"):
         kgan.zoo.load(f"{url}/tiny")
@@ -195,7 +197,7 @@ def test_odd_addresses_are_one_line(address):
 )
 def test_odd_files_are_not_fetched(served, tmp_path, change):
     root, url = served
-    path = root / "tiny" / presets.METADATA
+    path = root / "tiny" / METADATA
     metadata = json.loads(path.read_text())
     change(metadata["files"])
     path.write_text(json.dumps(metadata))
@@ -208,7 +210,7 @@ def test_changed_metadata_in_the_cache_are_found(served, tmp_path):
     _, url = served
     kgan.zoo.load(f"{url}/tiny")
     (entry,) = (tmp_path / "cache").iterdir()
-    with open(entry / presets.METADATA, "a") as file:
+    with open(entry / METADATA, "a") as file:
         file.write(" ")
     with pytest.raises(KganError, match="Damaged preset: .*metadata.json has SHA-256"):
         kgan.zoo.load(f"{url}/tiny")

@@ -7,7 +7,8 @@ import pytest
 
 import kgan
 from kgan.zoo import gallery
-from kgan.zoo import presets
+from kgan.zoo import preset
+from kgan.zoo import registry
 
 PROTOCOL = {
     "extractor": "random",
@@ -39,7 +40,7 @@ def zoo(tiny_preset, tmp_path):
         directory = shutil.copytree(tiny_preset, tmp_path / "zoo" / name)
         metadata = json.loads((directory / "metadata.json").read_text())
         changes = {"name": name, "dataset": dataset, "metrics": figures, "licence": None}
-        presets.write_metadata(directory, {**metadata, **changes})
+        preset.complete(directory, {**metadata, **changes})
     return tmp_path / "zoo"
 
 
@@ -70,7 +71,7 @@ def test_presets_of_another_protocol_stand_below_a_floor_of_their_own(zoo):
     metadata = json.loads((zoo / "a" / "metadata.json").read_text())
     now = {"real_images": 4000, "places": "even places of 8,000 training pictures"}
     metrics = [{**figure, **now, "floor": 0.25, "value": 0.3} for figure in FIGURES]
-    presets.write_metadata(zoo / "a", {**metadata, "metrics": metrics})
+    preset.complete(zoo / "a", {**metadata, "metrics": metrics})
     header, *table = rows(gallery.gallery(zoo))
     column = header.index("frechet distance")
     assert [(row[0], row[column]) for row in table[1:]] == [
@@ -100,7 +101,7 @@ def test_a_page_of_someone_else_is_left_alone(zoo):
 
 
 def test_the_gallery_of_the_zoo_is_up_to_date():
-    zoo = presets.builtin_directory()
+    zoo = registry.builtin_directory()
     page = (zoo / "README.md").read_text("utf-8")
     assert page == gallery.gallery(zoo)
     assert all(f"(#{name})" in page for name in kgan.zoo.names())

@@ -1,6 +1,6 @@
 """Results as text and in cards."""
 
-from kgan.zoo import results as figures
+from kgan.zoo import results
 
 PROTOCOL = {
     "extractor": "digits",
@@ -73,7 +73,7 @@ RESULTS_NOW = [
 
 
 def test_text_of_several_seeds():
-    table, protocol = figures.text(RESULTS_NOW).split("\n\n")
+    table, protocol = results.text(RESULTS_NOW).split("\n\n")
     rows = [" ".join(line.split()) for line in table.splitlines()]
     assert rows == [
         "value spread floor value / floor",
@@ -97,26 +97,26 @@ def test_text_of_several_seeds():
         "Left out: the Fréchet distance of b, of fewer than 250 images each.",
         "Across crops or data only value / floor may be compared, and only by one extractor.",
     ]
-    lines = figures.markdown(RESULTS_NOW)
+    lines = results.markdown(RESULTS_NOW)
     assert lines[0] == "| metric | value | spread | floor | value / floor |"
     assert lines[2] == "| frechet distance | 0.46 | 0.0212 | 0.2 | 2.3 floors |"
 
 
 def test_samples_that_lie_too_near_to_training_pictures_are_told_of():
     memorised = [*RESULTS_NOW[:1], {**RESULTS_NOW[-1], "value": 0.969}]
-    said = figures.text(memorised)
+    said = results.text(memorised)
     assert "**below 0.97**: samples lie nearer" in said and "no memorisation" not in said
 
 
 def test_one_seed_and_a_truncation():
     result = {**RESULTS_NOW[0], "seeds": [7], "truncation": 0.7, "left_out": None}
-    said = figures.text([result])
+    said = results.text([result])
     assert "4,000 samples of seed 7, truncation 0.7, against 4,000 pictures at even" in said
     assert "means" not in said and "Left out" not in said
 
 
 def test_text_of_figures_of_before_is_a_table_with_its_protocol():
-    table, protocol = figures.text(RESULTS).split("\n\n")
+    table, protocol = results.text(RESULTS).split("\n\n")
     rows = [" ".join(line.split()) for line in table.splitlines()]
     assert rows == [
         "value floor value / floor",
@@ -131,13 +131,13 @@ def test_text_of_figures_of_before_is_a_table_with_its_protocol():
 
 
 def test_markdown_is_the_same_table():
-    lines = figures.markdown(RESULTS)
+    lines = results.markdown(RESULTS)
     assert lines[0] == "| metric | value | floor | value / floor |"
     assert "| class shares | 0.125 to 0.625 | 0.3 to 0.4 |  |" in lines
 
 
 def test_summary_is_of_all_classes_together():
-    assert figures.summary(RESULTS) == {
+    assert results.summary(RESULTS) == {
         "frechet_distance": (1.23456, 0.0123),
         "kernel_distance": (0.5, None),
     }
@@ -150,4 +150,4 @@ def test_summary_leaves_out_what_is_no_number():
         {"metric": "coverage", "value": 0.5, "floor": "none"},
         {},
     ]
-    assert figures.summary(odd) == {"coverage": (0.5, None)}
+    assert results.summary(odd) == {"coverage": (0.5, None)}

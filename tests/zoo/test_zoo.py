@@ -1,5 +1,7 @@
 """The zoo as it ships: every preset loads, draws its own pictures, and is worth training on."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,11 @@ from PIL import Image
 
 import kgan
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import results as figures
-from kgan.zoo import presets
+from kgan.zoo import results
+from kgan.zoo.metadata import CARD, LICENCE, METADATA, RECIPE, SAMPLES, WEIGHTS
+from kgan.files import sha256
+from kgan.zoo import preset
+from kgan.zoo import registry
 from kgan import images as pictures
 from kgan.data import parts
 
@@ -46,20 +51,21 @@ def test_the_zoo_keeps_to_its_budget():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_are_of_the_weights_that_are_there(name):
-    directory, metadata = presets.read(name)
+    read = preset.read(name)
+    directory, metadata = read.directory, read.metadata
     found = {figure["metric"]: figure for figure in metadata["metrics"] if "class" not in figure}
     for metric in ("frechet_distance", "kernel_distance", "precision", "recall"):
-        assert found[metric]["weights_sha256"] == metadata["files"][presets.WEIGHTS]["sha256"]
+        assert found[metric]["weights_sha256"] == metadata["files"][WEIGHTS]["sha256"]
         assert found[metric]["truncation"] is None and found[metric]["floor"] is not None
     assert found["frechet_distance"]["generated_images"] in (1000, 4000, 10_000)
-    card = (directory / presets.CARD).read_text("utf-8")
-    assert f"| frechet distance | {figures.number(found['frechet_distance']['value'])} |" in card
+    card = (directory / CARD).read_text("utf-8")
+    assert f"| frechet distance | {results.number(found['frechet_distance']['value'])} |" in card
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_that_does_not_say_what_is_held_out_means_what_it_did(name, data_dir):
-    recipe = presets.read_recipe(presets.read(name)[0])
+    recipe = preset.read(name).recipe
     expected = {
         "tfds:mnist": ("digits", ["tfds:mnist#test"]),
         "tfds:fashion_mnist": ("fashion", ["tfds:fashion_mnist#test"]),
@@ -72,8 +78,8 @@ def test_a_recipe_that_does_not_say_what_is_held_out_means_what_it_did(name, dat
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_is_pinned(name):
-    directory, pin = presets.resolve(name)
-    assert pin == presets.sha256(Path(directory) / presets.METADATA)
+    directory, pin = registry.resolve(name)
+    assert pin == sha256(Path(directory) / METADATA)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -87,11 +93,25 @@ def shipped(request):
 def test_draws_the_pictures_that_it_shows(shipped):
     """Another machine may be one level off in a thousandth of the values (DESIGN)."""
     name, samples = shipped
-    shown = np.asarray(Image.open(f"{kgan.zoo.info(name)['path']}/{presets.SAMPLES}"))
+    shown = np.asarray(Image.open(f"{kgan.zoo.info(name)['path']}/{SAMPLES}"))
     drawn = pictures.grid(samples, columns=8).squeeze()
     difference = np.abs(shown.astype(int) - drawn)
     assert difference.max() <= 1 and (difference > 0).mean() <= 1e-3
     assert len(np.unique(samples.reshape(len(samples), -1), axis=0)) == len(samples)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "dcgan-fashion-mnist" else pytest.param(name, marks=pytest.mark.slow)
+        for name in NAMES
+    ],
+)
+def test_samples_are_those_of_before(name):
+    """Bit for bit on the machine that wrote hashes.json, before there was format 2."""
+    expected = json.loads((Path(__file__).parent / "hashes.json").read_text())[name]
+    samples = kgan.zoo.load(name).sample(16, seed=0)
+    assert hashlib.sha256(samples.tobytes()).hexdigest() == expected
 
 
 def test_pictures_are_smooth_as_pictures_are_and_noise_is_not(shipped):
@@ -104,11 +124,11 @@ def test_pictures_are_smooth_as_pictures_are_and_noise_is_not(shipped):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-celeba")])
 def test_licence_of_celeba_stands_everywhere(name):
-    directory, metadata = presets.read(name)
+    found = preset.read(name)
     assert "non-commercial" in kgan.zoo.info(name)["licence"]
-    for file in (presets.LICENCE, presets.CARD, presets.RECIPE):
-        assert "non-commercial research only" in (directory / file).read_text()
-        assert file in metadata["files"]
+    for file in (LICENCE, CARD, RECIPE):
+        assert "non-commercial research only" in (found.directory / file).read_text()
+        assert file in found.metadata["files"]
 
 
 @pytest.mark.slow
@@ -147,7 +167,7 @@ def test_digits_of_all_ten_classes(data_dir):
 def test_two_hundred_steps_of_fit_leave_it_as_good(name, data_dir, monkeypatch, tmp_path):
     """With cold optimizers, on its own data: at most 1.2 times the shipped Fréchet distance."""
     monkeypatch.setenv("KGAN_DATA_DIR", str(data_dir))
-    recipe = presets.read_recipe(presets.read(name)[0])
+    recipe = preset.read(name).recipe
     model = kgan.zoo.load(name)
     seen = int(model.images_seen.numpy())
     data = parts.load_training(recipe.data, model.image_shape)
@@ -157,7 +177,7 @@ def test_two_hundred_steps_of_fit_leave_it_as_good(name, data_dir, monkeypatch, 
     kgan.zoo.save(model, tmp_path / "tuned", recipe)
     options = {"metrics": ["frechet_distance"], "seeds": [0]}
     shipped, distance = (
-        figures.summary(evaluation.evaluate(source, **options))["frechet_distance"][0]
+        results.summary(evaluation.evaluate(source, **options))["frechet_distance"][0]
         for source in (name, tmp_path / "tuned")
     )
     print(f"{name}: {shipped:.4g} -> {distance:.4g}")

@@ -1,4 +1,4 @@
-"""Presets as strangers might send them: what `tests/models/test_preset.py` and the fuzzer change.
+"""Hostile presets: what `tests/zoo/test_saving.py` and the fuzzer change in sound ones.
 
 Every function of `MUTATIONS` changes a preset directory, as a `random.Random` says; `rehash` then
 makes its hashes right again, so that what reads the files is reached.
@@ -16,10 +16,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kgan.zoo import presets
+import kgan
+from kgan.files import sha256
+from kgan.zoo.metadata import CARD, CONFIG, METADATA, RECIPE, SAMPLES, WEIGHTS
 
-TEXT = (presets.CONFIG, presets.METADATA, presets.RECIPE, presets.CARD)
-FILES = (*TEXT, presets.WEIGHTS, presets.SAMPLES)
+TEXT = (CONFIG, METADATA, RECIPE, CARD)
+FILES = (*TEXT, WEIGHTS, SAMPLES)
 
 # An object of the user's own that a preset must not reach: `tests/benchmarks/fuzz_presets.py`.
 EVIL = "evil>Evil"
@@ -27,7 +29,7 @@ EVIL = "evil>Evil"
 
 def rehash(directory: Path) -> None:
     """Makes the hashes and sizes in the metadata those of the files, if they can be told."""
-    path = directory / presets.METADATA
+    path = directory / METADATA
     if not path.is_file():  # a pipe, or a device without end
         return
     try:
@@ -36,7 +38,7 @@ def rehash(directory: Path) -> None:
             file = directory / name
             if file.is_file():
                 metadata["files"][name] = {
-                    "sha256": presets.sha256(file),
+                    "sha256": sha256(file),
                     "size": file.stat().st_size,
                 }
         path.write_text(json.dumps(metadata))
@@ -44,7 +46,7 @@ def rehash(directory: Path) -> None:
         pass  # the mutation was of the metadata itself
 
 
-def rewrite(directory: Path, change: Callable, name: str = presets.CONFIG) -> None:
+def rewrite(directory: Path, change: Callable, name: str = CONFIG) -> None:
     """Changes a JSON file in place by a function of its values, and mends the hashes."""
     path = directory / name
     values = json.loads(path.read_text())
@@ -55,9 +57,19 @@ def rewrite(directory: Path, change: Callable, name: str = presets.CONFIG) -> No
 
 def rewrite_weights(directory: Path, change: Callable) -> None:
     """Changes the weights by a function of the open file, and mends the hashes."""
-    with h5py.File(directory / presets.WEIGHTS, "r+") as file:
+    with h5py.File(directory / WEIGHTS, "r+") as file:
         change(file)
     rehash(directory)
+
+
+def to_format_1(directory: Path) -> None:
+    """Rewrites a preset as kgan 0.1 would have written it."""
+    from kgan.zoo import weights  # late: it imports TensorFlow
+
+    weights.Contents(kgan.zoo.load(directory)).save_weights(directory / WEIGHTS)
+    rewrite(directory, lambda config: config.update(format=1))
+    rewrite(directory, lambda metadata: metadata.update(format=1), METADATA)
+    rewrite(directory, lambda metadata: metadata.pop("samples"), METADATA)
 
 
 def datasets(file: h5py.File) -> list[str]:
@@ -113,7 +125,7 @@ def replace_file(directory, rng):
         target.write_bytes(content)
         path.symlink_to(target)
     elif how == "inner link":
-        path.symlink_to(presets.SAMPLES)
+        path.symlink_to(SAMPLES)
     elif how == "pipe":
         os.mkfifo(path)
     elif how == "loop":
@@ -124,7 +136,7 @@ def replace_file(directory, rng):
 
 def name_files(directory, rng):
     """Odd names, sizes and hashes in the list of files."""
-    path = directory / presets.METADATA
+    path = directory / METADATA
     metadata = json.loads(path.read_text())
     files = metadata["files"]
     old = rng.choice(sorted(files))
@@ -179,7 +191,7 @@ def _places(values):
 
 
 def mutate_json(directory, rng):
-    path = directory / rng.choice((presets.CONFIG, presets.CONFIG, presets.METADATA))
+    path = directory / rng.choice((CONFIG, CONFIG, METADATA))
     values = json.loads(path.read_text())
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         places = _places(values)
@@ -200,7 +212,7 @@ def mutate_json(directory, rng):
 
 
 def mutate_json_text(directory, rng):
-    path = directory / rng.choice((presets.CONFIG, presets.METADATA))
+    path = directory / rng.choice((CONFIG, METADATA))
     text = path.read_text()
     number = rng.choice(re.findall(r"\b\d+\b", text))
     path.write_text(
@@ -226,7 +238,7 @@ def mutate_json_text(directory, rng):
 
 
 def mutate_toml(directory, rng):
-    path = directory / presets.RECIPE
+    path = directory / RECIPE
     lines = path.read_text().splitlines()
     index = rng.randrange(len(lines))
     key, _, value = lines[index].partition(" = ")
@@ -269,7 +281,7 @@ def mutate_toml(directory, rng):
 
 
 def mutate_weights(directory, rng):
-    with h5py.File(directory / presets.WEIGHTS, "r+") as file:
+    with h5py.File(directory / WEIGHTS, "r+") as file:
         name = rng.choice(datasets(file))
         values = file[name][()]
         parent, leaf = file[name].parent, name.rpartition("/")[2]
@@ -376,7 +388,7 @@ _WEIGHTS = (
 
 def flip_headers(directory, rng):
     """Of the weights' file, leaving the weights alone: what the HDF5 library would crash on."""
-    path = directory / presets.WEIGHTS
+    path = directory / WEIGHTS
     content = bytearray(path.read_bytes())
     values = set()
     with h5py.File(path) as file:
@@ -407,7 +419,7 @@ def _layers(values):
 
 def describe_evil(directory, rng):
     """Layers, objects and functions that no preset may have, in place of those there are."""
-    path = directory / presets.CONFIG
+    path = directory / CONFIG
     values = json.loads(path.read_text())
     layer = rng.choice(_layers(values) or [values["config"]])
     config = layer.get("config", layer)
@@ -456,7 +468,7 @@ def describe_evil(directory, rng):
 
 def describe_bomb(directory, rng):
     """Sizes of a model that would take memory or time without end."""
-    path = directory / presets.CONFIG
+    path = directory / CONFIG
     values = json.loads(path.read_text())
     arguments = values["config"]
     huge = rng.choice((2**10, 2**16, 2**20, 2**31, 2**40, 10**30))
@@ -510,12 +522,12 @@ def _call_often(network, huge, rng):
 
 
 def other_class(directory, rng):
-    path = directory / presets.CONFIG
+    path = directory / CONFIG
     values = json.loads(path.read_text())
     values["class"] = rng.choice(
         ("GAN", "DCGAN", "WGANGP", "ConditionalGAN", "StyleGANLite", "os.system", "Model", EVIL, 7)
     )
-    values["format"] = rng.choice((1, 1, 1, 2, None, "1"))
+    values["format"] = rng.choice((1, 2, 2, 3, None, "2"))
     path.write_text(json.dumps(values))
 
 

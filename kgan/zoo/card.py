@@ -1,0 +1,89 @@
+"""The card of a preset, in Markdown. Imports no TensorFlow."""
+
+from collections.abc import Collection
+from typing import Any
+
+from kgan.recipe import Recipe
+from kgan.zoo import results
+from kgan.zoo.metadata import CURVES, NEIGHBOURS, RECIPE, SAMPLES, number_of_samples
+
+
+def card(metadata: dict[str, Any], recipe: Recipe, pictures: Collection[str] = ()) -> str:
+    """The model card, in Markdown, from the metadata and the recipe.
+
+    Args:
+        metadata: see `kgan.zoo.metadata.check`.
+        recipe: of the preset.
+        pictures: names of the pictures that are there, beside the samples.
+    """
+    name, training = metadata["name"], metadata["training"]
+    height, width, channels = metadata["image_shape"]
+    samples = number_of_samples(metadata)
+    first, *others = (f"{player} {count:,}" for player, count in metadata["parameters"].items())
+    lines = [f"# {name}", ""]
+    if samples:
+        lines += [f"![Samples of {name}]({SAMPLES})", "", f"{samples} samples, uncurated, seed 0."]
+        lines += [""]
+    lines += [
+        f"A {metadata['model']} that generates {height}x{width} images with {channels} channel"
+        f"{'s' if channels > 1 else ''}: {', '.join([f'{first} parameters', *others])}.",
+    ]
+    if recipe.note:
+        lines += ["", recipe.note]
+    if metadata.get("metrics"):
+        lines += ["", "## Figures", "", *results.markdown(metadata["metrics"])]
+        lines += ["", f"Measured by `kgan evaluate {name}`."]
+    if NEIGHBOURS in pictures:
+        lines += ["", f"![Samples and their nearest training images]({NEIGHBOURS})", ""]
+        nearest = [r for r in metadata["metrics"] if r.get("metric") == "nearest_training_image"]
+        seed = nearest[0].get("seed", 0) if nearest else 0
+        lines += [f"The first 8 samples of seed {seed}, and below each the nearest training image."]
+    lines += ["", "## Use", ""]
+    if samples:
+        lines += ["```", f"kgan sample {name} -n 16        # or the path of this directory"]
+        lines += ["```", ""]
+    lines += ["```python", "import kgan", "", f'model = kgan.zoo.load("{name}")']
+    lines += ["images = model.sample(16, seed=0)"] if samples else []
+    lines += [
+        "```",
+        "",
+        "## Data and licence",
+        "",
+        f"- Data: {metadata.get('dataset') or 'not recorded'}",
+        f"- Licence: {metadata.get('licence') or 'not recorded'}",
+    ]
+    if recipe.data.note:
+        lines += ["", recipe.data.note]
+    if recipe.data.licence_note:
+        lines += ["", recipe.data.licence_note]
+    if recipe.data.limits:
+        lines += ["", "## Intended use and limits", "", recipe.data.limits]
+    lines += ["", "## Training", "", f"- Images seen: {training['images_seen']:,}"]
+    if training.get("seconds"):
+        lines.append(f"- Time: {training['seconds'] / 3600:.2f} h on {training['hardware']}")
+    selected = training.get("selected")
+    if selected and selected.get("snapshots"):
+        metric = selected["metric"].replace("_", " ")
+        against = "on held-out images"
+        if "places" in selected:
+            against = (
+                f"to {selected['images']:,} pictures at {selected['places']}, seed "
+                f"{selected['seed']}"
+            )
+        lines.append(
+            f"- The best of {selected['snapshots']} snapshots by {metric} "
+            f"({selected['value']:.4g}) {against}, in {recipe.images:,} images of training"
+        )
+    versions = metadata["versions"]
+    commit = f" (commit {versions['commit']})" if "commit" in versions else ""
+    lines += [
+        f"- Batch size {recipe.batch_size}, seed {recipe.seed}",
+        f"- kgan {versions['kgan']}{commit}, Keras {versions['keras']}, "
+        f"TensorFlow {versions['tensorflow']}",
+        "",
+        f"Train it again with `kgan train {name}`, from [{RECIPE}]({RECIPE}).",
+        "",
+    ]
+    if CURVES in pictures:
+        lines += [f"![Losses and scores against images seen]({CURVES})", ""]
+    return "\n".join(lines)

@@ -1,0 +1,302 @@
+"""A model to a preset and back."""
+
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
+from kgan.errors import KganError, short
+from kgan.files import sha256
+from kgan.models.base.adversarial import AdversarialModel
+from kgan.recipe import Recipe, from_dict, optimizers
+from kgan.untrusted.networks import check_arguments, check_values
+from kgan.untrusted.weights import layout
+from kgan.zoo import weights
+from kgan.zoo.metadata import CONFIG, CURVES, FORMAT, METADATA, RECIPE, SAMPLES, WEIGHTS
+from kgan.zoo.preset import Preset, check_replaceable, complete, writing
+from kgan.zoo.versions import versions
+
+# Values that a model may have beside those that its preset holds: counters, means, states of seeds;
+# a class of the user's own may have more networks.
+_MORE_VALUES = 10_000
+_MORE_VALUES_OF_USERS = 1 << 26
+
+
+def save(
+    model,
+    directory: str | os.PathLike,
+    recipe: Recipe | None = None,
+    seconds: float | None = None,
+    curves: Path | None = None,
+    selected: dict[str, Any] | None = None,
+) -> None:
+    """Writes a model as a preset directory.
+
+    Args:
+        model, directory, recipe, seconds: see `kgan.zoo.save`.
+        curves: a picture of its training for the card, if there is such a file.
+        selected: by which metric of which value a snapshot is to be chosen.
+
+    Raises:
+        KganError: see `kgan.zoo.save`.
+    """
+    directory = Path(directory)
+    check_replaceable(directory)
+    recipe = recipe or recipe_of(model, directory.name)
+    config = _config(model)
+    with writing(directory) as partial:
+        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
+        weights.write(model, partial / WEIGHTS)
+        samples = _save_samples(model, recipe.name, partial)
+        if curves is not None and curves.is_file():
+            shutil.copyfile(curves, partial / CURVES)
+        metadata = {
+            "format": FORMAT,
+            "name": recipe.name,
+            **_facts(model),
+            "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
+            "licence": recipe.data.licence or None,
+            "class_names": recipe.data.class_names or None,
+            "samples": samples,
+            "versions": versions(),
+            "training": {
+                "images_seen": int(model.images_seen.numpy()),
+                "seconds": seconds and round(seconds),
+                "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
+                "seed": model.seed,
+                **({} if selected is None else {"selected": selected}),
+            },
+            "metrics": [],
+        }
+        complete(partial, metadata)
+
+
+def _save_samples(model, name, directory):
+    """Draws samples.png, if the model can draw without being given pictures; returns how many."""
+    preview = model.preview()
+    if preview is None:
+        return 0
+    pictures, columns, facts = preview
+    made_by = images.provenance(model, name, sha256(directory / WEIGHTS), **facts)
+    images.save_png(images.grid(pictures, columns), directory / SAMPLES, made_by)
+    return len(pictures)
+
+
+def load(preset: Preset):
+    """The model of a preset, compiled to be trained on; see `kgan.zoo.load`.
+
+    Args:
+        preset: from `kgan.zoo.preset.read`.
+
+    Raises:
+        KganError: if it describes no model that can be built, or its weights are of another one.
+    """
+    where = preset.directory / CONFIG
+    kind, arguments = _described(preset.config, where)
+    _check_same(preset, {"model": kind.__name__})
+    recipe = preset.recipe
+    stored = layout(preset.content[WEIGHTS], str(preset.directory / WEIGHTS))
+    own = kind.__module__.startswith("kgan.")
+    most = _MORE_VALUES if own else _MORE_VALUES_OF_USERS
+    for name, dataset in stored.items():
+        # Of averaged networks there are two, and one is stored.
+        copies = 2 if name.partition("/")[0] in kind.AVERAGED else 1
+        most += copies * math.prod(dataset.shape)
+    with _refusing(preset.directory):
+        with _variables_within(most, zeros=own, where=preset.directory / WEIGHTS):
+            model = kind.from_config(arguments)
+        for network in model.networks.values():
+            check_values(network, str(where))
+        weights.assign(model, preset, stored)
+        _check_same(preset, _facts(model))
+        seen = int(model.images_seen.numpy())
+        model.compile(
+            **{
+                name: optimizers.for_fine_tuning(
+                    getattr(recipe, name), model.updates(name, seen, recipe.batch_size), seen
+                )
+                for name in model.PLAYERS
+            }
+        )
+    return model
+
+
+def load_weights(model, preset: Preset) -> None:
+    """Gives a model the weights of another preset of the same class and arguments.
+
+    Unlike a model built anew, of which TensorFlow keeps some memory after it is gone, this takes
+    none, and nothing is traced again.
+
+    Args:
+        model: from `load`.
+        preset: such as a later snapshot of the same run.
+
+    Raises:
+        KganError: if the weights are of another model.
+    """
+    with _refusing(preset.directory):
+        stored = layout(preset.content[WEIGHTS], str(preset.directory / WEIGHTS))
+        weights.assign(model, preset, stored)
+
+
+def recipe_of(model, name: str) -> Recipe:
+    """A recipe for a model that was trained from Python: its arguments and optimizers.
+
+    Args:
+        model: of any class.
+        name: of the recipe.
+
+    Raises:
+        KganError: if an optimizer is none of Keras' own.
+    """
+    arguments = _config(model)["config"]
+    for key in [*model.networks, "seed"]:
+        arguments.pop(key, None)
+    return from_dict(
+        {
+            "format": 1,
+            "name": name,
+            "model": type(model).__name__,
+            "images": int(model.images_seen.numpy()),
+            "seed": model.seed,
+            "arguments": {
+                # TOML has no null, and what is left out takes its default: false says "off".
+                k: False if k == "ema_half_life" and v is None else v
+                for k, v in arguments.items()
+            },
+            **{
+                key: optimizers.to_table(getattr(model, key))
+                for key in model.PLAYERS
+                if model.compiled
+            },
+        },
+        where="the model",
+    )
+
+
+def _described(config, where) -> tuple[type, dict]:
+    """The class and the arguments that a config.json names, once they are known to be sound."""
+    known = kinds()
+    name = config.get("class")
+    if not isinstance(name, str) or name not in known:
+        raise KganError(
+            f"Expected a preset of one of the classes {sorted(known)}. Received: class "
+            f"{short(name)} in {where}; a class of your own is to be imported first"
+        )
+    arguments = config.get("config")
+    check_arguments(arguments, known[name], layers.__all__, str(where))
+    return known[name], arguments
+
+
+def kinds() -> dict[str, type[AdversarialModel]]:
+    """All models that are registered with Keras, by name: kgan's, and those that users imported."""
+    found = [kind for kind in _subclasses(AdversarialModel) if _is_registered(kind)]
+    found.sort(key=lambda kind: kind.__module__.startswith("kgan."))  # a name of kgan's is kgan's
+    return {kind.__name__: kind for kind in found}
+
+
+def _is_registered(kind):
+    return keras.saving.get_registered_object(keras.saving.get_registered_name(kind)) is kind
+
+
+@contextmanager
+def _refusing(directory: Path) -> Iterator[None]:
+    """Turns whatever Keras and TensorFlow make of an untrusted description into one line."""
+    try:
+        yield
+    except KganError:
+        raise
+    except Exception as error:
+        # Keras puts the whole description in front of what is wrong with it.
+        reason = str(error).rpartition("Exception encountered: ")[2]
+        raise KganError(
+            f"Damaged preset: expected a model that can be built. Received: {directory}: "
+            f"{type(error).__name__}: {' '.join(reason.split())[:300]}"
+        ) from error
+
+
+@contextmanager
+def _variables_within(most: int, zeros: bool, where: Path) -> Iterator[None]:
+    """Refuses variables of more than `most` values in all, before there is memory for them.
+
+    With `zeros`, weights are not drawn, since they will be read.
+    """
+    left = most
+
+    def create(next_creator, **kwargs):
+        nonlocal left
+        value = kwargs["initial_value"]
+        if callable(value):
+            with tf.Graph().as_default():  # where a tensor is a shape and a dtype
+                tensor = value()
+            shape, dtype = tuple(tensor.shape), tensor.dtype
+            if zeros and shape and dtype.is_floating:
+                kwargs["initial_value"] = lambda: tf.zeros(shape, dtype)
+        else:
+            shape = np.shape(value)
+        left -= math.prod(shape)
+        if left < 0:
+            raise KganError(
+                f"Damaged preset: {where} does not fit the model in {CONFIG}. Expected "
+                f"weights for a variable of shape {shape} and those before it. Received: too few"
+            )
+        return next_creator(**kwargs)
+
+    with tf.variable_creator_scope(create):
+        yield
+
+
+def _check_same(preset, facts):
+    """Raises KganError if a preset's metadata tell of another model than there is in it."""
+    for key, value in facts.items():
+        if preset.metadata.get(key) != value:
+            raise KganError(
+                f"Damaged preset: expected {key} {short(value)} in {METADATA}, as in {CONFIG}. "
+                f"Received: {short(preset.metadata.get(key))} in {preset.directory}"
+            )
+
+
+def _facts(model) -> dict:
+    """What the metadata say of the model itself."""
+    return {
+        "model": type(model).__name__,
+        "image_shape": list(model.image_shape),
+        "num_classes": getattr(model, "num_classes", None),
+        "parameters": {name: network.count_params() for name, network in model.networks.items()},
+    }
+
+
+def _config(model) -> dict:
+    config = model.get_config()
+    for name in ("name", "trainable", "dtype"):
+        config.pop(name, None)
+    config = json.loads(json.dumps(config, default=_plain))
+    if not _is_registered(type(model)):
+        raise KganError(
+            "Expected a class with @keras.saving.register_keras_serializable, which a preset can "
+            f"name. Received: {type(model).__name__}"
+        )
+    check_arguments(config, type(model), layers.__all__, "the model")
+    return {"format": FORMAT, "class": type(model).__name__, "config": config}
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else list(value)
+
+
+def _subclasses(kind):
+    yield kind
+    for subclass in kind.__subclasses__():
+        yield from _subclasses(subclass)

@@ -11,11 +11,11 @@ import kgan
 
 # DESIGN.md, "Layout". Inside a group the later may import the earlier.
 DIRECTIONS = (
-    "errors, checks, files, images, latents -> untrusted, recipe -> random, graph, layers, losses, "
+    "errors, _renamed, checks, files, images, latents -> untrusted, recipe -> random, graph, layers, losses, "
     "augment -> models -> metrics, data, callbacks -> zoo -> runs -> cli -> __main__"
 )
 ORDER = re.findall(r"\w+", DIRECTIONS)
-FREE = ("", "_backend", "_renamed")  # `kgan` itself and these modules: all may import them
+FREE = ("", "_backend")  # `kgan` itself and these modules: all may import them
 UPWARDS = ("from_preset", "save_to_preset")  # the functions that alone may reach up, to `zoo`
 # What may be imported late: it takes long, or need not be installed.
 HEAVY = {"h5py", "keras", "matplotlib", "tensorflow", "tensorflow_datasets"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kgan.cli.quiet import import_tensorflow
+from kgan.cli.models import import_models, import_option
 from kgan.zoo.results import text
 
 METRICS = (
@@ -59,6 +59,7 @@ def _seeds(context, parameter, value: str) -> list[int]:
 @click.option("--truncation", type=float, help="Of StyleGAN; the protocol says so.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for all figures.")
 @click.option("--update-card", is_flag=True, help="Write the figures into the preset.")
+@import_option
 def command(
     source: str,
     data: str | None,
@@ -71,6 +72,7 @@ def command(
     truncation: float | None,
     json_path: Path | None,
     update_card: bool,
+    import_file: Path | None,
 ) -> None:
     """Measure samples of the preset NAME (or a preset directory) against real images.
 
@@ -87,7 +89,7 @@ def command(
     """
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"Expected --json in a folder that exists. Received: {json_path}")
-    import_tensorflow()
+    import_models(import_file)
     from kgan.runs import evaluate as evaluation
 
     results = evaluation.evaluate(

@@ -1,22 +1,32 @@
 """`kgan info`."""
 
+from pathlib import Path
+
 import click
 
+from kgan.cli.models import import_models, import_option
 from kgan.zoo import preset, results
 
 
 @click.command()
 @click.argument("source", metavar="NAME")
-def command(source: str) -> None:
+@import_option
+def command(source: str, import_file: Path | None) -> None:
     """Show what is known of the preset NAME (or of a preset directory).
 
-    The protocol of the figures, and more of them, are in its card, README.md in its path.
+    The protocol of the figures, and more of them, are in its card, README.md in its path. With
+    --import the arguments of a model of your own are checked against its class.
 
     \b
     Example:
       kgan info dcgan-celeba
     """
     found = preset.read(source)
+    if import_file is not None:
+        import_models(import_file)
+        from kgan.zoo import saving
+
+        saving.described(found)
     metadata, recipe = found.metadata, found.recipe
     training, counts = metadata["training"], metadata["parameters"]
     size = sum(file["size"] for file in metadata["files"].values())

@@ -13,7 +13,7 @@ import numpy as np
 
 import kgan
 from kgan import images
-from kgan.cli.quiet import import_tensorflow
+from kgan.cli.models import import_models, import_option
 from kgan.files import replacing
 from kgan.zoo import preset
 
@@ -46,6 +46,7 @@ MOST_IN_A_GRID = 1024
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
 )
+@import_option
 def command(
     source: str,
     number: int | None,
@@ -55,6 +56,7 @@ def command(
     out: Path | None,
     separate: bool,
     batch_size: int,
+    import_file: Path | None,
 ) -> None:
     """Generate images with the preset NAME (or a preset directory), and print where they are.
 
@@ -84,7 +86,7 @@ def command(
             "use --separate, or --out FILE.npz"
         )
     out = _output(out, name, separate)
-    import_tensorflow()
+    import_models(import_file)
     from kgan.zoo import saving  # late: it imports TensorFlow
 
     model = saving.load(found)

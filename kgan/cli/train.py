@@ -9,7 +9,7 @@ import click
 
 from kgan import recipe as recipes
 from kgan.checks import check_box
-from kgan.cli.quiet import import_tensorflow
+from kgan.cli.models import import_models, import_option, model_class, model_names
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
@@ -17,19 +17,12 @@ from kgan.errors import KganError
 from kgan.recipe import Data, Recipe
 from kgan.zoo.preset import read as read_preset
 
-# Model classes by the names used on the command line.
-CLASSES = {
-    "gan": "GAN",
-    "dcgan": "DCGAN",
-    "wgan-gp": "WGANGP",
-    "cgan": "ConditionalGAN",
-    "stylegan-lite": "StyleGANLite",
-}
-BATCH_SIZES = {"wgan-gp": 5 * 64, "stylegan-lite": 32}  # others 64
 DEFAULT_IMAGES = 1_000_000
 
 
-@click.command(cls=RenamedCommand)
+@click.command(
+    cls=RenamedCommand, epilog=f"Models: {', '.join(model_names())} (cgan: labelled data)."
+)
 @click.argument("source", metavar="WHAT")
 @click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
 @click.option(
@@ -75,6 +68,7 @@ DEFAULT_IMAGES = 1_000_000
     is_flag=True,
     help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
 )
+@import_option
 @click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
 def command(
     source: str,
@@ -97,10 +91,10 @@ def command(
     grid_images: int | None,
     out: Path | None,
     resume: bool,
+    import_file: Path | None,
     override: bool,
 ) -> None:
-    """Train WHAT: a name from `kgan list`, a recipe.toml, or a model: gan, dcgan, wgan-gp, cgan
-    (conditional; labelled data) or stylegan-lite.
+    """Train WHAT: a name from `kgan list`, a recipe.toml, or a model by one of the names below.
 
     The run directory gets the recipe, a sheet of the images, log.csv, sample grids, checkpoints, a
     snapshot of the model beside every grid, and at the end a preset that `kgan sample` and
@@ -114,10 +108,13 @@ def command(
       kgan train dcgan-celeba --data ./img_align_celeba --box recipe
       kgan train dcgan-mnist --out runs/digits
       kgan train dcgan-mnist --out runs/digits --resume
+      kgan train --import my_gan.py my-gan --data ./photos --size 28
     """
     if epochs is not None and images is not None:
         raise click.UsageError("Expected --epochs or --images, not both.")
-    recipe = _recipe(source)
+    if data is None and source.lower() in model_names():
+        raise click.UsageError(_no_data(source))
+    recipe = _recipe(source, import_file)
     recipes_box = recipe.data.box
     if data is not None:
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
@@ -125,9 +122,7 @@ def command(
     if box is not None:
         recipe.data.box = recipes_box if box == "recipe" else parse_box(box)
     if not recipe.data.source:
-        raise click.UsageError(
-            f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
-        )
+        raise click.UsageError(_no_data(source))
     shape = recipe.arguments.get("image_shape", (64, 64, 3))
     if not isinstance(shape, (list, tuple)) or len(shape) != 3:
         raise KganError(
@@ -158,7 +153,7 @@ def command(
             setattr(recipe, name, value)
     out = out or Path("runs") / recipe.name
 
-    import_tensorflow()
+    import_models(import_file)
     from kgan.runs import train as training
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
@@ -172,6 +167,10 @@ def command(
     click.echo(preset)
 
 
+def _no_data(source):
+    return f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
+
+
 def parse_box(text: str) -> list[float]:
     """The box of an option such as `0.1,0.2,0.9,0.9`."""
     try:
@@ -183,19 +182,21 @@ def parse_box(text: str) -> list[float]:
         ) from None
 
 
-def _recipe(source: str) -> Recipe:
-    """The recipe of a file, of a preset, or of a model class with its defaults."""
-    if source.lower() in CLASSES:
-        name = f"my-{source.lower()}"
-        return Recipe(
-            name=name,
-            model=CLASSES[source.lower()],
-            images=DEFAULT_IMAGES,
-            batch_size=BATCH_SIZES.get(source.lower(), 64),
-        )
+def _recipe(source: str, import_file: Path | None) -> Recipe:
+    """The recipe of a file, of a preset, or of a model with its defaults."""
     if source.endswith(".toml"):
         return recipes.read(Path(source))
+    if import_file is not None or source.lower() in model_names():
+        import_models(import_file)
+        if kind := model_class(source):
+            return Recipe(
+                name=f"my-{source.lower().removeprefix('my-')}",
+                model=kind.__name__,
+                images=DEFAULT_IMAGES,
+                batch_size=kind.BATCH_SIZE,
+            )
     try:
         return read_preset(source).recipe
     except KganError as error:
-        raise KganError(f"{error}; or a recipe.toml, or one of {', '.join(CLASSES)}") from None
+        known = ", ".join(model_names())
+        raise KganError(f"{error}; or a recipe.toml, or one of {known}") from None

@@ -153,6 +153,7 @@ class DCGAN(GAN):
         "latent_dim": whole(1, 1 << 14),
         "initializer": one_of("dcgan", "he"),
     }
+    COMMAND = "dcgan"
 
     def __init__(
         self,

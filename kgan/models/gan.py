@@ -79,6 +79,7 @@ class GAN(LatentModel):
         "r1_gamma": number(0, 1e9),
         "r1_interval": whole(1, 1 << 20),
     }
+    COMMAND = "gan"
 
     share_fakes = True  # whether both updates of a step see the same
     # Of a subclass's `penalty`: its weight in D's loss, and the number of steps between two times

@@ -14,7 +14,7 @@ from keras import layers
 
 from kgan import losses
 from kgan.checks import Bound, number, shape_of_images, whole
-from kgan.layers import Downsample2D, LearnedConstant, Upsample2D
+from kgan.layers import Downsample2D, GroupedConv2D, LearnedConstant, Upsample2D
 from kgan.models.base.adversarial import output_dtype
 from kgan.models.base.latent import LatentModel, label_input, one_hot
 from kgan.models.dcgan import stages_of
@@ -59,7 +59,7 @@ class _Network:
         y = self.linear(layers.Conv2D, inside, 1, gain=self.gain, use_bias=True)(x)
         y = layers.LeakyReLU(negative_slope=SLOPE)(y)
         y = self.linear(
-            layers.Conv2D, inside, 3, padding="same", groups=groups, gain=self.gain, use_bias=True
+            GroupedConv2D, inside, 3, padding="same", groups=groups, gain=self.gain, use_bias=True
         )(y)
         y = layers.LeakyReLU(negative_slope=SLOPE)(y)
         return layers.Add()([x, self.linear(layers.Conv2D, channels, 1, gain=0.0)(y)])
@@ -118,6 +118,7 @@ class R3GAN(GAN):
         "final_gamma": number(0, 1e9),
         "decay_images": whole(1, 2**53),
     }
+    COMMAND = "r3gan"
 
     def __init__(
         self,

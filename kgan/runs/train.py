@@ -9,7 +9,6 @@ from pathlib import Path
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
-import kgan
 from kgan import layers
 from kgan.runs import evaluate as evaluation
 from kgan.zoo.metadata import CURVES
@@ -22,7 +21,7 @@ from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
-from kgan.models import GAN
+from kgan.models.base.adversarial import AdversarialModel
 from kgan.recipe import optimizers
 from kgan.zoo import saving
 from kgan.untrusted.networks import check_arguments
@@ -30,16 +29,18 @@ from kgan.recipe import Recipe
 from kgan.zoo.versions import versions
 
 
-def build(recipe: Recipe) -> GAN:
+def build(recipe: Recipe) -> AdversarialModel:
     """The compiled model of a recipe, untrained.
 
     Raises:
-        ValueError: if the recipe names no model of kgan, or arguments that it does not take.
+        ValueError: if the recipe names no model of kgan, and no class of the user's own that has
+            been imported; or arguments that the model does not take.
     """
-    kind = getattr(kgan.models, recipe.model, None)
-    if not (isinstance(kind, type) and issubclass(kind, GAN)):
+    kind = saving.kinds().get(recipe.model)
+    if kind is None:
         raise KganError(
-            f"Expected a model among {kgan.models.__all__}. Received: model = {recipe.model!r}"
+            f"Expected a model among {', '.join(saving.kinds())}; a class of your own is to be "
+            f"imported first (--import FILE). Received: model = {recipe.model!r}"
         )
     arguments = dict(recipe.arguments)
     if arguments.get("ema_half_life") is False:  # TOML has no null
@@ -174,7 +175,7 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
     return directory / "preset"
 
 
-def _with_classes(model, images, recipe) -> GAN:
+def _with_classes(model, images, recipe) -> AdversarialModel:
     """The model for as many classes as the data has, unless the recipe says how many."""
     if images.labels is None:
         raise KganError(

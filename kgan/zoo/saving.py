@@ -104,8 +104,7 @@ def load(preset: Preset):
         KganError: if it describes no model that can be built, or its weights are of another one.
     """
     where = preset.directory / CONFIG
-    kind, arguments = _described(preset.config, where)
-    _check_same(preset, {"model": kind.__name__})
+    kind, arguments = described(preset)
     recipe = preset.recipe
     stored = layout(preset.content[WEIGHTS], str(preset.directory / WEIGHTS))
     own = kind.__module__.startswith("kgan.")
@@ -186,8 +185,13 @@ def recipe_of(model, name: str) -> Recipe:
     )
 
 
-def _described(config, where) -> tuple[type, dict]:
-    """The class and the arguments that a config.json names, once they are known to be sound."""
+def described(preset: Preset) -> tuple[type[AdversarialModel], dict]:
+    """The class and the arguments that a preset names, once they are known to be sound.
+
+    Raises:
+        KganError: if there is no such class, or it does not take the arguments.
+    """
+    config, where = preset.config, preset.directory / CONFIG
     known = kinds()
     name = config.get("class")
     if not isinstance(name, str) or name not in known:
@@ -195,6 +199,7 @@ def _described(config, where) -> tuple[type, dict]:
             f"Expected a preset of one of the classes {sorted(known)}. Received: class "
             f"{short(name)} in {where}; a class of your own is to be imported first"
         )
+    _check_same(preset, {"model": name})
     arguments = config.get("config")
     check_arguments(arguments, known[name], layers.__all__, str(where))
     return known[name], arguments

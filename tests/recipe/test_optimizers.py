@@ -98,8 +98,8 @@ def test_trained_on_with_the_papers():
     assert optimizers.for_fine_tuning(None, 100, 6400) is None
 
 
-CLASS = "Expected a class of keras.optimizers in a recipe. Received: "
-SCHEDULE = "Expected a class of keras.optimizers.schedules in a recipe. Received: "
+CLASS = "ScheduleFreeAdamW in a recipe. Received: "
+SCHEDULE = "CosineOfImages in a recipe. Received: "
 
 
 def number(name, received):

@@ -237,7 +237,7 @@ def refused(directory, message):
         (lambda c: c.update(config=[]), "table of arguments"),
         (lambda c: c["config"].update(depth=3), "arguments of DCGAN among .*Received: 'depth'"),
         (lambda c: c["config"].update(image_shape=[17, 17, 3]), "a side among"),
-        (lambda c: c["config"].update(num_classes=3), "can be built"),
+        (lambda c: c["config"].update(num_classes=3), "networks that take labels.*num_classes=3"),
         (lambda c: c["config"].update(seed=1 << 54), "Expected seed to be an int"),
         (lambda c: c["config"].update(augment="Mirrors"), "an augmentation named one of"),
         (lambda c: c["config"].update(loss="mine"), "loss"),

@@ -11,8 +11,9 @@ import kgan
 
 # DESIGN.md, "Layout". Inside a group the later may import the earlier.
 DIRECTIONS = (
-    "errors, _renamed, checks, files, images, latents -> untrusted, recipe -> random, graph, layers, losses, "
-    "augment -> models -> metrics, data, callbacks -> zoo -> runs -> cli -> __main__"
+    "errors, _renamed, checks, files, images, latents -> untrusted, recipe -> random, graph, "
+    "layers, losses, augment -> models -> metrics, data, callbacks -> zoo -> runs -> cli -> "
+    "__main__"
 )
 ORDER = re.findall(r"\w+", DIRECTIONS)
 FREE = ("", "_backend")  # `kgan` itself and these modules: all may import them
@@ -224,7 +225,7 @@ def test_packages_alone_import_by_a_computed_name(layout):
         for found in layout.all
         if found.target in ("importlib", "runpy") and found.module not in layout.packages
     }
-    assert users == set()
+    assert users == {"kgan._renamed"}  # which finds names where they now stand
 
 
 class TestLayoutItself:

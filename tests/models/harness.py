@@ -33,6 +33,7 @@ class CoreHarness:
     smooth_config: dict
     last_batch = 5  # cut into 3 and 2
     smallest_batch = 1
+    half_life = staticmethod(lambda seen: 30)  # after so many images
     indifferent = ()  # weights on which the loss does not depend
     run_eagerly = False
 
@@ -53,7 +54,10 @@ class CoreHarness:
 
     def model(self, run_eagerly=None, **more):
         model = self.kind(image_shape=SHAPE, **{"ema_half_life": 30, **self.config, **more})
-        model.compile(run_eagerly=self.run_eagerly if run_eagerly is None else run_eagerly)
+        model.compile(
+            *map(_of_a_settable_rate, model.default_optimizers()),
+            run_eagerly=self.run_eagerly if run_eagerly is None else run_eagerly,
+        )
         return model
 
     @pytest.fixture
@@ -208,7 +212,7 @@ class Harness(CoreHarness):
         expected = [w.numpy().astype(np.float64) for w in model.ema_generator.weights]
 
         def move(batch, logs):
-            half_life = min(30, 0.05 * counts[-1])
+            half_life = min(self.half_life(counts[-1]), 0.05 * counts[-1])
             keep = 0.5 ** (8 / half_life) if half_life else 0.0
             expected[:] = [
                 keep * e + (1 - keep) * w.numpy()
@@ -317,6 +321,14 @@ class Harness(CoreHarness):
         labels = np.zeros(1, "int32") if model.num_classes else None
         assert model.discriminate(np.zeros((1, *SHAPE), "float32"), labels).dtype == "float32"
         assert all(np.isfinite(v.numpy()).all() for v in model.trainable_variables)
+
+
+def _of_a_settable_rate(optimizer):
+    """The paper's optimizer; where its rate is a schedule, which none can set, as it begins."""
+    config = optimizer.get_config()
+    if isinstance(config["learning_rate"], dict):
+        config["learning_rate"] = float(optimizer.learning_rate)
+    return type(optimizer).from_config(config)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ the watch for divergence go by this declaration, and know of no latents, labels 
 """
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -357,9 +358,9 @@ class AdversarialModel(keras.Model):
             draws: of the step.
         """
         count = tf.cast(draws.global_batch, per_example.dtype)
-        if per_example.shape.num_elements() != per_example.shape[0]:
-            places = tf.size(per_example[0], tf.int32) if len(per_example.shape) > 1 else 1
-            count *= tf.cast(places, count.dtype)
+        places = math.prod(per_example.shape[1:])
+        if places > 1:
+            count *= places
         return tf.math.divide_no_nan(tf.reduce_sum(per_example), count)
 
     def sum_replicas(self, value):

@@ -4,6 +4,7 @@ Source: Huang, Gokaslan, Kuleshov & Tompkin 2024, "The GAN is dead; long live th
 baseline GAN", arXiv:2501.05441; numbers that it leaves out are those of its official code.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import ClassVar
@@ -24,17 +25,11 @@ from kgan.recipe.optimizers import CosineOfImages, half_cosine
 SIDES = (16, 28, 32, 56, 64, 112, 128, 224, 256)
 SLOPE = 0.2  # of the leaky rectifier
 GROUP = 16  # channels that a grouped convolution mixes
-EXPANSION = 2  # of the channels inside a block
 EMBEDDING = 64  # dimensions in which a class is told
 
 
 class _Network:
-    """The parts that both networks are made of.
-
-    Args:
-        seeds: of the initial weights.
-        blocks: int, residual blocks in the whole network.
-    """
+    """The parts that both networks are made of, `blocks` residual blocks in each."""
 
     def __init__(self, seeds: Iterator[int], blocks: int):
         self.seeds = seeds
@@ -43,53 +38,44 @@ class _Network:
 
     def linear(self, kind, *args, gain=1.0, use_bias=False, **kwargs):
         """A layer whose weights begin as N(0, gain² / inputs)."""
-        init = "zeros"
-        if gain:
-            init = keras.initializers.VarianceScaling(
-                gain**2, "fan_in", "untruncated_normal", next(self.seeds)
-            )
+        normal = (gain**2, "fan_in", "untruncated_normal", next(self.seeds)) if gain else ()
+        init = keras.initializers.VarianceScaling(*normal) if gain else "zeros"
         name = "depthwise_initializer" if kind is layers.DepthwiseConv2D else "kernel_initializer"
         return kind(*args, use_bias=use_bias, **{name: init}, **kwargs)
 
     def block(self, x):
         """Figure 3, right: 1x1 up, grouped 3x3, 1x1 down to 0, beside the identity."""
-        channels = x.shape[-1]
-        inside = EXPANSION * channels
-        groups = max(1, inside // GROUP)
-        y = self.linear(layers.Conv2D, inside, 1, gain=self.gain, use_bias=True)(x)
-        y = layers.LeakyReLU(negative_slope=SLOPE)(y)
-        y = self.linear(
-            GroupedConv2D, inside, 3, padding="same", groups=groups, gain=self.gain, use_bias=True
-        )(y)
-        y = layers.LeakyReLU(negative_slope=SLOPE)(y)
+        y, channels, biased = x, x.shape[-1], {"gain": self.gain, "use_bias": True}
+        grouped = {"padding": "same", "groups": max(1, 2 * channels // GROUP)}
+        for convolve in (
+            self.linear(layers.Conv2D, 2 * channels, 1, **biased),
+            self.linear(GroupedConv2D, 2 * channels, 3, **grouped, **biased),
+        ):
+            y = layers.LeakyReLU(negative_slope=SLOPE)(convolve(y))  # (batch, …, 2 * channels)
         return layers.Add()([x, self.linear(layers.Conv2D, channels, 1, gain=0.0)(y)])
 
-    def project(self, x, channels, **kwargs):
+    def project(self, x, channels):
         """A 1x1 convolution, where the number of channels changes."""
-        if x.shape[-1] == channels:
-            return x
-        return self.linear(layers.Conv2D, channels, 1, **kwargs)(x)
+        same = x.shape[-1] == channels
+        return x if same else self.linear(layers.Conv2D, channels, 1)(x)
 
 
 @keras.saving.register_keras_serializable("kgan")
 class R3GAN(GAN):
     """R3GAN (Huang et al. 2024): the relativistic loss with R1 and R2, on ResNeXt-like networks.
 
-    The discriminator compares each image with a fake (equation 2), and its gradient is held small
-    at both (equations 4 and 5), on every step. Networks are residual, without normalisation:
-    blocks of a 1x1, a grouped 3x3 and a 1x1 convolution, bilinear resampling between stages. The
-    learning rate, γ and the half-life of the average go along cosines of the images seen.
+    The discriminator compares each image with a fake (equation 2); its gradient is held small at
+    both (equations 4 and 5), on every step. Nothing is normalised; stages are resampled bilinearly.
+    Learning rate, γ and half-life of the average go along cosines of the images seen.
 
     Args:
-        image_shape: tuple (side, side, channels), side among 16, 28, 32, 56, 64, 112, 128, 224
-            and 256.
+        image_shape: tuple (side, side, channels), side 4 or 7 times 2^n, from 16 to 256.
         latent_dim: int, dimensions of the latent.
         num_classes: int, number of classes of a conditional model. None for an unconditional one.
         width: int, channels next to the image; they double with every halving of the side.
-        max_channels: int, the most that a stage has. The official networks have 768 in all.
+        max_channels: int, the most that a stage has; officially 768.
         blocks: int, residual blocks a stage.
-        gamma: float, weight γ of R1 + R2 at the beginning. Small pictures of few colors want less:
-            the official code has 2 for faces of 64 pixels, 0.05 for CIFAR-10.
+        gamma: float, weight γ of R1 + R2 at first; officially 2 for faces, 0.05 for CIFAR-10.
         final_gamma: float, γ at the end.
         decay_images: int, images after which rate, γ and half-life have reached their ends.
         ema_half_life: number of images that the half-life of the average grows to.
@@ -110,12 +96,9 @@ class R3GAN(GAN):
     ARGUMENTS: ClassVar[dict[str, Bound]] = {
         **LatentModel.ARGUMENTS,
         "image_shape": shape_of_images(SIDES),
-        "latent_dim": whole(1, 1 << 14),
-        "width": whole(1, 1 << 14),
-        "max_channels": whole(1, 1 << 14),
+        **dict.fromkeys(("latent_dim", "width", "max_channels"), whole(1, 1 << 14)),
+        **dict.fromkeys(("gamma", "final_gamma"), number(0, 1e9)),
         "blocks": whole(1, 64),
-        "gamma": number(0, 1e9),
-        "final_gamma": number(0, 1e9),
         "decay_images": whole(1, 2**53),
     }
     COMMAND = "r3gan"
@@ -134,20 +117,10 @@ class R3GAN(GAN):
         ema_half_life: float | None = 500_000,
         **kwargs,
     ):
-        super().__init__(
-            image_shape=image_shape,
-            latent_dim=latent_dim,
-            num_classes=num_classes,
-            width=width,
-            max_channels=max_channels,
-            blocks=blocks,
-            gamma=gamma,
-            final_gamma=final_gamma,
-            decay_images=decay_images,
-            ema_half_life=ema_half_life,
-            loss="relativistic",
-            **kwargs,
-        )
+        arguments = {"num_classes": num_classes, "width": width, "max_channels": max_channels}
+        arguments |= {"blocks": blocks, "gamma": gamma, "final_gamma": final_gamma}
+        arguments |= {"decay_images": decay_images, "ema_half_life": ema_half_life}
+        super().__init__(image_shape, latent_dim, loss="relativistic", **arguments, **kwargs)
 
     def _stages(self) -> list[int]:
         """Channels of the stages, from the lowest resolution up."""
@@ -185,11 +158,11 @@ class R3GAN(GAN):
                 x = make.project(Downsample2D()(x), channels)
             for _ in range(self.blocks):
                 x = make.block(x)
-        # Each channel has its own weights and so x.shape[1] ** 2 inputs, not as many as all have.
-        depthwise = {"gain": math.sqrt(x.shape[-1]), "padding": "valid"}
-        x = layers.Flatten()(make.linear(layers.DepthwiseConv2D, x.shape[1], **depthwise)(x))
+        gain = math.sqrt(x.shape[-1])  # an output has the inputs of one channel, not of all
+        x = make.linear(layers.DepthwiseConv2D, x.shape[1], gain=gain)(x)
         outputs = 1 if self.num_classes is None else EMBEDDING
-        x = make.linear(layers.Dense, outputs, dtype=output_dtype(), name="logits")(x)
+        logits = make.linear(layers.Dense, outputs, dtype=output_dtype(), name="logits")
+        x = logits(layers.Flatten()(x))
         if self.num_classes is not None:
             labels = label_input()
             wanted = make.linear(layers.Dense, EMBEDDING)(one_hot(labels, self.num_classes))
@@ -211,10 +184,7 @@ class R3GAN(GAN):
 
     def penalty(self, real, fakes, draws):
         """R1 + R2: ‖∇ D(x)‖² + ‖∇ D(G(z))‖² (equations 4 and 5)."""
-
-        def discriminate(images):
-            return self.discriminate(images, real.labels, draws)
-
+        discriminate = functools.partial(self.discriminate, labels=real.labels, draws=draws)
         return losses.r1(discriminate, real.images) + losses.r2(discriminate, fakes.images)
 
     @property

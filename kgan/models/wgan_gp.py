@@ -4,7 +4,7 @@ Source: Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", arXiv:17
 """
 
 import warnings
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -152,7 +152,7 @@ class WGANGP(GAN):
         steps = super().updates(optimizer, images, batch_size)
         return steps * (self.critic_steps if optimizer == "d_optimizer" else 1)
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def fit(self, x: Any = None, y: Any = None, batch_size=None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`; batches should be a multiple of `critic_steps`."""
         if hasattr(x, "dtype"):  # of arrays Keras makes batches whose size the step cannot see
             self._check_size(min(batch_size or 32, len(x)))

@@ -1,5 +1,7 @@
 """Conditional GAN."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -155,8 +157,15 @@ def test_every_side(side, channels, conditioning):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"image_shape": (48, 48, 3)}, {"num_classes": 0}, {"conditioning": "projector"}]
+    ("name", "wrong", "expected"),
+    [
+        ("image_shape", (48, 48, 3), "square, of a side among 16, 28"),
+        ("num_classes", 0, "an int from 1 to 100,000"),
+        ("num_classes", None, "an int from 1 to 100,000"),
+        ("conditioning", "projector", "one of 'projection', 'concat'"),
+    ],
 )
-def test_refused(wrong):
-    with pytest.raises(ValueError, match="Expected .*Received"):
-        ConditionalGAN(**{"image_shape": SHAPE, **wrong})
+def test_refused(name, wrong, expected):
+    received = re.escape(f"Received: {name}={wrong!r}")
+    with pytest.raises(ValueError, match=f"Expected {name} to be .*{expected}.*{received}"):
+        ConditionalGAN(**{"image_shape": SHAPE, name: wrong})

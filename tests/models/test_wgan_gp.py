@@ -1,5 +1,6 @@
 """WGAN-GP."""
 
+import re
 import warnings
 
 import keras
@@ -153,12 +154,17 @@ def test_defaults_are_the_papers():
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "wrong", "expected"),
     [
-        *({"critic_steps": 0}, {"critic_steps": 1.5}, {"penalty_weight": -1}, {"num_classes": 3}),
-        {"r1_gamma": 1.0},
+        ("critic_steps", 0, "an int from 1 to 1,000"),
+        ("critic_steps", 1.5, "an int from 1 to 1,000"),
+        ("penalty_weight", -1, "a number from 0"),
+        ("num_classes", 3, "two networks that take labels"),
+        ("r1_gamma", 1.0, "r1_gamma=0 of a WGANGP"),
+        ("image_shape", (48, 48, 1), "a side among 16, 28"),
     ],
 )
-def test_refused(wrong):
-    with pytest.raises(ValueError, match="Expected .*Received"):
-        WGANGP((16, 16, 1), **wrong)
+def test_refused(name, wrong, expected):
+    received = re.escape(f"Received: {name}={wrong!r}")
+    with pytest.raises(ValueError, match=f"Expected .*{expected}.*{received}"):
+        WGANGP(**{"image_shape": (16, 16, 1), name: wrong})

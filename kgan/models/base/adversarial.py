@@ -6,6 +6,7 @@ the watch for divergence go by this declaration, and know of no latents, labels 
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -256,22 +257,22 @@ class AdversarialModel(keras.Model):
 
     # Data that cannot be trained on is refused before training begins.
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit` on what the class documents: uint8, or floats in [-1, 1]."""
         x = inputs.check_data(x, y, self.check_batch)
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
         return super().fit(x, y, *args, **kwargs)
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate` on data as for `fit`."""
         return super().evaluate(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
 
-    def train_on_batch(self, x, y=None, *args, **kwargs):
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch` on a batch as for `fit`."""
         return super().train_on_batch(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
 
-    def test_on_batch(self, x, y=None, *args, **kwargs):
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch` on a batch as for `fit`."""
         return super().test_on_batch(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
 
@@ -507,7 +508,7 @@ class AdversarialModel(keras.Model):
                     )
         return cls(**config)
 
-    def save_to_preset(self, directory) -> None:
+    def save_to_preset(self, directory: str | os.PathLike) -> None:
         """Writes a preset: what is needed to draw and to train on, without optimizer state.
 
         Args:
@@ -523,7 +524,7 @@ class AdversarialModel(keras.Model):
         zoo.save(self, directory)
 
     @classmethod
-    def from_preset(cls, source) -> Self:
+    def from_preset(cls, source: str | os.PathLike) -> Self:
         """Loads a preset, ready to draw and for `fit`; see `kgan.zoo.load`.
 
         Args:

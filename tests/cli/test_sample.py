@@ -131,7 +131,7 @@ def test_ctrl_c_leaves_what_was_there(interruptible, tiny_preset, tmp_path, opti
     if "x.npz" in options:
         (tmp_path / "x.npz").write_text("of before")
     command = [sys.executable, "-m", "kgan.cli", "sample", str(tiny_preset), "-n", "1000000"]
-    process = subprocess.Popen(
+    process = interruptible(
         [*command, *options],
         cwd=tmp_path,
         stderr=subprocess.PIPE,

@@ -53,15 +53,15 @@ def _parts(batch):
     return (*parts, None, None)[:2]
 
 
-def check_image_part(images, image_shape: tuple[int, int, int]) -> bool:
-    """Refuses a part of a batch that are no images of a model.
+def check_image_type(images, image_shape: tuple[int, int, int]) -> bool:
+    """Refuses a part of a batch whose type is not that of a model's images.
 
     Args:
-        images: values, or only their type.
+        images: tensor, array, or only its type.
         image_shape: (height, width, channels).
 
     Returns:
-        Whether the type told everything.
+        Whether the type tells everything, as it does of uint8.
 
     Raises:
         ValueError: saying what was received, what is expected and how to convert.
@@ -74,9 +74,15 @@ def check_image_part(images, image_shape: tuple[int, int, int]) -> bool:
     dtype = tf.as_dtype(images.dtype)
     shape = tf.TensorShape(images.shape)
     check_images(None if shape.rank is None else tuple(shape), dtype, image_shape)
-    if dtype.is_floating and _has_values(images):
-        check_range(np.asarray(images))
     return not dtype.is_floating
+
+
+def check_image_part(images, image_shape: tuple[int, int, int]) -> bool:
+    """`check_image_type`, and where there are values of floats, their range."""
+    told = check_image_type(images, image_shape)
+    if not told and _has_values(images):
+        check_range(np.asarray(images))
+    return told
 
 
 def check_labels(labels, num_classes: int) -> None:

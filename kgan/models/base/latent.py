@@ -56,7 +56,7 @@ class LatentModel(AdversarialModel):
     def unpack(self, data) -> Batch:
         """Images as floats in [-1, 1], and the labels of a conditional model."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        inputs.check_image_part(images, self.image_shape)
+        inputs.check_image_type(images, self.image_shape)
         if self.num_classes is None:
             return Batch(self.scaled(images))
         inputs.check_labels(labels, self.num_classes)

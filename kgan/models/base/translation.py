@@ -62,7 +62,8 @@ class TranslationModel(AdversarialModel):
     def unpack(self, data) -> tuple[Batch, Batch]:
         """The images of a and of b as floats in [-1, 1]."""
         a, b, _ = keras.utils.unpack_x_y_sample_weight(data)
-        self.check_batch(a, b)
+        inputs.check_image_type(a, self.image_shape)
+        inputs.check_image_type(b, self.target_shape)
         return Batch(self.scaled(a)), Batch(self.scaled(b))
 
     # Pictures.

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -18,7 +19,7 @@ import_option = click.option(
     help="Python file with a model class of your own; it is run.",
 )
 
-_imported: set[Path] = set()
+_imported: dict[Path, ModuleType] = {}
 
 
 def model_names() -> list[str]:
@@ -29,32 +30,57 @@ def model_names() -> list[str]:
 
 
 def import_models(import_file: Path | None) -> None:
-    """Imports TensorFlow in silence, and the file of the user's own, if there is one.
+    """Imports TensorFlow in silence, and the file of the user's own, if there is one, once.
 
     Raises:
         KganError: if the file cannot be imported.
     """
     import_tensorflow()
-    if import_file is None or import_file in _imported:
+    if import_file is None or import_file.resolve() in _imported:
         return
     name = import_file.stem
     spec = importlib.util.spec_from_file_location(name, import_file)
     if spec is None or spec.loader is None:
-        raise KganError(f"Expected --import with a Python file. Received: {import_file}")
+        raise KganError(f"Expected --import with a Python file, .py. Received: {import_file}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(name, module)  # where Keras and pickles look for its classes
+    registered = sys.modules.setdefault(name, module)  # where pickles look for its classes
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if registered is module:
+            sys.modules.pop(name, None)
         raise KganError(
             f"Expected --import with a file that can be imported. Received: {import_file}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {str(error)[:300]}"
         ) from error
-    _imported.add(import_file)
+    _imported[import_file.resolve()] = module
 
 
 def model_class(name: str):
-    """The model of that name, kgan's or an imported one, or None. Models are to be imported."""
+    """The model of that name, kgan's or an imported one, or None. Models are to be imported.
+
+    Raises:
+        KganError: if it is a class of an imported file that is not registered with Keras.
+    """
+    from kgan.models.base.adversarial import AdversarialModel
+    from kgan.zoo import saving
+
+    if kind := _classes().get(name.lower()):
+        return kind
+    for module in _imported.values():
+        for value in vars(module).values():
+            is_model = isinstance(value, type) and issubclass(value, AdversarialModel)
+            if is_model and value.command() == name.lower():
+                saving.check_registered(value)
+    return None
+
+
+def imported_names() -> list[str]:
+    """The names of the models that are not kgan's. Models are to be imported."""
+    return [name for name, k in _classes().items() if not k.__module__.startswith("kgan.")]
+
+
+def _classes():
     from kgan.zoo.saving import kinds
 
-    return {kind.command(): kind for kind in kinds().values()}.get(name.lower())
+    return {kind.command(): kind for kind in kinds().values()}

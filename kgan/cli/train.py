@@ -9,7 +9,13 @@ import click
 
 from kgan import recipe as recipes
 from kgan.checks import check_box
-from kgan.cli.models import import_models, import_option, model_class, model_names
+from kgan.cli.models import (
+    import_models,
+    import_option,
+    imported_names,
+    model_class,
+    model_names,
+)
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
@@ -198,5 +204,5 @@ def _recipe(source: str, import_file: Path | None) -> Recipe:
     try:
         return read_preset(source).recipe
     except KganError as error:
-        known = ", ".join(model_names())
+        known = ", ".join(model_names() + (imported_names() if import_file else []))
         raise KganError(f"{error}; or a recipe.toml, or one of {known}") from None

@@ -197,7 +197,8 @@ def described(preset: Preset) -> tuple[type[AdversarialModel], dict]:
     if not isinstance(name, str) or name not in known:
         raise KganError(
             f"Expected a preset of one of the classes {sorted(known)}. Received: class "
-            f"{short(name)} in {where}; a class of your own is to be imported first"
+            f"{short(name)} in {where}; a class of your own is to be imported first "
+            "(--import FILE)"
         )
     _check_same(preset, {"model": name})
     arguments = config.get("config")
@@ -210,6 +211,15 @@ def kinds() -> dict[str, type[AdversarialModel]]:
     found = [kind for kind in _subclasses(AdversarialModel) if _is_registered(kind)]
     found.sort(key=lambda kind: kind.__module__.startswith("kgan."))  # a name of kgan's is kgan's
     return {kind.__name__: kind for kind in found}
+
+
+def check_registered(kind: type[AdversarialModel]) -> None:
+    """Raises KganError unless a class is registered with Keras."""
+    if not _is_registered(kind):
+        raise KganError(
+            "Expected a class with @keras.saving.register_keras_serializable, which a preset can "
+            f"name. Received: {kind.__name__}"
+        )
 
 
 def _is_registered(kind):
@@ -288,11 +298,7 @@ def _config(model) -> dict:
     for name in ("name", "trainable", "dtype"):
         config.pop(name, None)
     config = json.loads(json.dumps(config, default=_plain))
-    if not _is_registered(type(model)):
-        raise KganError(
-            "Expected a class with @keras.saving.register_keras_serializable, which a preset can "
-            f"name. Received: {type(model).__name__}"
-        )
+    check_registered(type(model))
     check_arguments(config, type(model), layers.__all__, "the model")
     return {"format": FORMAT, "class": type(model).__name__, "config": config}
 

@@ -12,6 +12,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 import tensorflow as tf
 
+from kgan.checks import number, whole
 from kgan.random import Draws
 
 
@@ -212,10 +213,10 @@ class AdaptiveAugment(_Augmentation):
         **kwargs,
     ):
         super().__init__(transforms, **kwargs)
-        self.target = _check_number("target", target, -1, 1)
-        self.interval = _check_number("interval", interval, 1, math.inf, numbers.Integral)
-        self.ramp_images = _check_number("ramp_images", ramp_images, 1, math.inf)
-        self.initial_strength = _check_number("strength", strength, 0, 1)
+        self.target = float(number(-1, 1).check("target", target))
+        self.interval = int(whole(1).check("interval", interval))
+        self.ramp_images = float(number(1, 1e15).check("ramp_images", ramp_images))
+        self.initial_strength = float(number(0, 1).check("strength", strength))
         # Weights, so that checkpoints hold them: the strength, and sums since it last moved.
         self.strength = self._state("strength", "float32", self.initial_strength)
         self._signs = self._state("signs", "float32")
@@ -386,16 +387,6 @@ def _resampling_matrix(side, scale, shift):
     for copies in (pixels, -1.0 - pixels, 2 * side - 1.0 - pixels):  # and mirrored at either end
         weights += tf.maximum(reach - tf.abs(source[:, :, None] - copies), 0.0)
     return weights / tf.reduce_sum(weights, axis=2, keepdims=True)  # (batch, side, side)
-
-
-def _check_number(name, value, low, high, kind=numbers.Real):
-    """`value` as an int or float of Python; ValueError unless it is finite and in [low, high]."""
-    fits = isinstance(value, kind) and not isinstance(value, bool)
-    if not (fits and math.isfinite(value) and low <= value <= high):
-        what = "a number" if kind is numbers.Real else "an int"
-        limits = f">= {low}" if high == math.inf else f"in [{low}, {high}]"
-        raise ValueError(f"Expected {name} to be {what} {limits}. Received: {value!r}")
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
 _BY_NAME = {cls.__name__: cls for cls in (AdaptiveAugment, DiffAugment)}

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from kgan.checks import check_box
+from kgan.checks import check_box, whole
 from kgan.errors import KganError, short
 from kgan.untrusted.text import MOST_TOML, parse_toml, read_bytes
 
@@ -157,9 +157,9 @@ class Recipe:
             ("grid_images", 1),
             ("seed", 0),
         ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                _refuse(name, f"an int >= {low}", value)
+            bound, value = whole(low), getattr(self, name)
+            if not bound.fits(value):
+                _refuse(name, bound.expected, value)
         _check_kinds(self, dict.fromkeys(("name", "model", "note", "select"), str))
         _check_kinds(self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict))
 

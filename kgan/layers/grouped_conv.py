@@ -9,8 +9,9 @@ class GroupedConv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with `groups`, without the detour that Keras takes.
 
     Keras compiles a grouped convolution by XLA, since TensorFlow once had none on CPUs; its
-    gradients are then some 60 times slower. Here each group is a convolution. Source: Xie et al. 2017,
-    "Aggregated Residual Transformations for Deep Neural Networks", arXiv:1611.05431, section 3.3.
+    gradients are then some 60 times slower. Here each group is a convolution. Source: Xie et al.
+    2017, "Aggregated Residual Transformations for Deep Neural Networks", arXiv:1611.05431, section
+    3.3.
 
     Args:
         *args, **kwargs: those of `keras.layers.Conv2D`.

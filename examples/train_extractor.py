@@ -15,8 +15,8 @@ import tensorflow as tf
 from keras import layers
 
 import kgan
-from kgan.metrics import extractors
 from kgan.files import sha256
+from kgan.metrics import extractors
 
 FACES = ["celeba/train", "celeba/more"]
 # CelebA's other usual crop, in which the face fills the picture: left, top, right, bottom as

@@ -9,6 +9,8 @@ import math
 import numbers
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 import tensorflow as tf
 

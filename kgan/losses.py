@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import tensorflow as tf
 from keras import ops
 

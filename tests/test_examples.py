@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from models.harness import Harness
 from PIL import Image
 
 import kgan
 from kgan import recipe as recipes
-from kgan.zoo.metadata import read_json
-from kgan.zoo.preset import complete
-from kgan.runs import train as training
 from kgan.data import parts, tfds
 from kgan.metrics import extractor
-from models.harness import Harness
+from kgan.runs import train as training
+from kgan.zoo.metadata import read_json
+from kgan.zoo.preset import complete
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from kgan import data, images
-from kgan.cli.train import parse_box
 from kgan.cli.renamed import RenamedCommand
+from kgan.cli.train import parse_box
 from kgan.data.folder import LABELS, check_skipped
 from kgan.data.resize import RESIZES
 

@@ -5,8 +5,8 @@ import warnings
 import click
 
 import kgan
-from kgan.zoo import results
 from kgan.errors import KganError, KganWarning
+from kgan.zoo import results
 
 _FIGURES = {
     "FRECHET": "frechet_distance",

@@ -44,9 +44,12 @@ def import_models(import_file: Path | None) -> None:
         raise KganError(f"Expected --import with a Python file, .py. Received: {import_file}")
     module = importlib.util.module_from_spec(spec)
     registered = sys.modules.setdefault(name, module)  # where pickles look for its classes
+    folder = str(import_file.resolve().parent)
+    sys.path.insert(0, folder)  # as `python FILE` does, for the files that it imports
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        sys.path.remove(folder)
         if registered is module:
             sys.modules.pop(name, None)
         raise KganError(

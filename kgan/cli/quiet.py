@@ -18,8 +18,9 @@ def import_tensorflow() -> None:
         os.dup2(said.fileno(), 2)
         failed = True
         try:
-            from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
             import tensorflow as tf
+
+            from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
             tf.config.list_logical_devices()
             tf.get_logger().setLevel("ERROR")

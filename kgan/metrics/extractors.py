@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf

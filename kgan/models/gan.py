@@ -6,6 +6,8 @@ Source: Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.26
 from typing import ClassVar
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf

@@ -11,11 +11,11 @@ from pathlib import Path
 import keras
 
 from kgan.callbacks.periodic import Periodic
-from kgan.runs.curves import plot_curves
 from kgan.errors import KganWarning
 from kgan.files import replacing
-from kgan.zoo import saving
 from kgan.recipe import Recipe
+from kgan.runs.curves import plot_curves
+from kgan.zoo import saving
 
 
 class StopAt(keras.callbacks.Callback):

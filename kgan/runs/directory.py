@@ -14,8 +14,8 @@ except ImportError:  # Windows has no such locks
 from kgan import recipe as recipes
 from kgan.errors import KganError, reason
 from kgan.files import partials, replacing
-from kgan.zoo.metadata import RECIPE
 from kgan.recipe import Recipe
+from kgan.zoo.metadata import RECIPE
 
 LOCK = ".lock"
 VERSIONS = "versions.json"

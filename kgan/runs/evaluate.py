@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import click
 import keras
 import numpy as np
@@ -17,6 +19,7 @@ import kgan
 from kgan import data, images
 from kgan.data import parts, tfds
 from kgan.errors import KganError, KganWarning
+from kgan.latents import sample_labels
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours, precision_recall, protocol
 from kgan.metrics.measuring import (
@@ -29,10 +32,9 @@ from kgan.metrics.measuring import (
     measure,
 )
 from kgan.metrics.protocol import Publication, evenly
+from kgan.recipe import Recipe
 from kgan.zoo import download, gallery, preset, registry, saving
 from kgan.zoo.metadata import NEIGHBOURS
-from kgan.latents import sample_labels
-from kgan.recipe import Recipe
 
 _EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}
 _BATCH = 256  # images at a time; no figure depends on it

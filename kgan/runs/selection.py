@@ -7,15 +7,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from kgan.runs import evaluate as evaluation
 from kgan.callbacks.generative_metrics import GenerativeMetrics
-from kgan.runs.callbacks import clock
 from kgan.data import ImageSet, parts
 from kgan.errors import KganError, KganWarning
 from kgan.metrics import protocol
+from kgan.recipe import Recipe
+from kgan.runs import evaluate as evaluation
+from kgan.runs.callbacks import clock
 from kgan.zoo import preset, saving
 from kgan.zoo.metadata import CURVES
-from kgan.recipe import Recipe
 
 METRICS = ("kernel_distance", "frechet_distance")  # to select by: the smaller the better
 

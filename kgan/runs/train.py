@@ -7,25 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 
 from kgan import layers
-from kgan.runs import evaluate as evaluation
-from kgan.zoo.metadata import CURVES
-from kgan.runs import directory as run_directory
-from kgan.runs import selection
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
-from kgan.runs.callbacks import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
 from kgan.models.base.adversarial import AdversarialModel
-from kgan.recipe import optimizers
-from kgan.zoo import saving
+from kgan.recipe import Recipe, optimizers
+from kgan.runs import directory as run_directory
+from kgan.runs import evaluate as evaluation
+from kgan.runs import selection
+from kgan.runs.callbacks import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.untrusted.networks import check_arguments
-from kgan.recipe import Recipe
+from kgan.zoo import saving
+from kgan.zoo.metadata import CURVES
 from kgan.zoo.versions import versions
 
 

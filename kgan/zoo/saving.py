@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 import numpy as np
 import tensorflow as tf

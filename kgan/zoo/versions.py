@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 import tensorflow as tf
 

@@ -11,6 +11,8 @@ import tempfile
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import h5py
 import keras
 import numpy as np

@@ -18,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageFilter
 
-from kgan import data, images as pictures
+from kgan import data
+from kgan import images as pictures
 from kgan.metrics import Extractor, extractor, frechet_distance, kernel_distance
 
 FACES = ["celeba/train", "celeba/more"]

@@ -19,17 +19,17 @@ import numpy as np
 
 import kgan
 from kgan import images
-from kgan.runs import evaluate as evaluation
-from kgan.zoo import preset, saving
-from kgan.zoo.metadata import RECIPE
-from kgan.zoo.results import text
-from kgan.runs import train as training
 from kgan.callbacks import Checkpoint
 from kgan.data import parts
+from kgan.latents import sample_labels
 from kgan.metrics import extractors, nearest_neighbours
 from kgan.metrics.measuring import extract_features
 from kgan.recipe import optimizers
-from kgan.latents import sample_labels
+from kgan.runs import evaluate as evaluation
+from kgan.runs import train as training
+from kgan.zoo import preset, saving
+from kgan.zoo.metadata import RECIPE
+from kgan.zoo.results import text
 
 
 @click.group(help=__doc__)

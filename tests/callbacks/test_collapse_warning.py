@@ -7,7 +7,7 @@ import pytest
 
 from kgan.callbacks import CollapseWarning
 from kgan.errors import KganWarning
-from kgan.models import DCGAN, ConditionalGAN, WGANGP
+from kgan.models import DCGAN, WGANGP, ConditionalGAN
 
 
 def watched(model, **options):

@@ -6,8 +6,8 @@ from PIL import Image
 
 from kgan import images as pictures
 from kgan.callbacks import LatentWalk
-from kgan.models import DCGAN, ConditionalGAN
 from kgan.latents import walk_latents
+from kgan.models import DCGAN, ConditionalGAN
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import sys
 import click.testing
 import numpy as np
 import pytest
+from models.harness import CoreHarness
 from PIL import Image
 
 import kgan
@@ -15,7 +16,6 @@ from kgan import recipe as recipes
 from kgan.cli import main
 from kgan.zoo.metadata import read_json
 from kgan.zoo.preset import complete
-from models.harness import CoreHarness
 
 STAND_IN = '''
 """A stand-in: least squares between two networks of one layer, with a penalty of its own."""
@@ -175,6 +175,16 @@ def test_file_is_run_once(here):
     for path in ("stand_in.py", "photos/../stand_in.py", here / "stand_in.py"):
         assert run("info", "--import", path, "run/preset").exit_code == 0
     assert (here / "stand_in.ran").read_text() == "once\n"
+
+
+def test_file_may_import_its_neighbours(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_neighbour.py").write_text("seen = []\n")
+    (tmp_path / "my_model.py").write_text("import my_neighbour\nmy_neighbour.seen.append(1)\n")
+    result = run("info", "--import", tmp_path / "my_model.py", "run/preset")
+    assert result.exit_code == 0, result.output
+    assert sys.modules["my_neighbour"].seen == [1]
+    del sys.modules["my_model"], sys.modules["my_neighbour"]
 
 
 class TestFromStrangers:

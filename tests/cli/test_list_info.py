@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 import kgan
-from kgan.cli import VERBS
 from kgan import recipe as recipes
-from kgan.zoo import preset, results
+from kgan.cli import VERBS
 from kgan.recipe import Data
+from kgan.zoo import preset, results
 
 
 @pytest.fixture

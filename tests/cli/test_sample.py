@@ -17,8 +17,8 @@ from PIL import Image
 
 import kgan
 from kgan.cli import main
-from kgan.images import grid, read_provenance
 from kgan.files import partials, sha256
+from kgan.images import grid, read_provenance
 
 
 def _pixels(path):

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.harness import TWO_REPLICAS
 
 from kgan.layers import ConditionalBatchNormalization
 from layers.harness import LayerHarness, normal
-from models.harness import TWO_REPLICAS
 
 LABELS = np.array([2, 0, 1, 2, 2], "int32")
 

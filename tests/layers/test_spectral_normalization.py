@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.harness import TWO_REPLICAS
 
 from kgan.layers import SpectralConv2D, SpectralDense, SpectralEmbedding
 from layers.harness import LayerHarness, normal
-from models.harness import TWO_REPLICAS
 
 
 class SpectralHarness(LayerHarness):

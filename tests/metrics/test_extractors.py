@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from benchmarks import extractors as benchmark
 from keras import layers
 
 import kgan
-from benchmarks import extractors as benchmark
 from kgan.data import load
 from kgan.errors import KganError
 from kgan.metrics import extractors

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from kgan.errors import KganError
-from kgan.metrics import density_coverage, nearest_neighbours, precision_recall
-from kgan.metrics import manifold
+from kgan.metrics import density_coverage, manifold, nearest_neighbours, precision_recall
 from metrics import references
 
 CASES = list(references.PRECISION_RECALL)

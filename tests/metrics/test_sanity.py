@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from kgan.metrics import density_coverage, frechet_distance, kernel_distance
-from kgan.metrics import precision_recall, sliced_wasserstein
+from kgan.metrics import (
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+    sliced_wasserstein,
+)
 
 pytestmark = pytest.mark.data
 

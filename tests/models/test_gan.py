@@ -11,7 +11,7 @@ from keras import layers
 import kgan
 from kgan.models import GAN
 from kgan.random import Draws
-from models.harness import TWO_REPLICAS, SHAPE, CoreHarness, Harness, assert_equal, floats
+from models.harness import SHAPE, TWO_REPLICAS, CoreHarness, Harness, assert_equal, floats
 
 
 def small_networks(activation="gelu", num_classes=None):

@@ -108,8 +108,8 @@ def test_toml_says_its_format():
 
 
 def test_average_that_was_switched_off_stays_off():
-    from kgan.runs import train as training
     from kgan.models import GAN
+    from kgan.runs import train as training
     from kgan.zoo.saving import recipe_of
 
     text = recipe_of(GAN((16, 16, 1), width=10, ema_half_life=None), "x").to_toml()

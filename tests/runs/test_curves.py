@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgan.runs.callbacks import Curves
-from kgan.runs.curves import panels, plot_curves
 from kgan.errors import KganError, KganWarning
 from kgan.recipe import Recipe
+from kgan.runs.callbacks import Curves
+from kgan.runs.curves import panels, plot_curves
 
 LOG = """images_seen,seconds,d_loss,fake_score,g_loss,gradient_penalty,real_score,kernel_distance
 100,1.0,1.4,-0.5,0.9,0.3,0.6,

@@ -10,13 +10,10 @@ from PIL import Image
 
 import kgan
 from kgan import data
-from kgan.runs import evaluate as evaluation
-from kgan.zoo.metadata import WEIGHTS
-from kgan.zoo import preset, registry
-from kgan.zoo.results import text
 from kgan.errors import KganWarning
 from kgan.files import sha256
 from kgan.images import grid
+from kgan.latents import sample_labels
 from kgan.metrics import (
     extractor,
     frechet_distance,
@@ -27,8 +24,11 @@ from kgan.metrics import (
 )
 from kgan.metrics.measuring import METRICS
 from kgan.models import ConditionalGAN
-from kgan.latents import sample_labels
 from kgan.recipe import Data, Recipe
+from kgan.runs import evaluate as evaluation
+from kgan.zoo import preset, registry
+from kgan.zoo.metadata import WEIGHTS
+from kgan.zoo.results import text
 
 SHAPE = (16, 16, 3)
 

@@ -10,9 +10,9 @@ from keras import layers
 
 import kgan.layers
 from kgan.errors import KganError
-from kgan.models import GAN, DCGAN, StyleGANLite
-from kgan.untrusted.networks import LAYERS, check_arguments, check_network, check_values
+from kgan.models import DCGAN, GAN, StyleGANLite
 from kgan.models.stylegan_lite import scaled_leaky_relu
+from kgan.untrusted.networks import LAYERS, check_arguments, check_network, check_values
 
 CODE = {"class_name": "__lambda__", "config": {"value": ["4wAAAA==", None, None]}}
 OWN = {"class_name": "Mine", "module": "mine", "registered_name": "mine>Mine", "config": {}}

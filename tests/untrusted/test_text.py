@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from kgan.untrusted import text
 from kgan.errors import KganError
+from kgan.untrusted import text
 from untrusted.hostile import nested
 
 

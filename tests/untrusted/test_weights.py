@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from kgan.errors import KganError
 from kgan.untrusted import weights
 from kgan.zoo.metadata import WEIGHTS
-from kgan.errors import KganError
 from untrusted import hostile
 
 

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 
 import kgan
-from kgan.files import sha256
-from kgan.zoo import download
-from kgan.zoo.metadata import CARD, METADATA, WEIGHTS
-from kgan.zoo import registry
 from kgan.errors import KganError
+from kgan.files import sha256
+from kgan.zoo import download, registry
+from kgan.zoo.metadata import CARD, METADATA, WEIGHTS
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -6,9 +6,7 @@ import shutil
 import pytest
 
 import kgan
-from kgan.zoo import gallery
-from kgan.zoo import preset
-from kgan.zoo import registry
+from kgan.zoo import gallery, preset, registry
 
 PROTOCOL = {
     "extractor": "random",

@@ -5,12 +5,12 @@ import os
 import shutil
 
 import pytest
+from untrusted import hostile
 
 import kgan
 from kgan.errors import KganError
 from kgan.zoo import preset
 from kgan.zoo.metadata import CARD, WEIGHTS
-from untrusted import hostile
 from zoo.sound import FILES, RECIPE, change_metadata, flip_byte
 
 

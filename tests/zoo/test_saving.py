@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from models.harness import TWO_REPLICAS
+from models.test_gan import SHAPE, small_networks
+from untrusted import hostile
+from untrusted.hostile import rewrite, rewrite_weights
 
 import kgan
 from kgan.errors import KganError
@@ -21,10 +25,6 @@ from kgan.models import DCGAN, GAN, WGANGP
 from kgan.zoo.metadata import METADATA, RECIPE, WEIGHTS
 from kgan.zoo.preset import read
 from kgan.zoo.saving import load_weights
-from models.harness import TWO_REPLICAS
-from models.test_gan import SHAPE, small_networks
-from untrusted import hostile
-from untrusted.hostile import rewrite, rewrite_weights
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from models.test_gan import SHAPE, small_networks
+from untrusted import hostile
 
 import kgan
 from kgan.errors import KganError
@@ -18,8 +20,6 @@ from kgan.models import DCGAN, GAN, StyleGANLite
 from kgan.untrusted.weights import layout, values
 from kgan.zoo import preset, saving, weights
 from kgan.zoo.metadata import WEIGHTS
-from models.test_gan import SHAPE, small_networks
-from untrusted import hostile
 
 SHAPES = {
     "generator/dense/kernel": (8, 128),

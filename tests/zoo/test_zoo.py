@@ -9,14 +9,12 @@ import pytest
 from PIL import Image
 
 import kgan
-from kgan.runs import evaluate as evaluation
-from kgan.zoo import results
-from kgan.zoo.metadata import CARD, LICENCE, METADATA, RECIPE, SAMPLES, WEIGHTS
-from kgan.files import sha256
-from kgan.zoo import preset
-from kgan.zoo import registry
 from kgan import images as pictures
 from kgan.data import parts
+from kgan.files import sha256
+from kgan.runs import evaluate as evaluation
+from kgan.zoo import preset, registry, results
+from kgan.zoo.metadata import CARD, LICENCE, METADATA, RECIPE, SAMPLES, WEIGHTS
 
 NAMES = (
     "cgan-fashion-mnist",

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+# isort: split
 import keras
 import tensorflow as tf
 

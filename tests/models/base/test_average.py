@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from kgan.data import load
-from kgan.models import DCGAN, GAN, WGANGP, ConditionalGAN, StyleGANLite
 from kgan.latents import sample_latents
+from kgan.models import DCGAN, GAN, WGANGP, ConditionalGAN, StyleGANLite
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from layers.harness import check_gradients, normal
 
 import kgan
 from kgan import losses
 from kgan.errors import KganWarning
 from kgan.models import GAN, WGANGP
-from layers.harness import check_gradients, normal
 from models.harness import TWO_REPLICAS
 
 SHAPE = (8, 8, 1)

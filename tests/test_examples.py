@@ -18,7 +18,7 @@ import kgan
 from kgan import recipe as recipes
 from kgan.data import parts, tfds
 from kgan.metrics import extractor
-from kgan.runs import train as training
+from kgan.zoo import building
 from kgan.zoo.metadata import read_json
 from kgan.zoo.preset import complete
 
@@ -69,7 +69,7 @@ def test_recipes_build_models_that_the_zoo_has_room_for(path):
     recipe = recipes.read(path)
     assert recipe.name == path.stem
     assert not recipe.select  # every snapshot is kept, and measured when the run has ended
-    model = training.build(recipe)
+    model = building.build(recipe)
     weights = 4 * (model.generator.count_params() + model.discriminator.count_params())
     assert weights + 400_000 < MOST_BYTES[recipe.name]  # pictures, card and metadata beside them
     assert (model.num_classes is not None) == recipe.name.startswith(

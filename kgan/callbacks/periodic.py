@@ -32,6 +32,10 @@ class Periodic(keras.callbacks.Callback):
         """What is to be done; `images_seen` is the model's count."""
         raise NotImplementedError(f"{type(self).__name__} does not define act()")
 
+    def next_due(self, images_seen: int) -> int:
+        """After how many images `act` is due next."""
+        return (images_seen // self.every_images + 1) * self.every_images
+
     def on_train_begin(self, logs=None):
         self._seen = self._counted = int(self.model.images_seen.numpy())
         self._per_batch = None
@@ -43,7 +47,7 @@ class Periodic(keras.callbacks.Callback):
         self._batches += 1
         if self._per_batch is None:
             self._per_batch = (int(self.model.images_seen.numpy()) - self._counted) or 1
-        due = (self._seen // self.every_images + 1) * self.every_images
+        due = self.next_due(self._seen)
         if self._counted + self._batches * self._per_batch >= due:
             self._counted, self._batches = int(self.model.images_seen.numpy()), 0
             if self._counted >= due:

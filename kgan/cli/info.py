@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from kgan.cli.models import import_models, import_option
-from kgan.zoo import preset, results
+from kgan.zoo import opening, results
+from kgan.zoo.card import ancestry
 
 
 @click.command()
@@ -21,7 +22,7 @@ def command(source: str, import_file: Path | None) -> None:
     Example:
       kgan info dcgan-celeba
     """
-    found = preset.read(source)
+    found = opening.read(source)
     if import_file is not None:
         import_models(import_file)
         from kgan.zoo import saving
@@ -44,6 +45,7 @@ def command(source: str, import_file: Path | None) -> None:
         "Data": metadata.get("dataset") or "not recorded",
         "Licence": metadata.get("licence") or "not recorded",
         "Images seen": f"{training['images_seen']:,}",
+        **({"Fine-tuned": f"from {ancestry(recipe.parent)}"} if recipe.parent else {}),
         "Made with": ", ".join(f"{k} {v}" for k, v in metadata["versions"].items()),
         "Path": found.directory,
     }

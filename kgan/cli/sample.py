@@ -15,7 +15,7 @@ import kgan
 from kgan import images
 from kgan.cli.models import import_models, import_option
 from kgan.files import replacing
-from kgan.zoo import preset
+from kgan.zoo import opening
 
 MOST_IN_A_GRID = 1024
 
@@ -68,7 +68,7 @@ def command(
       kgan sample dcgan-celeba -n 200 --separate --out faces/
       kgan sample runs/my-cgan/preset --labels 0-9
     """
-    found = preset.read(source)
+    found = opening.read(source)
     metadata = found.metadata
     classes = None if labels is None else _classes(labels, metadata)
     number = number or (16 if classes is None else 8 * len(classes))

@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,16 +20,31 @@ from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError
-from kgan.recipe import Data, Recipe
+from kgan.recipe import Data, Origin, Recipe
+from kgan.recipe.schedules import lowered
+from kgan.zoo import opening, registry
+from kgan.zoo.metadata import RECIPE
+from kgan.zoo.preset import Preset
 from kgan.zoo.preset import read as read_preset
-
-DEFAULT_IMAGES = 1_000_000
 
 
 @click.command(
     cls=RenamedCommand, epilog=f"Models: {', '.join(model_names())} (cgan: labelled data)."
 )
-@click.argument("source", metavar="WHAT")
+@click.argument("source", metavar="[WHAT]", required=False)
+@click.option(
+    "--from",
+    "parent",
+    metavar="PRESET",
+    help="Begin from the weights of a preset. Without WHAT its recipe is trained.",
+)
+@click.option(
+    "--freeze-d",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Keep the first N layers with weights of the discriminator as they are, counted from the "
+    "image (FreezeD).",
+)
 @click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
 @click.option(
     "--data-dir",
@@ -59,7 +74,12 @@ DEFAULT_IMAGES = 1_000_000
     help="File for a folder's decoded images: for sets larger than memory, and to decode once.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
-@click.option("--images", type=click.IntRange(1), help="Images to see in all.")
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    help="Images to see in all. [default: the recipe's, else 200 epochs, at least 200,000 and at "
+    "most 1,000,000]",
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Images a step.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
 @click.option("--augment/--no-augment", default=None, help="DiffAugment, for small data sets.")
@@ -77,7 +97,9 @@ DEFAULT_IMAGES = 1_000_000
 @import_option
 @click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
 def command(
-    source: str,
+    source: str | None,
+    parent: str | None,
+    freeze_d: int | None,
     data: str | None,
     data_dir: str | None,
     size: int | None,
@@ -100,11 +122,12 @@ def command(
     import_file: Path | None,
     override: bool,
 ) -> None:
-    """Train WHAT: a name from `kgan list`, a recipe.toml, or a model by one of the names below.
+    """Train WHAT: a name from `kgan list`, a recipe.toml, a model by one of the names below, or
+    the directory of a run that is to go on.
 
-    The run directory gets the recipe, a sheet of the images, log.csv, sample grids, checkpoints, a
-    snapshot of the model beside every grid, and at the end a preset that `kgan sample` and
-    `kgan.zoo.load` take.
+    The run directory gets the recipe, a sheet of the images, log.csv, sample grids, checkpoints,
+    snapshots of the model, and at the end, or when stopped with Ctrl-C, a preset. `kgan sample`
+    and `kgan.zoo.load` take the run directory, at any time.
 
     \b
     Examples:
@@ -113,18 +136,35 @@ def command(
       kgan train cgan --data ./pets --labels folders --size 64 --cache pets.cache
       kgan train dcgan-celeba --data ./img_align_celeba --box recipe
       kgan train dcgan-mnist --out runs/digits
-      kgan train dcgan-mnist --out runs/digits --resume
+      kgan train runs/digits
+      kgan train --from dcgan-celeba --data ./portraits --images 200000
       kgan train --import my_gan.py my-gan --data ./photos --size 28
     """
     if epochs is not None and images is not None:
         raise click.UsageError("Expected --epochs or --images, not both.")
-    if data is None and source.lower() in model_names():
+    if source is None and parent is None:
+        raise click.UsageError("Expected WHAT to train, or --from PRESET. Received: neither.")
+    if source is not None and parent is None and data is None and source.lower() in model_names():
         raise click.UsageError(_no_data(source))
-    recipe = _recipe(source, import_file)
+    begun = None if source is None else opening.run_directory(source)
+    if begun is not None:
+        if out is not None and out.resolve() != begun.resolve():
+            raise click.UsageError(f"Expected no --out beside a run. Received: --out {out}")
+        out, resume = begun, True
+    begin_from = None if parent is None else opening.read(parent)
+    recipe = _recipe(source, begin_from, import_file)
     recipes_box = recipe.data.box
     if data is not None:
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
         recipe.data = Data(data, flip=kept.flip, resize=kept.resize, background=kept.background)
+        if parent is None and source in registry.names():
+            click.echo(
+                f"{source} is trained anew, on {data}; to begin from its weights: kgan train "
+                f"--from {source} --data {data}",
+                err=True,
+            )
+    if begin_from is not None:
+        _inherit(recipe, begin_from)
     if box is not None:
         recipe.data.box = recipes_box if box == "recipe" else parse_box(box)
     if not recipe.data.source:
@@ -135,6 +175,12 @@ def command(
             f"Expected image_shape = [height, width, channels] in a recipe. Received: {shape!r}"
         )
     height, _, depth = shape
+    if begin_from is not None and (size or height, int(channels or depth)) != (height, depth):
+        raise click.UsageError(
+            f"Expected images of {'x'.join(map(str, shape))}, as {parent} makes them: leave --size "
+            f"and --channels out, or train without --from. Received: --size {size or height} "
+            f"--channels {channels or depth}"
+        )
     recipe.arguments["image_shape"] = [size or height, size or height, int(channels or depth)]
     if augment is not None:
         recipe.arguments["augment"] = "DiffAugment"
@@ -149,14 +195,15 @@ def command(
         if value is not None:
             setattr(recipe.data, name, value)
     for name, value in (
-        ("images", images),
-        ("batch_size", batch_size),
         ("seed", seed),
+        ("freeze_d", freeze_d),
         ("checkpoint_images", checkpoint_images),
         ("grid_images", grid_images),
     ):
         if value is not None:
             setattr(recipe, name, value)
+    if recipe.freeze_d and not recipe.parent:
+        raise click.UsageError("Expected --freeze-d beside --from PRESET. Received: no --from.")
     out = out or Path("runs") / recipe.name
 
     import_models(import_file)
@@ -165,10 +212,14 @@ def command(
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 
     try:
-        preset = training.train(recipe, out, resume, data_dir, epochs, override, cache)
+        preset = training.train(
+            recipe, out, resume, data_dir, epochs, override, cache, images, batch_size
+        )
     except training.Interrupted:
-        again = shlex.join(arg for arg in sys.argv[1:] if arg != "--resume")
-        click.echo(f"Saved. Go on with: kgan {again} --resume", err=True)
+        kept = {"--import": import_file, "--data-dir": data_dir, "--cache": cache}
+        more = [str(word) for pair in kept.items() if pair[1] is not None for word in pair]
+        again = shlex.join(["kgan", "train", *more, str(out)])
+        click.echo(f"Saved. Go on with: {again}", err=True)
         raise
     click.echo(preset)
 
@@ -188,21 +239,56 @@ def parse_box(text: str) -> list[float]:
         ) from None
 
 
-def _recipe(source: str, import_file: Path | None) -> Recipe:
-    """The recipe of a file, of a preset, or of a model with its defaults."""
+def _recipe(source: str | None, parent: Preset | None, import_file: Path | None) -> Recipe:
+    """The recipe of a file, a run or a preset; of a model with its defaults; or of a parent."""
+    if source is None:
+        return _gentler(parent.recipe)
     if source.endswith(".toml"):
         return recipes.read(Path(source))
+    if (run := opening.run_directory(source)) is not None:
+        return recipes.read(run / RECIPE)
     if import_file is not None or source.lower() in model_names():
         import_models(import_file)
         if kind := model_class(source):
-            return Recipe(
+            recipe = Recipe(
                 name=f"my-{source.lower().removeprefix('my-')}",
                 model=kind.__name__,
-                images=DEFAULT_IMAGES,
                 batch_size=kind.BATCH_SIZE,
             )
+            if parent is not None and parent.recipe.model == recipe.model:
+                recipe.arguments = parent.recipe.arguments  # for its weights to fit
+            return recipe
     try:
         return read_preset(source).recipe
     except KganError as error:
         known = ", ".join(model_names() + (imported_names() if import_file else []))
         raise KganError(f"{error}; or a recipe.toml, or one of {known}") from None
+
+
+def _gentler(recipe: Recipe) -> Recipe:
+    """A parent's recipe, for its weights to be trained on from: its schedules begin at a tenth."""
+    gentle = {name: lowered(getattr(recipe, name), 0.1) for name in ("g_optimizer", "d_optimizer")}
+    name = f"my-{recipe.name.removeprefix('my-')}"
+    return replace(recipe, name=name, note="", freeze_d=0, **gentle)  # the note is of its training
+
+
+def _inherit(recipe: Recipe, parent: Preset) -> None:
+    """Writes into a recipe which preset it begins from, and what use of that asks for.
+
+    Raises:
+        KganError: if it is a recipe of another model or of other classes.
+    """
+    facts = parent.metadata
+    shape = tuple(recipe.arguments.get("image_shape", facts["image_shape"]))
+    if (recipe.model, shape) != (facts["model"], tuple(facts["image_shape"])):
+        raise KganError(
+            f"Expected a recipe of a {facts['model']} of {'x'.join(map(str, facts['image_shape']))}"
+            f", as {parent.source} is one; without WHAT its own is trained. Received: one of a "
+            f"{recipe.model} of {'x'.join(map(str, shape))}"
+        )
+    recipe.parent = parent.lineage
+    recipe.data = Origin(parent.recipe, parent.lineage).bequeath(recipe.data)
+    recipe.arguments["image_shape"] = list(shape)
+    if facts.get("num_classes") is not None:
+        recipe.arguments["num_classes"] = facts["num_classes"]
+        recipe.data.class_names = list(facts.get("class_names") or [])

@@ -102,6 +102,7 @@ class R3GAN(GAN):
         "decay_images": whole(1, 2**53),
     }
     COMMAND = "r3gan"
+    COUNTS_IMAGES = ("decay_images",)
 
     def __init__(
         self,

@@ -139,6 +139,25 @@ def for_fine_tuning(
     return from_table({**table, "learning_rate": low}) if now < low else optimizer
 
 
+def active_share(table: dict | None, updates: int, images: int) -> float:
+    """The share of a training after which its rate stays below a hundredth of its highest.
+
+    Args:
+        table: see `from_table`.
+        updates, images: how many there will be.
+
+    Raises:
+        KganError: see `from_table`.
+    """
+    optimizer = from_table(table)
+    schedule = optimizer and optimizer._learning_rate
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return 1.0
+    length = images if isinstance(schedule, CosineOfImages) else updates
+    rates = np.array([float(schedule(length * k // 100)) for k in range(100)])
+    return float(np.flatnonzero(rates >= 0.01 * rates.max())[-1] + 1) / 100
+
+
 def to_table(optimizer: keras.optimizers.Optimizer) -> dict:
     """The inverse of `from_table`; values at Keras' defaults are left out.
 

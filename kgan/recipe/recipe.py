@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from kgan.errors import KganError, short
 from kgan.untrusted.text import MOST_TOML, parse_toml, read_bytes
 
 FORMAT = 1
+MOST_PARENTS = 32  # in a lineage
 
 
 @dataclass
@@ -132,6 +133,11 @@ class Recipe:
         select: the metric by which the best snapshot becomes the preset: `"kernel_distance"` or
             `"frechet_distance"`. Empty for the last state.
         seed: of weights, data order and all other randomness.
+        freeze_d: how many layers with weights of each discriminator stay as they are, counted from
+            the image (FreezeD: Mo et al. 2020, arXiv:2002.10964).
+        parent: the preset from whose weights training begins, `{"name": …, "source": …,
+            "images_seen": …, "weights_sha256": …}`, with its own `"parent"` if it has one. Empty
+            for none.
         note: what the card says about how the model differs from its paper.
     """
 
@@ -143,11 +149,13 @@ class Recipe:
     grid_images: int = 100_000
     select: str = ""
     seed: int = 0
+    freeze_d: int = 0
     note: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     data: Data = field(default_factory=Data)
     g_optimizer: dict[str, Any] = field(default_factory=dict)
     d_optimizer: dict[str, Any] = field(default_factory=dict)
+    parent: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         for name, low in (
@@ -156,12 +164,16 @@ class Recipe:
             ("checkpoint_images", 1),
             ("grid_images", 1),
             ("seed", 0),
+            ("freeze_d", 0),
         ):
             bound, value = whole(low), getattr(self, name)
             if not bound.fits(value):
                 _refuse(name, bound.expected, value)
         _check_kinds(self, dict.fromkeys(("name", "model", "note", "select"), str))
         _check_kinds(self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict))
+        _check_kinds(self, {"parent": dict})
+        if self.parent:
+            check_lineage(self.parent)
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values."""
@@ -173,7 +185,94 @@ class Recipe:
         for name in ("resize", "background"):  # which a kgan of before would not know
             if values["data"][name] == getattr(Data, name):
                 del values["data"][name]
+        if not self.freeze_d:
+            del values["freeze_d"]
         return to_toml(values)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The preset that a model was loaded from, for its licence never to be lost.
+
+    Attributes:
+        recipe: of the preset.
+        lineage: what a recipe says of it as its `parent`.
+    """
+
+    recipe: Recipe
+    lineage: dict[str, Any]
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain values, for the configuration of a model."""
+        return {"recipe": self.recipe.to_toml(), "lineage": self.lineage}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Origin":
+        """The inverse of `to_config`.
+
+        Raises:
+            KganError: if the values are of no origin.
+        """
+        if not isinstance(config, dict) or not isinstance(config.get("recipe"), str):
+            raise KganError(f"Expected the origin of a model. Received: {short(config)}")
+        lineage = config.get("lineage")
+        check_lineage(lineage if isinstance(lineage, dict) else {})
+        return cls(from_toml(config["recipe"], "a model's origin"), lineage)
+
+    def bequeath(self, data: Data) -> Data:
+        """The data of further training, with all that use of the preset's weights asks for.
+
+        Args:
+            data: of the further training. What it says of its own licence stays, beside that of
+                the preset; class names are the preset's.
+        """
+        mine = self.recipe.data
+        texts = {
+            name: _joined(getattr(mine, name), getattr(data, name), between)
+            for name, between in (("licence", "; "), ("licence_note", "\n\n"), ("limits", "\n\n"))
+        }
+        return replace(data, **texts, class_names=data.class_names or mine.class_names)
+
+
+def _joined(inherited, own, between):
+    """Both texts, but one alone if the other is in it."""
+    if inherited in own:
+        return own
+    return inherited if own in inherited else f"{inherited}{between}{own}"
+
+
+def check_lineage(parent: dict[str, Any]) -> None:
+    """Raises KganError unless a table says which preset a model was trained on from.
+
+    Args:
+        parent: see `Recipe`.
+    """
+    for depth in range(MOST_PARENTS + 1):
+        known = all(
+            fits(parent.get(key))
+            for key, fits in (
+                ("name", _is_line),
+                ("source", _is_line),
+                ("images_seen", whole(0).fits),
+                ("weights_sha256", lambda v: _is_line(v) and re.fullmatch("[0-9a-f]{64}", v)),
+            )
+        )
+        unknown = parent.keys() - {"name", "source", "images_seen", "weights_sha256", "parent"}
+        if not known or unknown or depth == MOST_PARENTS:
+            _refuse(
+                "parent",
+                "a table of name, source, images_seen, weights_sha256, and parent if it has one",
+                parent,
+            )
+        parent = parent.get("parent", {})
+        if not isinstance(parent, dict):
+            _refuse("parent", "a table", parent)
+        if not parent:
+            return
+
+
+def _is_line(value):
+    return isinstance(value, str) and 0 < len(value) <= 1000 and value.isprintable()
 
 
 def from_dict(values: dict[str, Any], where: str) -> Recipe:

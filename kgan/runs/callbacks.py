@@ -2,20 +2,26 @@
 
 import csv
 import importlib.util
-import shutil
 import sys
 import time
 import warnings
 from pathlib import Path
 
 import keras
+import rich.console
+import rich.progress
+from rich.table import Column
 
+from kgan.callbacks import SampleGrid
 from kgan.callbacks.periodic import Periodic
 from kgan.errors import KganWarning
 from kgan.files import replacing
 from kgan.recipe import Recipe
 from kgan.runs.curves import plot_curves
 from kgan.zoo import saving
+
+FIRST_GRID = 1000  # images
+TELL_AFTER = 60  # seconds of training, until its rate is steady
 
 
 class StopAt(keras.callbacks.Callback):
@@ -138,51 +144,115 @@ class Curves(Periodic):
         self.act(int(self.model.images_seen.numpy()))
 
 
-class ProgressLine(keras.callbacks.Callback):
-    """One line of images, losses, rate and time left; without a terminal, one a checkpoint."""
+class Grids(SampleGrid):
+    """Sample grids from early on: after 1, 2, 4, … thousand images, until `every_images`.
+
+    What a model has come to is drawn as well when training ends, or is stopped.
+    """
+
+    def next_due(self, images_seen: int) -> int:
+        early = FIRST_GRID
+        while early <= images_seen:
+            early *= 2
+        return min(early, super().next_due(images_seen))
+
+    def act(self, images_seen: int) -> None:
+        self._drawn = images_seen
+        super().act(images_seen)
+
+    def on_train_begin(self, logs=None):
+        self._drawn = None
+        super().on_train_begin(logs)
+
+    def on_train_end(self, logs=None):
+        seen = int(self.model.images_seen.numpy())
+        if seen != self._drawn:
+            self.act(seen)
+
+
+class Progress(keras.callbacks.Callback):
+    """Images, rate, time left and losses: a bar on a terminal, else a line a checkpoint.
+
+    After a minute of training it says how long all of it will take. A context, at whose end the bar
+    is finished, however training ends.
+
+    Args:
+        images: int, to be seen in all.
+        batch_size: int, images a step.
+    """
 
     def __init__(self, images: int, batch_size: int):
         super().__init__()
         self.images = images
         self.batch_size = batch_size
-        self._terminal = sys.stderr.isatty()
+        self._bar = None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._bar is not None:  # else it would go on in a thread of its own
+            self._bar.stop()
 
     def on_train_begin(self, logs=None):
         self._first = self._seen = int(self.model.images_seen.numpy())
-        self._start = self._shown = time.monotonic()
-        self._traced = False
+        self._start = time.monotonic()
+        self._shown = self._start
+        self._traced = self._told = False
+        console = rich.console.Console(stderr=True, highlight=False)
+        if sys.stderr.isatty() or console.is_jupyter:
+            self._bar = rich.progress.Progress(
+                rich.progress.BarColumn(bar_width=10),
+                rich.progress.TaskProgressColumn(),
+                # What a narrow terminal cuts off are the losses.
+                rich.progress.TextColumn(
+                    "{task.description}", table_column=Column(no_wrap=True, ratio=1)
+                ),
+                console=console,
+                expand=True,
+                refresh_per_second=2,
+            )
+            self._task = self._bar.add_task("", total=self.images, completed=self._seen)
+            self._bar.start()
         if self._seen:
-            sys.stderr.write(f"Going on from {self._seen:,} images\n")
+            self._say(f"Going on from {self._seen:,} images")
 
     def on_train_batch_end(self, batch, logs=None):
         self._seen += self.batch_size
         if not self._traced:  # tracing is not training
             self._traced = True
             self._first, self._start = self._seen, time.monotonic()
-        elif self._terminal and time.monotonic() - self._shown > 0.5:
-            self._show(logs, "")
+            return
+        now = time.monotonic()
+        if not self._told and now - self._start > TELL_AFTER:
+            self._told = True
+            whole = clock(self.images / self._rate())
+            self._say(f"All {self.images:,} images take about {whole} on this machine")
+        if self._bar is not None and now - self._shown > 0.5:
+            self._show(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._show(logs, "" if self._terminal else "\n")
+        self._show(logs)
 
-    def on_train_end(self, logs=None):
-        if self._terminal:
-            sys.stderr.write("\n")
-
-    def _show(self, logs, end):
+    def _show(self, logs):
         self._shown = time.monotonic()
-        elapsed = max(self._shown - self._start, 1e-9)
-        rate = (self._seen - self._first) / elapsed
-        left = (self.images - self._seen) / rate if rate else 0
-        losses = "  ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
-        line = (
-            f"{self._seen:,} of {self.images:,} images  {losses}  {rate:.0f} images/s  "
-            f"{clock(left)} left"
-        )
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            line = f"\r{line[:width]:<{width}}"
-        sys.stderr.write(line + end)
+        rate = self._rate()
+        left = f"{clock((self.images - self._seen) / rate)} left" if rate else ""
+        pace, count = f"{rate:.0f} images/s", f"{self._seen:,} of {self.images:,} images"
+        losses = [f"{name} {float(value):.3f}" for name, value in (logs or {}).items()]
+        if self._bar is None:
+            self._say("  ".join([count, pace, left, *losses]))
+        else:
+            line = "  ".join([left, pace, count, *losses])
+            self._bar.update(self._task, completed=self._seen, description=line)
+
+    def _rate(self):
+        """Images a second since training went on."""
+        return (self._seen - self._first) / max(time.monotonic() - self._start, 1e-9)
+
+    def _say(self, line):
+        # rich writes it above the bar.
+        sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
 

@@ -78,6 +78,12 @@ def _lock(file, directory):
         ) from None
 
 
+def recipe_in(directory: Path) -> Recipe | None:
+    """The recipe that a run was started with; None if there is no run."""
+    path = directory / RECIPE
+    return recipes.read(path) if path.exists() else None
+
+
 def claim(directory: Path, recipe: Recipe, override: bool) -> None:
     """Writes the recipe into a new run directory, or checks that it is the one that is there.
 
@@ -89,9 +95,9 @@ def claim(directory: Path, recipe: Recipe, override: bool) -> None:
     Raises:
         KganError: if there is another one, naming the fields that differ.
     """
-    path = directory / RECIPE
-    if path.exists():
-        there, here = recipes.read(path).as_dict(), recipes.from_toml(recipe.to_toml()).as_dict()
+    path, begun = directory / RECIPE, recipe_in(directory)
+    if begun is not None:
+        there, here = begun.as_dict(), recipes.from_toml(recipe.to_toml()).as_dict()
         changed = [
             f"{key}: {there[key]!r} there, {here[key]!r} now"
             for key in here

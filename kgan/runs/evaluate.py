@@ -33,7 +33,7 @@ from kgan.metrics.measuring import (
 )
 from kgan.metrics.protocol import Publication, evenly
 from kgan.recipe import Recipe
-from kgan.zoo import download, gallery, preset, registry, saving
+from kgan.zoo import download, gallery, opening, preset, registry, saving
 from kgan.zoo.metadata import NEIGHBOURS
 
 _EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}
@@ -110,7 +110,7 @@ def evaluate(
     check_metrics(METRICS if metrics is None else metrics)
     if not seeds or len(set(seeds)) < len(seeds):
         raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
-    evaluated = preset.read(source)
+    evaluated = opening.read(source)
     recipe, model = evaluated.recipe, saving.load(evaluated)
     network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
     most = protocol.most_images(network.name, number)
@@ -213,10 +213,11 @@ def update_card(
     Raises:
         ValueError: if the preset is not in a directory of this machine.
     """
-    place, _ = registry.resolve(source)
-    if download.is_url(place):
+    run = opening.run_directory(source)
+    place = registry.resolve(source)[0] if run is None else opening.newest(run)
+    if place is None or download.is_url(str(place)):
         raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
-    found = preset.read(source)
+    found = preset.read(place)
     directory = found.directory
     with preset.writing(directory) as partial:
         shutil.copytree(directory, partial, dirs_exist_ok=True)

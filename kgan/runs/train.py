@@ -11,51 +11,28 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 # isort: split
 import keras
 
-from kgan import layers
-from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
+from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
-from kgan.models.base.adversarial import AdversarialModel
+from kgan.models.base.adversarial import OPTIMIZERS
 from kgan.recipe import Recipe, optimizers
+from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
 from kgan.runs import evaluate as evaluation
 from kgan.runs import selection
-from kgan.runs.callbacks import Curves, ProgressLine, RunLog, Snapshots, StopAt
-from kgan.untrusted.networks import check_arguments
-from kgan.zoo import saving
+from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
+from kgan.zoo import building, opening, saving
 from kgan.zoo.metadata import CURVES
+from kgan.zoo.preset import Preset
 from kgan.zoo.versions import versions
 
-
-def build(recipe: Recipe) -> AdversarialModel:
-    """The compiled model of a recipe, untrained.
-
-    Raises:
-        ValueError: if the recipe names no model of kgan, and no class of the user's own that has
-            been imported; or arguments that the model does not take.
-    """
-    kind = saving.kinds().get(recipe.model)
-    if kind is None:
-        raise KganError(
-            f"Expected a model among {', '.join(saving.kinds())}; a class of your own is to be "
-            f"imported first (--import FILE). Received: model = {recipe.model!r}"
-        )
-    arguments = dict(recipe.arguments)
-    if arguments.get("ema_half_life") is False:  # TOML has no null
-        arguments["ema_half_life"] = None
-    check_arguments(arguments, kind, layers.__all__, "the recipe")
-    try:
-        model = kind(**arguments, seed=recipe.seed)
-    except TypeError as error:
-        raise KganError(f"{recipe.model}: {error}. Received: {recipe.arguments}") from None
-    model.compile(
-        g_optimizer=optimizers.from_table(recipe.g_optimizer),
-        d_optimizer=optimizers.from_table(recipe.d_optimizer),
-    )
-    return model
+# Of a training whose recipe does not say how long it is.
+EPOCHS = 200
+LEAST_IMAGES, MOST_IMAGES = 200_000, 1_000_000
+LEAST_ACTIVE = 0.9  # of a training: the part in which its learning rate is to be of use
 
 
 def train(
@@ -66,29 +43,36 @@ def train(
     epochs: int | None = None,
     override: bool = False,
     cache: str | os.PathLike | None = None,
+    images: int | None = None,
+    batch_size: int | None = None,
 ) -> Path:
     """Trains a recipe in a run directory, or goes on with it.
 
     The directory gets the resolved `recipe.toml`, `log.csv`, `curves.png` (its curves, if
-    matplotlib is there: the extra `kgan[plots]`), `grids/`, `snapshots/` (a preset
-    beside every grid), `checkpoints/`, and at the end `preset/`: the best snapshot by the metric
+    matplotlib is there: the extra `kgan[plots]`), `grids/` (the first after 1,000 images, then
+    after twice as many each time until `grid_images`), `snapshots/` (a preset every
+    `grid_images`), `checkpoints/`, and at the end `preset/`: the best snapshot by the metric
     that the recipe selects by, or the last state. Resumed after its end, a run trains nothing: all
     its snapshots are measured, by the kernel distance if the recipe selects by nothing, and the
-    best becomes the preset.
+    best becomes the preset. A run that is interrupted leaves a preset too, of what it has come to.
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
     machine, as one that was never interrupted.
 
     Args:
-        recipe: what to train.
+        recipe: what to train. One of 0 images is trained for `EPOCHS` passes over the data, but
+            at least `LEAST_IMAGES` and at most `MOST_IMAGES`. One with a parent begins from its
+            weights.
         directory: of the run.
         resume: whether to go on with a run that is there.
         data_dir: where relative folders and TFDS datasets are looked for.
-        epochs: passes over the data, in place of the recipe's number of images.
+        epochs: passes over the data, in place of the recipe's number of images. Schedules of
+            learning rates, and what else of the model counts images, follow.
         override: whether to go on with another recipe than the run was started with, whose
             place it takes.
         cache: path of a file for a folder's decoded images; see `kgan.data.load`.
+        images, batch_size: in place of the recipe's, as `epochs`.
 
     Returns:
         The directory of the finished preset.
@@ -102,29 +86,27 @@ def train(
     directory = Path(directory)
     run_directory.check(directory, resume)
     keras.utils.set_random_seed(recipe.seed)
-    model = build(recipe)
+    as_read = recipe.as_dict()
+    model = building.build(recipe)
     extractors.check_name(evaluation.extractor_of(recipe))
-    images = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
-    images.check_batch(recipe.batch_size)
+    data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
+    data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
-        model = _with_classes(model, images, recipe)
-    if epochs is not None:
-        recipe.images = epochs * (len(images) // recipe.batch_size) * recipe.batch_size
-    if recipe.images < recipe.batch_size:
-        raise KganError(
-            f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
-            f"{recipe.images}"
-        )
+        _take_classes(data, recipe)
+    _take_length(recipe, directory, len(data), images, epochs, batch_size)
+    if recipe.as_dict() != as_read:
+        model = building.build(recipe)
+    _tell_idle(recipe, model)
     judge = None
     if recipe.select:
-        judge = selection.judge(recipe, images, model.image_shape, data_dir)
+        judge = selection.judge(recipe, data, model.image_shape, data_dir)
     with run_directory.locked(directory):
         run_directory.claim(directory, recipe, override)
-        _show(directory, images)
-        return _go_on(recipe, directory, model, images, judge, data_dir)
+        _show(directory, data)
+        return _go_on(recipe, directory, model, data, judge, data_dir)
 
 
-def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
+def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
     checkpoint = Checkpoint(directory / "checkpoints")
     begun = checkpoint.restore(model)
@@ -133,20 +115,23 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
         run_directory.note_versions(directory, step * recipe.batch_size, versions())
-    elif (directory / "preset").is_dir():
+    elif opening.has_ended(directory):
         sys.stderr.write("The run has ended: its snapshots are measured\n")
         if judge is None:
             shape = model.image_shape
-            judge = selection.judge(recipe, images, shape, data_dir, selection.METRICS[0])
-    if not begun:
-        checkpoint.save(model, 0)  # to go back to, should the first one be damaged
+            judge = selection.judge(recipe, data, shape, data_dir, selection.METRICS[0])
     log = RunLog(directory / "log.csv")
     snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
     if step < last:
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
-        with _signals() as received:
+        progress = Progress(last * recipe.batch_size, recipe.batch_size)
+        with _signals() as received, progress:
+            if not begun:
+                if recipe.parent:
+                    building.begin_from(model, _parent(recipe))
+                checkpoint.save(model, 0)  # to go back to, should the first one be damaged
             model.fit(
-                images.stream(recipe.batch_size, recipe.data.flip, recipe.seed, start_step=step),
+                data.stream(recipe.batch_size, recipe.data.flip, recipe.seed, start_step=step),
                 steps_per_epoch=steps_per_checkpoint,
                 epochs=-(-(last - step) // steps_per_checkpoint),
                 verbose=0,
@@ -157,14 +142,15 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
                     checkpoint,
                     *([judge] if judge else []),
                     log,
-                    SampleGrid(directory / "grids", every_images=recipe.grid_images),
+                    Grids(directory / "grids", every_images=recipe.grid_images),
                     snapshots,
                     Curves(directory, recipe),
                     CollapseWarning(every_images=recipe.grid_images),
-                    ProgressLine(last * recipe.batch_size, recipe.batch_size),
+                    progress,
                 ],
             )
         if received:
+            saving.save(model, directory / opening.PRESET, recipe, log.seconds())
             raise Interrupted(received[0])
     curves = directory / CURVES
     if judge:
@@ -176,30 +162,93 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
     return directory / "preset"
 
 
-def _with_classes(model, images, recipe) -> AdversarialModel:
-    """The model for as many classes as the data has, unless the recipe says how many."""
-    if images.labels is None:
+def _take_classes(data, recipe) -> None:
+    """Writes into the recipe how many classes the data has and their names, if it says nothing."""
+    if data.labels is None:
         raise KganError(
             f"Expected labelled images, since a {recipe.model} is conditional. Received: "
             f"{', '.join(recipe.data.sources())} without labels; --labels folders takes a folder's "
             "from the names of its sub-folders"
         )
     if not recipe.data.class_names:
-        recipe.data.class_names = list(images.class_names or [])
-    if "num_classes" in recipe.arguments:
-        return model
+        recipe.data.class_names = list(data.class_names or [])
     # A class may have no images, or none in this split.
-    classes = max(len(images.class_names or []), int(images.labels.max()) + 1)
-    recipe.arguments["num_classes"] = classes
-    return build(recipe)
+    classes = max(len(data.class_names or []), int(data.labels.max()) + 1)
+    recipe.arguments.setdefault("num_classes", classes)
 
 
-def _show(directory, images):
+def _take_length(recipe, directory, available, images, epochs, batch_size) -> None:
+    """Writes the length of the training into the recipe; what counts images or steps follows."""
+    before = recipe.images, recipe.batch_size
+    recipe.batch_size = batch_size or recipe.batch_size
+    if epochs is not None:
+        images = epochs * (available // recipe.batch_size) * recipe.batch_size
+    if images is None and not recipe.images:
+        begun = run_directory.recipe_in(directory)  # whose data may have grown since
+        by_data = min(max(EPOCHS * available, LEAST_IMAGES), MOST_IMAGES)
+        images = begun.images if begun else by_data
+    recipe.images = recipe.images if images is None else images
+    if recipe.images < recipe.batch_size:
+        raise KganError(
+            f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
+            f"{recipe.images}"
+        )
+    if (recipe.images, recipe.batch_size) != before:
+        _stretch(recipe, *before)
+
+
+def _stretch(recipe, images, batch_size) -> None:
+    """Fits what counts images or steps to another length than the recipe was written for."""
+    for name in building.kind_of(recipe).COUNTS_IMAGES:
+        if not images:
+            recipe.arguments.setdefault(name, recipe.images)
+        elif name in recipe.arguments:
+            recipe.arguments[name] = max(1, round(recipe.arguments[name] * recipe.images / images))
+    if not images:
+        return
+    ratio = recipe.images / images
+    updates = ratio * batch_size / recipe.batch_size
+    for name in OPTIMIZERS:
+        before = getattr(recipe, name)
+        after = stretched(before, updates, ratio)
+        setattr(recipe, name, after)
+        for key, old, new in changes(before, after):
+            sys.stderr.write(
+                f"The learning rate of {name} follows the {recipe.images:,} images: {key} {new} in "
+                f"place of {old}\n"
+            )
+
+
+def _tell_idle(recipe, model) -> None:
+    """Says so if a learning rate is next to nothing for a good part of the training."""
+    for name in OPTIMIZERS:
+        updates = model.updates(name, recipe.images, recipe.batch_size)
+        share = optimizers.active_share(getattr(recipe, name), updates, recipe.images)
+        if share < LEAST_ACTIVE:
+            sys.stderr.write(
+                f"The learning rate of {name} is below a hundredth of its highest from "
+                f"{share * recipe.images:,.0f} of {recipe.images:,} images on\n"
+            )
+
+
+def _parent(recipe) -> Preset:
+    """The preset that a recipe begins from, seen to be the one that was meant."""
+    parent = opening.read(recipe.parent["source"])
+    if parent.weights_sha256 != recipe.parent["weights_sha256"]:
+        raise KganError(
+            f"Expected the weights {recipe.parent['weights_sha256'][:12]}… of "
+            f"{recipe.parent['source']}, which the recipe begins from. Received: "
+            f"{parent.weights_sha256[:12]}…"
+        )
+    return parent
+
+
+def _show(directory, data):
     """Prints what was found in the data; writes that and a sheet of it into the run directory."""
-    if images.report is not None:
-        sys.stderr.write(images.report.text(most=10) + "\n")
-        (directory / "data.txt").write_text(images.report.text() + "\n", "utf-8")
-    some = images.images[sample(len(images))]
+    if data.report is not None:
+        sys.stderr.write(data.report.text(most=10) + "\n")
+        (directory / "data.txt").write_text(data.report.text() + "\n", "utf-8")
+    some = data.images[sample(len(data))]
     save_png(grid(some), directory / "data.png", None)
 
 

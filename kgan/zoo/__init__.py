@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from kgan.recipe import Recipe
-from kgan.zoo import preset, registry
+from kgan.zoo import opening, registry
 
 if TYPE_CHECKING:
     from kgan.models.base.adversarial import AdversarialModel
@@ -38,7 +38,7 @@ def info(source: str | os.PathLike) -> dict:
     Raises:
         ValueError: if there is no such preset, or its metadata is damaged.
     """
-    path, metadata = preset.read_metadata(source)
+    path, metadata = opening.read_metadata(source)
     return {
         "name": metadata["name"],
         "model": metadata["model"],
@@ -61,8 +61,9 @@ def load(source: str | os.PathLike) -> "LatentModel":
     a tenth of its highest rate takes its place. `compile` sets others.
 
     Args:
-        source: a name in `kgan.zoo.names()`, a preset directory, `https://…` or
-            `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
+        source: a name in `kgan.zoo.names()`, a preset directory, the directory of a run (its
+            preset, or of a run that has not ended its newest snapshot or checkpoint), `https://…`
+            or `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
 
     Returns:
         A model of the preset's class.
@@ -79,7 +80,7 @@ def load(source: str | os.PathLike) -> "LatentModel":
     """
     from kgan.zoo import saving  # late: it imports TensorFlow
 
-    return saving.load(preset.read(source))
+    return saving.load(opening.read(source))
 
 
 def save(

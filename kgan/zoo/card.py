@@ -28,6 +28,8 @@ def card(metadata: dict[str, Any], recipe: Recipe, pictures: Collection[str] = (
         f"A {metadata['model']} that generates {height}x{width} images with {channels} channel"
         f"{'s' if channels > 1 else ''}: {', '.join([f'{first} parameters', *others])}.",
     ]
+    if recipe.parent:
+        lines += ["", f"Fine-tuned from {ancestry(recipe.parent)}."]
     if recipe.note:
         lines += ["", recipe.note]
     if metadata.get("metrics"):
@@ -87,3 +89,19 @@ def card(metadata: dict[str, Any], recipe: Recipe, pictures: Collection[str] = (
     if CURVES in pictures:
         lines += [f"![Losses and scores against images seen]({CURVES})", ""]
     return "\n".join(lines)
+
+
+def ancestry(parent: dict[str, Any]) -> str:
+    """A preset's parents as words, the nearest first.
+
+    Args:
+        parent: see `kgan.recipe.Recipe`.
+    """
+    found = []
+    while parent:
+        found.append(
+            f"{parent['name']} ({parent['images_seen']:,} images seen, weights "
+            f"{parent['weights_sha256'][:12]}…)"
+        )
+        parent = parent.get("parent")
+    return ", itself from ".join(found)

@@ -30,11 +30,13 @@ class Preset:
         directory: where it is.
         metadata: see `kgan.zoo.metadata`.
         content: the bytes of `config.json`, `recipe.toml` and the weights that were hashed.
+        source: what it was asked for by.
     """
 
     directory: Path
     metadata: dict[str, Any]
     content: dict[str, bytes] = field(repr=False)
+    source: str
 
     @property
     def config(self) -> dict[str, Any]:
@@ -71,6 +73,18 @@ class Preset:
         """The hash of its weights."""
         return self.metadata["files"][WEIGHTS]["sha256"]
 
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """What a recipe says of this preset as its `parent`."""
+        table = {
+            "name": self.metadata["name"],
+            "source": self.source,
+            "images_seen": self.metadata["training"]["images_seen"],
+            "weights_sha256": self.weights_sha256,
+        }
+        own = self.recipe.parent
+        return {**table, "parent": own} if own else table
+
 
 def read(source: str | os.PathLike) -> Preset:
     """Reads a preset, fetched if need be, and checks the hashes of all its files.
@@ -100,7 +114,7 @@ def read(source: str | os.PathLike) -> Preset:
             content[name] = _read_file(directory / name, files.get(name))
         except OSError as error:
             raise KganError(f"Incomplete preset: {error}") from None
-    return Preset(directory, values, {name: content[name] for name in _KEPT})
+    return Preset(directory, values, {name: content[name] for name in _KEPT}, os.fspath(source))
 
 
 def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]]:

@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from kgan import images, layers, models  # noqa: F401  (the classes of `models` 
 from kgan.errors import KganError, short
 from kgan.files import sha256
 from kgan.models.base.adversarial import AdversarialModel
-from kgan.recipe import Recipe, from_dict, optimizers
+from kgan.recipe import Origin, Recipe, from_dict, optimizers
 from kgan.untrusted.networks import check_arguments, check_values
 from kgan.untrusted.weights import layout
 from kgan.zoo import weights
@@ -55,7 +56,7 @@ def save(
     """
     directory = Path(directory)
     check_replaceable(directory)
-    recipe = recipe or recipe_of(model, directory.name)
+    recipe = _with_origin(model, recipe or recipe_of(model, directory.name))
     config = _config(model)
     with writing(directory) as partial:
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
@@ -122,6 +123,9 @@ def load(preset: Preset):
             check_values(network, str(where))
         weights.assign(model, preset, stored)
         _check_same(preset, _facts(model))
+        model.origin = Origin(recipe, preset.lineage)
+        if recipe.parent:
+            model.ema_ramp = None
         seen = int(model.images_seen.numpy())
         model.compile(
             **{
@@ -162,6 +166,8 @@ def recipe_of(model, name: str) -> Recipe:
     Raises:
         KganError: if an optimizer is none of Keras' own.
     """
+    if model.origin is not None and not _trained_on(model):
+        return replace(model.origin.recipe, name=name)
     arguments = _config(model)["config"]
     for key in [*model.networks, "seed"]:
         arguments.pop(key, None)
@@ -185,6 +191,21 @@ def recipe_of(model, name: str) -> Recipe:
         },
         where="the model",
     )
+
+
+def _with_origin(model, recipe):
+    """The recipe, with the licence, classes and lineage of the preset that a model is from."""
+    if model.origin is None:
+        return recipe
+    recipe = replace(recipe, data=model.origin.bequeath(recipe.data))
+    if _trained_on(model) and not recipe.parent:
+        recipe.parent = model.origin.lineage
+    return recipe
+
+
+def _trained_on(model):
+    """Whether a model has seen images since it was loaded."""
+    return int(model.images_seen.numpy()) != model.origin.lineage["images_seen"]
 
 
 def described(preset: Preset) -> tuple[type[AdversarialModel], dict]:
@@ -297,7 +318,7 @@ def _facts(model) -> dict:
 
 def _config(model) -> dict:
     config = model.get_config()
-    for name in ("name", "trainable", "dtype"):
+    for name in ("name", "trainable", "dtype", "origin"):
         config.pop(name, None)
     config = json.loads(json.dumps(config, default=_plain))
     check_registered(type(model))

@@ -27,7 +27,7 @@ from kgan.metrics.measuring import extract_features
 from kgan.recipe import optimizers
 from kgan.runs import evaluate as evaluation
 from kgan.runs import train as training
-from kgan.zoo import preset, saving
+from kgan.zoo import building, preset, saving
 from kgan.zoo.metadata import RECIPE
 from kgan.zoo.results import text
 
@@ -153,7 +153,7 @@ def finish(snapshot, number, out):
 def raw(run):
     """Measures the last state of a run without the moving average of its generator."""
     recipe = kgan.recipe.read(run / "recipe.toml")
-    model = training.build(recipe)
+    model = building.build(recipe)
     Checkpoint(run / "checkpoints").restore(model)
     averaged = run / "averaged"
     kgan.zoo.save(model, averaged, recipe)

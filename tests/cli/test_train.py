@@ -55,7 +55,7 @@ class TestRun:
         report = (cwd / "run/data.txt").read_text()
         assert report.startswith("Images:   40 of 40 image files in photos\n")
         assert done.stderr.startswith(report)
-        line = r"(32|64) of 64 images  .*d_loss .*images/s  0:\d\d left"
+        line = r"(32|64) of 64 images  \d+ images/s  0:\d\d left  d_loss .*  real_score .*"
         progress = done.stderr.removeprefix(report).splitlines()
         assert [bool(re.fullmatch(line, text)) for text in progress] == [True] * 2
 

@@ -109,11 +109,11 @@ def test_toml_says_its_format():
 
 def test_average_that_was_switched_off_stays_off():
     from kgan.models import GAN
-    from kgan.runs import train as training
+    from kgan.zoo import building
     from kgan.zoo.saving import recipe_of
 
     text = recipe_of(GAN((16, 16, 1), width=10, ema_half_life=None), "x").to_toml()
-    assert training.build(recipes.from_toml(text)).ema_half_life is None
+    assert building.build(recipes.from_toml(text)).ema_half_life is None
 
 
 def test_what_is_not_said_takes_its_default():

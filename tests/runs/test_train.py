@@ -21,14 +21,15 @@ from kgan.files import sha256
 from kgan.runs import directory as run_directory
 from kgan.runs import train as training
 from kgan.runs.callbacks import RunLog
-from runs.squares import recipe, weights
+from kgan.zoo import opening
+from runs.squares import h5_values, recipe, weights
 
 
 def test_a_run_directory(uninterrupted):
     run = uninterrupted
     assert recipes.read(run / "recipe.toml").name == "squares"
     assert [p.name for p in sorted((run / "grids").iterdir())] == [
-        f"images-{n:09d}.png" for n in (0, 64, 128)
+        f"images-{n:09d}.png" for n in (0, 64, 128, 160)
     ]
     rows = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
     assert [int(row["images_seen"]) for row in rows] == list(range(16, 161, 16))
@@ -124,12 +125,16 @@ def test_interrupted_saves_the_step_it_is_at(folder, long, number, tmp_path):
     said = process.communicate()[1]
     assert process.returncode == 128 + number
     assert "Saved. Go on with: kgan train" in said and "Traceback" not in said
-    assert not (run / "preset").exists()
     stopped = max((run / "checkpoints").glob("images-*.json")).name
     assert stopped < f"images-{LONG:09d}"
+    seen = kgan.zoo.preset.read(run / "preset").metadata["training"]["images_seen"]
+    assert stopped == f"images-{seen:09d}.json" and not opening.has_ended(run)
     if number == signal.SIGINT:
         finish(start(folder, run, tmp_path))
         assert weights(run) == weights(long)
+        assert opening.has_ended(run)
+        presets = [place / "preset/model.weights.h5" for place in (run, long)]
+        assert h5_values(presets[0]) == h5_values(presets[1])
 
 
 def test_a_run_is_not_overwritten(folder, uninterrupted):

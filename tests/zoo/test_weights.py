@@ -155,7 +155,7 @@ def test_any_players_are_written_and_read_back(players, tmp_path):
     weights.write(model, tmp_path / "x.h5")
     content = (tmp_path / "x.h5").read_bytes()
     assert {name.partition("/")[0] for name in layout(content, "x")} == set(players)
-    read = preset.Preset(tmp_path, {"format": 2}, {WEIGHTS: content})
+    read = preset.Preset(tmp_path, {"format": 2}, {WEIGHTS: content}, "a test")
     weights.assign(other, read, layout(content, "x"))
     for name in players:
         expected = model.averages.get(name, model.networks[name]).get_weights()

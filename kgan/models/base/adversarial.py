@@ -23,7 +23,7 @@ from kgan.checks import Bound, number, or_none, shape_of_images, whole
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.random import Draws
-from kgan.recipe import optimizers
+from kgan.recipe import Origin, optimizers
 
 EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
@@ -61,6 +61,8 @@ class AdversarialModel(keras.Model):
             too. An argument becomes an attribute, and is part of the configuration.
         COMMAND: name on the command line. By default the class name, as in `MyGAN`: `my-gan`.
         BATCH_SIZE: images a step on the command line.
+        COUNTS_IMAGES: names of the arguments that count images of a whole training; they follow
+            its length on the command line.
 
     Args:
         image_shape: tuple (height, width, channels), with 1 or 3 channels.
@@ -92,8 +94,11 @@ class AdversarialModel(keras.Model):
     }
     COMMAND: ClassVar[str] = ""
     BATCH_SIZE: ClassVar[int] = 64
+    COUNTS_IMAGES: ClassVar[tuple[str, ...]] = ()
 
     watches_divergence = False
+    ema_ramp: float | None = EMA_RAMP  # None where training begins from trained networks
+    origin: Origin | None = None  # the preset that it was loaded from
 
     def __init__(
         self,
@@ -423,9 +428,10 @@ class AdversarialModel(keras.Model):
         for name, average_of in self.averages.items():
             pairs = zip(average_of.weights, getattr(self, name).weights, strict=True)
             for average, value in pairs:
-                seen = tf.cast(self.images_seen, average.dtype)  # before this step
                 half_life = tf.cast(self.half_life(), average.dtype)
-                half_life = tf.minimum(half_life, EMA_RAMP * seen)
+                if self.ema_ramp is not None:
+                    seen = tf.cast(self.images_seen, average.dtype)  # before this step
+                    half_life = tf.minimum(half_life, self.ema_ramp * seen)
                 keep = 0.5 ** (tf.cast(batch, average.dtype) / half_life)
                 average.assign(value + keep * (average - value))
 
@@ -497,18 +503,24 @@ class AdversarialModel(keras.Model):
         config["augment"] = augmentation.to_config(self.augment)
         for name in self._brought:
             config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        if self.origin is not None:
+            config["origin"] = self.origin.to_config()
         return config
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None):
         config = dict(config)
+        origin = config.pop("origin", None)
         for names in cls.PLAYERS.values():
             for name in names:
                 if isinstance(config.get(name), dict):
                     config[name] = keras.saving.deserialize_keras_object(
                         config[name], custom_objects=custom_objects
                     )
-        return cls(**config)
+        model = cls(**config)
+        if origin is not None:
+            model.origin = Origin.from_config(origin)
+        return model
 
     def save_to_preset(self, directory: str | os.PathLike) -> None:
         """Writes a preset: what is needed to draw and to train on, without optimizer state.

@@ -202,7 +202,7 @@ class Progress(keras.callbacks.Callback):
         console = rich.console.Console(stderr=True, highlight=False)
         if sys.stderr.isatty() or console.is_jupyter:
             self._bar = rich.progress.Progress(
-                rich.progress.BarColumn(bar_width=10),
+                rich.progress.BarColumn(bar_width=console.width // 8),
                 rich.progress.TaskProgressColumn(),
                 # What a narrow terminal cuts off are the losses.
                 rich.progress.TextColumn(

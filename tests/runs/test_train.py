@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from kgan.files import sha256
 from kgan.runs import directory as run_directory
 from kgan.runs import train as training
 from kgan.runs.callbacks import RunLog
-from kgan.zoo import opening
+from kgan.zoo import building, opening
 from runs.squares import h5_values, recipe, weights
 
 
@@ -252,6 +253,63 @@ def test_bad_recipes(changes, message, folder, tmp_path):
 def test_epochs_count_whole_batches_of_the_data(folder, tmp_path):
     training.train(recipe(folder), tmp_path / "run", epochs=2)
     assert int(kgan.zoo.load(tmp_path / "run/preset").images_seen.numpy()) == 2 * 40
+
+
+class TestLength:
+    """How long a training is that nobody has said, and what follows its length."""
+
+    @pytest.fixture(autouse=True)
+    def short(self, monkeypatch):
+        for name, value in (("EPOCHS", 2), ("LEAST_IMAGES", 40), ("MOST_IMAGES", 120)):
+            monkeypatch.setattr(training, name, value)
+
+    @pytest.mark.parametrize("available, images", [(10, 40), (44, 88), (99, 120)])
+    def test_unsaid(self, folder, tmp_path, available, images):
+        asked = recipe(folder, images=0)
+        training._take_length(asked, tmp_path, available, None, None, None)
+        assert asked.images == images
+
+    def test_unsaid_goes_on_as_it_began(self, folder, tmp_path):
+        begun = recipe(folder, images=96)
+        (tmp_path / "recipe.toml").write_text(begun.to_toml())
+        asked = recipe(folder, images=0)
+        training._take_length(asked, tmp_path, 44, None, None, None)
+        assert asked.images == 96
+
+    @pytest.mark.parametrize(
+        "asked_for, steps",
+        [
+            ((320, None, None), 40),
+            ((None, None, 4), 40),
+            ((80, None, None), 10),
+            ((None, 4, None), 20),
+        ],
+    )
+    def test_schedules_follow(self, folder, tmp_path, capsys, asked_for, steps):
+        """160 images in batches of 8 fall along 20 steps."""
+        asked = recipe(folder)
+        training._take_length(asked, tmp_path, 44, *asked_for)
+        assert asked.g_optimizer["learning_rate"]["decay_steps"] == steps
+        assert (f"decay_steps {steps} in place of 20" in capsys.readouterr().err) == (steps != 20)
+
+    def test_what_a_model_counts_in_images_follows(self, folder, tmp_path):
+        for images, decay, expected in ((0, None, 88), (160, 100, 200), (160, None, None)):
+            arguments = {"image_shape": [16, 16, 1]} | ({"decay_images": decay} if decay else {})
+            asked = recipe(folder, model="R3GAN", images=images, arguments=arguments)
+            training._take_length(asked, tmp_path, 44, 320 if images else None, None, None)
+            assert asked.arguments.get("decay_images") == expected
+
+    def test_a_rate_of_0_for_a_good_part_is_said(self, folder, capsys):
+        asked = recipe(folder, images=320)
+        training._tell_idle(asked, building.build(asked))
+        said = capsys.readouterr().err
+        assert re.fullmatch(
+            "The learning rate of g_optimizer is below a hundredth of its highest from 1[45]. of "
+            "320 images on\n",
+            said,
+        )
+        training._tell_idle(recipe(folder), building.build(asked))
+        assert not capsys.readouterr().err
 
 
 class TestConditional:

@@ -4,6 +4,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,6 +68,22 @@ def partials(directory: str | os.PathLike[str], name: str | None = None) -> list
     """
     end = "*" if name is None else glob.escape(_end(name))
     return sorted(Path(directory).glob(_PREFIX + "?" * _TOKEN + end))
+
+
+def plain_name(text: str, otherwise: str) -> str:
+    """The last part of a text of a stranger's, as the name of a file; never a path.
+
+    Args:
+        text: such as the name of a preset.
+        otherwise: what takes its place if nothing is left of it.
+
+    Example:
+
+    >>> plain_name("../../x", "samples")
+    'x'
+    """
+    name = re.split(r"[/\\]", text)[-1].strip(". ")
+    return name if name.isprintable() and name else otherwise
 
 
 def _end(name):

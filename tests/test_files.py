@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from kgan.files import partials, replacing, sha256
+from kgan.files import partials, plain_name, replacing, sha256
 
 
 def test_sha256_is_that_of_the_content(tmp_path):
@@ -121,3 +121,23 @@ def test_partials_are_those_of_one_file_or_of_all(tmp_path):
     assert partials(tmp_path) == torn
     assert partials(tmp_path, "a.png") == torn[:2]
     assert partials(tmp_path, "*") == []
+
+
+@pytest.mark.parametrize(
+    "text, name",
+    [
+        ("dcgan-mnist", "dcgan-mnist"),
+        ("two words.v2", "two words.v2"),
+        ("日本", "日本"),
+        ("../../x", "x"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\x\\y", "y"),
+        ("..hidden", "hidden"),
+        *(
+            (text, "samples")
+            for text in ("", ".", "..", "a/..", "x/", "a\x1b[31m", "a\nb", "\u202e")
+        ),
+    ],
+)
+def test_a_strangers_name_is_never_a_path(text, name):
+    assert plain_name(text, "samples") == name

@@ -20,6 +20,7 @@ from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError
+from kgan.files import plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
 from kgan.zoo import opening, registry
@@ -174,14 +175,14 @@ def command(
         raise KganError(
             f"Expected image_shape = [height, width, channels] in a recipe. Received: {shape!r}"
         )
-    height, _, depth = shape
-    if begin_from is not None and (size or height, int(channels or depth)) != (height, depth):
+    height, width, depth = shape
+    asked = [size or height, size or width, int(channels or depth)]
+    if begin_from is not None and asked != list(shape):
         raise click.UsageError(
             f"Expected images of {'x'.join(map(str, shape))}, as {parent} makes them: leave --size "
-            f"and --channels out, or train without --from. Received: --size {size or height} "
-            f"--channels {channels or depth}"
+            f"and --channels out, or train without --from. Received: {'x'.join(map(str, asked))}"
         )
-    recipe.arguments["image_shape"] = [size or height, size or height, int(channels or depth)]
+    recipe.arguments["image_shape"] = asked
     if augment is not None:
         recipe.arguments["augment"] = "DiffAugment"
         if not augment:
@@ -204,7 +205,7 @@ def command(
             setattr(recipe, name, value)
     if recipe.freeze_d and not recipe.parent:
         raise click.UsageError("Expected --freeze-d beside --from PRESET. Received: no --from.")
-    out = out or Path("runs") / recipe.name
+    out = out or Path("runs") / plain_name(recipe.name, recipe.model.lower())
 
     import_models(import_file)
     from kgan.runs import train as training

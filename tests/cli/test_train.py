@@ -312,3 +312,24 @@ class TestOptionsOfData:
         done = train("x.toml", "--data", "pets", "--out", "run")
         assert done.exit_code == 0, done.stderr
         assert "Become:   16x16x1, stretched, over black" in done.stderr
+
+
+def test_a_recipe_of_other_proportions_keeps_them(tmp_path, monkeypatch):
+    """A recipe of 16 x 28 pixels is trained so; --size makes them square."""
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def train(recipe, directory, *more):
+        seen.append((recipe.arguments["image_shape"], str(directory)))
+        return directory
+
+    monkeypatch.setattr("kgan.runs.train.train", train)
+    made = recipes.Recipe("../../somewhere", "GAN", 64, arguments={"image_shape": [16, 28, 1]})
+    made.data.source = "photos"
+    (tmp_path / "r.toml").write_text(made.to_toml())
+    invoke = click.testing.CliRunner().invoke
+    for options in ([], ["--size", "28"], ["--channels", "3"]):
+        done = invoke(main, ["train", "r.toml", *options])
+        assert done.exit_code == 0, done.output
+    runs = "runs/somewhere"
+    assert seen == [([16, 28, 1], runs), ([28, 28, 1], runs), ([16, 28, 3], runs)]

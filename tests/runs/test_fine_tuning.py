@@ -153,7 +153,7 @@ class TestRefused:
         "arguments, said",
         [
             (["--size", 32], "Expected images of 16x16x1, as .* leave --size and --channels out"),
-            (["--channels", 3], "Expected images of 16x16x1.*Received: --size 16 --channels 3"),
+            (["--channels", 3], "Expected images of 16x16x1.*Received: 16x16x3"),
         ],
     )
     def test_another_shape(self, parent, folder, arguments, said, tmp_path):

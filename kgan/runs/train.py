@@ -12,10 +12,12 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 from kgan import layers
+from kgan import recipe as recipes
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
 from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError
+from kgan.files import expanded
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
 from kgan.models.base.adversarial import AdversarialModel
@@ -25,8 +27,9 @@ from kgan.runs import evaluate as evaluation
 from kgan.runs import selection
 from kgan.runs.callbacks import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.untrusted.networks import check_arguments
-from kgan.zoo import saving
-from kgan.zoo.metadata import CURVES
+from kgan.zoo import saving, weights
+from kgan.zoo.metadata import CURVES, RECIPE
+from kgan.zoo.preset import check_recipe
 from kgan.zoo.versions import versions
 
 
@@ -99,8 +102,10 @@ def train(
             refuse; if training diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
-    directory = Path(directory)
+    directory = expanded(directory)
     run_directory.check(directory, resume)
+    if resume:
+        _keep_classes(recipe, directory)
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe)
     extractors.check_name(evaluation.extractor_of(recipe))
@@ -108,6 +113,7 @@ def train(
     images.check_batch(recipe.batch_size)
     if model.num_classes is not None:
         model = _with_classes(model, images, recipe)
+    check_recipe(recipe)
     if epochs is not None:
         recipe.images = epochs * (len(images) // recipe.batch_size) * recipe.batch_size
     if recipe.images < recipe.batch_size:
@@ -143,6 +149,7 @@ def _go_on(recipe, directory, model, images, judge, data_dir) -> Path:
     log = RunLog(directory / "log.csv")
     snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
     if step < last:
+        weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         with _signals() as received:
             model.fit(
@@ -186,12 +193,25 @@ def _with_classes(model, images, recipe) -> AdversarialModel:
         )
     if not recipe.data.class_names:
         recipe.data.class_names = list(images.class_names or [])
-    if "num_classes" in recipe.arguments:
-        return model
+    parts.check_classes(recipe.data, images)
     # A class may have no images, or none in this split.
     classes = max(len(images.class_names or []), int(images.labels.max()) + 1)
+    if "num_classes" in recipe.arguments:
+        if classes > model.num_classes:
+            raise KganError(
+                f"Expected num_classes of at least {classes}, the classes that there are. "
+                f"Received: num_classes = {model.num_classes}"
+            )
+        return model
     recipe.arguments["num_classes"] = classes
     return build(recipe)
+
+
+def _keep_classes(recipe, directory):
+    """A run that goes on has the classes that it began with: no folder's coming changes them."""
+    path = directory / RECIPE
+    if path.exists() and not recipe.data.class_names:
+        recipe.data.class_names = recipes.read(path).data.class_names
 
 
 def _show(directory, images):

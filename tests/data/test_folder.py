@@ -144,7 +144,7 @@ def test_truncated_jpeg_among_text_files_is_refused(tmp_path):
 
 
 def test_array_that_does_not_fit_in_memory_goes_to_a_file(monkeypatch):
-    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
     array = allocate((3, *SHAPE))
     array[:] = 7
     assert isinstance(array, np.memmap) and array.sum() == 7 * 3 * 16 * 16 * 3
@@ -154,14 +154,14 @@ def test_array_that_fits_nowhere_is_refused(monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(KganError, match="2,304 bytes of memory, or in .*Received: No space left"):
         allocate((3, *SHAPE))
 
 
 def test_skipped_files_leave_no_gap_in_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
     _write_images(tmp_path, 39)
     (tmp_path / "010x.png").touch()
     with pytest.warns(KganWarning, match="Skipped: 1 of 40 image files"):
@@ -381,7 +381,7 @@ class TestReport:
     @pytest.mark.parametrize("in_memory", [True, False])
     def test_says_where_the_images_are(self, tmp_path, monkeypatch, in_memory):
         if not in_memory:
-            monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+            monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
         _write_images(tmp_path, 5)
         images, _, report = load_folder(tmp_path, RULE)
         sizes = (images.nbytes, 0) if in_memory else (0, images.nbytes)

@@ -7,6 +7,7 @@ import click
 from click.core import ParameterSource
 
 from kgan.cli.models import import_models, import_option
+from kgan.cli.paths import ExpandedPath
 from kgan.files import replacing
 from kgan.zoo.results import text
 
@@ -51,7 +52,7 @@ def _check_options(context: click.Context, against: str | None) -> None:
 @click.option("--split", help="Of --data or --against tfds:NAME. [default: test]")
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=ExpandedPath(file_okay=False),
     help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
 )
 @click.option(
@@ -77,7 +78,7 @@ def _check_options(context: click.Context, against: str | None) -> None:
     help="Of the samples; figures are means over them.",
 )
 @click.option("--truncation", type=float, help="Of StyleGAN; the protocol says so.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for all figures.")
+@click.option("--json", "json_path", type=ExpandedPath(), help="File for all figures.")
 @click.option("--update-card", is_flag=True, help="Write the figures into the preset.")
 @import_option
 @click.pass_context

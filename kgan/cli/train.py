@@ -1,8 +1,10 @@
 """`kgan train`."""
 
 import logging
+import re
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,10 +18,12 @@ from kgan.cli.models import (
     model_class,
     model_names,
 )
+from kgan.cli.paths import ExpandedPath
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError
+from kgan.files import expanded
 from kgan.recipe import Data, Recipe
 from kgan.zoo.preset import read as read_preset
 
@@ -33,8 +37,14 @@ DEFAULT_IMAGES = 1_000_000
 @click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
 @click.option(
     "--data-dir",
-    type=click.Path(exists=True, file_okay=False),
+    type=ExpandedPath(exists=True, file_okay=False),
     help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
+)
+@click.option(
+    "--held-out",
+    metavar="SHARE|FOLDER",
+    help="Images that are never trained on, for `kgan evaluate`: a share of --data such as 0.1, a "
+    "folder, or tfds:NAME.",
 )
 @click.option("--size", type=click.IntRange(1), help="Side of the images in pixels.")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="1 for gray, 3 for color.")
@@ -55,7 +65,7 @@ DEFAULT_IMAGES = 1_000_000
 )
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="File for a folder's decoded images: for sets larger than memory, and to decode once.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
@@ -66,9 +76,7 @@ DEFAULT_IMAGES = 1_000_000
 @click.option("--seed", type=click.IntRange(0, 2**31), help="Of weights and all randomness.")
 @click.option("--checkpoint-images", type=click.IntRange(1), help="Images between checkpoints.")
 @click.option("--grid-images", type=click.IntRange(1), help="Images between sample grids.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/<name>]"
-)
+@click.option("--out", type=ExpandedPath(), help="Run directory. [default: runs/<name>]")
 @click.option(
     "--resume",
     is_flag=True,
@@ -79,7 +87,8 @@ DEFAULT_IMAGES = 1_000_000
 def command(
     source: str,
     data: str | None,
-    data_dir: str | None,
+    data_dir: Path | None,
+    held_out: str | None,
     size: int | None,
     channels: str | None,
     resize: str | None,
@@ -111,6 +120,7 @@ def command(
       kgan train dcgan --data ./photos --size 64 --flip --epochs 50
       kgan train cgan --data tfds:fashion_mnist --size 28 --channels 1
       kgan train cgan --data ./pets --labels folders --size 64 --cache pets.cache
+      kgan train dcgan --data ./photos --held-out 0.1
       kgan train dcgan-celeba --data ./img_align_celeba --box recipe
       kgan train dcgan-mnist --out runs/digits
       kgan train dcgan-mnist --out runs/digits --resume
@@ -125,6 +135,8 @@ def command(
     if data is not None:
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
         recipe.data = Data(data, flip=kept.flip, resize=kept.resize, background=kept.background)
+    if held_out is not None:
+        recipe.data = replace(recipe.data, held_out=_held_out(held_out))
     if box is not None:
         recipe.data.box = recipes_box if box == "recipe" else parse_box(box)
     if not recipe.data.source:
@@ -177,6 +189,14 @@ def _no_data(source):
     return f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
 
 
+def _held_out(text: str) -> str | dict[str, float]:
+    """The recipe's `held_out` of an option: a share of the images, or where others are."""
+    share = re.fullmatch(r"([0-9]*\.?[0-9]+)(\s*%)?", text.strip())
+    if share is None:
+        return text
+    return {"share": float(share[1]) / (100 if share[2] else 1)}
+
+
 def parse_box(text: str) -> list[float]:
     """The box of an option such as `0.1,0.2,0.9,0.9`."""
     try:
@@ -190,8 +210,8 @@ def parse_box(text: str) -> list[float]:
 
 def _recipe(source: str, import_file: Path | None) -> Recipe:
     """The recipe of a file, of a preset, or of a model with its defaults."""
-    if source.endswith(".toml"):
-        return recipes.read(Path(source))
+    if source.lower().endswith(".toml"):
+        return recipes.read(expanded(source))
     if import_file is not None or source.lower() in model_names():
         import_models(import_file)
         if kind := model_class(source):

@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from kgan.data import tfds
-from kgan.data.folder import File, class_name, find_folder, find_images, printable
+from kgan.data.folder import (
+    File,
+    class_name,
+    find_folder,
+    find_images,
+    in_class_folders,
+    printable,
+)
 from kgan.data.images import ImageSet, load
 from kgan.errors import KganError, short
 from kgan.recipe import Data
@@ -71,7 +78,9 @@ def load_held_out(
     sources = held_out_sources(data, data_dir)
     if sources is None:
         return None
-    if all(map(tfds.is_name, sources)):  # they have labels of their own, or none
+    folders = [find_folder(source, data_dir) for source in sources if not tfds.is_name(source)]
+    # Data sets of TFDS have labels of their own, or none, as have folders without sub-folders.
+    if not folders or not all(map(in_class_folders, folders)):
         labels = None
     return _load(data, sources, image_shape, data_dir, split="test", labels=labels)
 

@@ -44,7 +44,7 @@ def parse_labels(text: str, metadata: dict[str, Any]) -> list[int]:
     except (csv.Error, ValueError):
         parts = [text]
     found = []
-    for part in parts:
+    for part in parts or [text]:
         numbers = classes.find(part)
         if not numbers:
             raise click.UsageError(classes.refusal(part, text))
@@ -70,7 +70,7 @@ class _Classes:
     def exactly(self, text: str) -> int | None:
         """The class of a name."""
         name = _composed(text)
-        return self.names.index(name) if name in self.names else None
+        return self.names.index(name) if self.names.count(name) == 1 else None
 
     def find(self, part: str) -> list[int]:
         """The classes that a part of the text means; none if that is none, or not one alone."""

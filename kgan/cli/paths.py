@@ -48,7 +48,7 @@ def in_directory(out: Path, name: str, *suffixes: str) -> Path:
         return out
     if is_called_a_file(out):
         raise click.UsageError(
-            f"Expected --out with {' or '.join(suffixes)}, or a directory. Received: --out {out}"
+            f"Expected --out with {' or '.join(suffixes)}. Received: --out {out}"
         )
     return out / name
 

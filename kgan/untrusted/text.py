@@ -55,7 +55,7 @@ def parse_json(content: bytes, where: str) -> dict[str, Any]:
         KganError: if it is none, says a key twice, or holds what `check` refuses.
     """
     try:
-        values = json.loads(_decoded(content), object_pairs_hook=_table, parse_constant=_no_number)
+        values = json.loads(content.decode(), object_pairs_hook=_table, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise KganError(f"Expected JSON. Received: {where}: {error}") from None
     if not isinstance(values, dict):
@@ -82,7 +82,7 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _decoded(content):
-    """The text of a file: UTF-8, or what a byte order mark says, which Windows' editors write."""
+    """The text of a file that a person has written: UTF-8, or what a byte order mark says."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content[len(mark) :].decode(encoding)

@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import sys
+import unicodedata
 import warnings
 import zlib
 from pathlib import Path
@@ -314,6 +315,60 @@ class TestLinks:
         (tmp_path / "a/again").symlink_to("b")
         (tmp_path / "0").symlink_to("a/b")  # a link sorts first, but the folder has the name
         assert _names(tmp_path) == ["a/b/000.png"]
+
+
+class TestPicturesLeftOut:
+    @pytest.mark.parametrize(
+        "suffix, kind",
+        [
+            *((s, "JPEG") for s in (".jpg", ".JPG", ".jpe", ".jfif", ".Jpeg")),
+            *((".avif", "AVIF"), (".jp2", "JPEG2000"), (".j2k", "JPEG2000"), (".apng", "PNG")),
+            *((".dib", "DIB"), (".TIF", "TIFF"), (".WEBP", "WEBP")),
+        ],
+    )
+    def test_what_pillow_decodes_is_read(self, tmp_path, suffix, kind):
+        Image.new("RGB", (16, 16), "red").save(tmp_path / f"a{suffix}", format=kind)
+        report, images = check(tmp_path, SHAPE)
+        assert report.images == 1 and not report.ignored and images[0, 8, 8, 0] > 250
+
+    def test_other_pictures_are_counted_and_said(self, tmp_path):
+        _write_images(tmp_path, 1)
+        (tmp_path / "a.heic").touch()
+        (tmp_path / "notes.txt").write_text("GIF is a format")
+        for name in ("b", "c.jpg_large", "d.jpg_large"):
+            Image.new("L", (8, 8)).save(tmp_path / name, format="JPEG")
+        with pytest.warns(KganWarning, match="4 files that look like pictures .*jpg_large 2"):
+            _, _, report = load_folder(tmp_path, RULE)
+        assert report.unread == {".jpg_large": 2, ".heic": 1, "without suffix": 1}
+        assert sum(report.ignored.values()) == 5
+        assert "Unread:   of these look like pictures: .jpg_large 2" in report.text()
+
+    def test_folder_of_nothing_else_is_refused_with_the_reason(self, tmp_path):
+        (tmp_path / "a.HEIC").touch()
+        with pytest.raises(KganError, match="1 other files, among them 1 files that look like"):
+            load_folder(tmp_path, RULE)
+
+    def test_class_folder_that_ends_up_empty_is_said(self, tmp_path):
+        _write_images(tmp_path / "cat", 30)
+        (tmp_path / "owl").mkdir()
+        (tmp_path / "owl/a.heic").touch()
+        (tmp_path / "dog").mkdir()
+        (tmp_path / "dog/broken.png").touch()
+        with pytest.warns(KganWarning, match="No picture .* in the folders of dog, owl"):
+            _, labels, report = load_folder(tmp_path, RULE, labels="folders")
+        assert report.empty == ["dog", "owl"] and report.classes == {"cat": 30, "dog": 0}
+        assert "Empty:    no picture that can be read in dog, owl" in report.text()
+        assert load_folder(tmp_path, RULE)[2].empty == []  # without labels they are no classes
+
+    def test_a_class_is_one_however_its_name_is_composed(self, tmp_path):
+        """macOS writes é as e and an accent."""
+        for folder, form in (("mac", "NFD"), ("linux", "NFC")):
+            name = unicodedata.normalize(form, "café")
+            _write_images(tmp_path / folder / name, 2)
+        _, labels, report = load_folder(
+            [tmp_path / "mac", tmp_path / "linux"], RULE, labels="folders"
+        )
+        assert report.classes == {unicodedata.normalize("NFC", "café"): 4}
 
 
 class TestLabels:

@@ -36,9 +36,9 @@ def _check_options(context: click.Context, against: str | None) -> None:
     for option in context.command.params:
         source = context.get_parameter_source(option.name)
         if option.name in wrong and source is ParameterSource.COMMANDLINE:
-            beside = "with --against" if against is None else "without --against"
+            beside = "with" if against is None else "without"
             raise click.UsageError(
-                f"Expected {option.opts[0]} {beside}, which takes no samples of a preset."
+                f"Expected {option.opts[0]} {beside} --against, which compares folders of images."
             )
 
 

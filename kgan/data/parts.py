@@ -136,8 +136,7 @@ def name_classes(images: ImageSet, data: Data) -> None:
     """
     if images.class_names is None:
         return
-    shown = {class_name(folder): class_name(name) for folder, name in data.classes.items()}
-    names = [shown.get(name, name) for name in map(class_name, images.class_names)]
+    names = _shown(data, map(class_name, images.class_names))
     double = [name for name, number in Counter(names).items() if number > 1]
     if double:
         raise KganError(
@@ -146,6 +145,12 @@ def name_classes(images: ImageSet, data: Data) -> None:
         )
     images.class_names = names
     images.number_classes([class_name(name) for name in data.class_names])
+
+
+def _shown(data, folders):
+    """The classes of folders, as a recipe shows them."""
+    names = {class_name(folder): class_name(name) for folder, name in data.classes.items()}
+    return [names.get(folder, folder) for folder in folders]
 
 
 def check_classes(data: Data, images: ImageSet) -> None:
@@ -165,7 +170,8 @@ def check_classes(data: Data, images: ImageSet) -> None:
     unknown = [name for name in images.class_names if name not in known]
     there = set(images.own_classes)
     if images.report is not None:  # of folders; of TFDS a split may lack what the data set has
-        there = {images.class_names[number] for number in np.unique(images.labels)}
+        broken = there.intersection(_shown(data, images.report.empty))  # which was warned of
+        there = broken | {images.class_names[number] for number in np.unique(images.labels)}
     absent = [name for name in known if name not in there]
     if unknown or absent:
         said = [

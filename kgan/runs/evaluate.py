@@ -389,7 +389,8 @@ class _Given(NamedTuple):
                 f"{_listed(names, absent)}, of which there are no real images: no samples are "
                 "drawn of them"
             )
-        elif names and real.labels is None:
+            places = places._replace(floor=_without(absent, places.floor, training, held_out))
+        elif names and real.labels is None and not left_out:
             left_out.append(f"figures by class, since the images of {source} have no classes")
         if places.recall is not None and _absent(other, names):
             left_out.append(
@@ -404,6 +405,19 @@ class _Given(NamedTuple):
         """The classes of the samples of a seed, drawn of those that there are real images of."""
         present = np.delete(np.arange(len(self.names)), self.absent)
         return present[sample_labels(seed, 0, number, len(present))]
+
+
+def _without(absent, floor, training, held_out):
+    """The places of a floor without images of the absent classes; None if too few are left."""
+    images = None if floor is None else held_out if floor.held_out else training
+    if images is None or images.labels is None:
+        return floor
+    left = np.flatnonzero(~np.isin(images.labels, absent))
+    number = len(floor.indices)
+    if len(left) < number:
+        return None
+    of = f"even spaces of {len(left):,} pictures of the classes that are there"
+    return floor._replace(indices=evenly(left, number), text=of)
 
 
 def _own_data(recipe, model, most, data_dir) -> _Given:

@@ -412,6 +412,8 @@ def _without(absent, floor, training, held_out):
     images = None if floor is None else held_out if floor.held_out else training
     if images is None or images.labels is None:
         return floor
+    if not np.isin(images.labels[floor.indices], absent).any():
+        return floor
     left = np.flatnonzero(~np.isin(images.labels, absent))
     number = len(floor.indices)
     if len(left) < number:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kgan import recipe as recipes
 from kgan.callbacks import Checkpoint, CollapseWarning, SampleGrid, TerminateOnDivergence
 from kgan.data import parts
 from kgan.data.folder import sample
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
 from kgan.files import expanded
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
@@ -191,17 +192,25 @@ def _with_classes(model, images, recipe) -> AdversarialModel:
             f"{', '.join(recipe.data.sources())} without labels; --labels folders takes a folder's "
             "from the names of its sub-folders"
         )
-    if not recipe.data.class_names:
+    new = not recipe.data.class_names
+    if new:
         recipe.data.class_names = list(images.class_names or [])
     parts.check_classes(recipe.data, images)
     # A class may have no images, or none in this split.
     classes = max(len(images.class_names or []), int(images.labels.max()) + 1)
-    if "num_classes" in recipe.arguments:
-        if classes > model.num_classes:
-            raise KganError(
-                f"Expected num_classes of at least {classes}, the classes that there are. "
-                f"Received: num_classes = {model.num_classes}"
-            )
+    asked = recipe.arguments.get("num_classes", classes)
+    if classes > asked:
+        raise KganError(
+            f"Expected num_classes of at least {classes}, the classes that there are. "
+            f"Received: num_classes = {asked}"
+        )
+    if asked > classes and new and images.class_names:  # of other data, which --data has replaced
+        warnings.warn(
+            f"The model gets {classes} classes, which there are, in place of {asked}",
+            KganWarning,
+            stacklevel=3,
+        )
+    elif "num_classes" in recipe.arguments:
         return model
     recipe.arguments["num_classes"] = classes
     return build(recipe)
@@ -210,8 +219,12 @@ def _with_classes(model, images, recipe) -> AdversarialModel:
 def _keep_classes(recipe, directory):
     """A run that goes on has the classes that it began with: no folder's coming changes them."""
     path = directory / RECIPE
-    if path.exists() and not recipe.data.class_names:
-        recipe.data.class_names = recipes.read(path).data.class_names
+    if recipe.data.class_names or not path.exists():
+        return
+    begun = recipes.read(path)
+    if begun.data.class_names and "num_classes" in begun.arguments:
+        recipe.data.class_names = begun.data.class_names
+        recipe.arguments["num_classes"] = begun.arguments["num_classes"]
 
 
 def _show(directory, images):

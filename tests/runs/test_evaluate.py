@@ -466,6 +466,9 @@ class TestClassesAreNames:
                 seeds=[0],
             )
         assert all("bee" in result["left_out"] for result in results)
+        precision = named(results, "precision")
+        assert precision["places"].startswith("even places of")
+        assert precision["floor_places"].startswith("odd places of")
 
     def test_a_classifier_knows_classes_by_name(self, tmp_path):
         names = ["7", "3"]  # not in the order of the network's

@@ -345,6 +345,16 @@ class TestConditional:
             training.train(recipe(), tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
+    def test_classes_of_other_data_are_not_kept(self, pets, tmp_path):
+        made = pets[0]()
+        made.arguments["num_classes"] = 10  # such as of the zoo's recipe, whose data was replaced
+        with pytest.warns(KganWarning, match="gets 3 classes, which there are, in place of 10"):
+            training.train(made, tmp_path / "run")
+        assert kgan.zoo.info(tmp_path / "run/preset")["num_classes"] == 3
+        made = pets[0]()
+        made.arguments["num_classes"] = 10
+        training.train(made, tmp_path / "run", resume=True)
+
     def test_too_few_classes_are_refused(self, pets, tmp_path):
         made = pets[0]()
         made.arguments["num_classes"] = 2

@@ -1,7 +1,9 @@
-"""Checks of values, each written once. Imports no TensorFlow."""
+"""Checks of values, each written once, and what bounds depend on. Imports no TensorFlow."""
 
+import re
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,11 +127,7 @@ def check_range(images: np.ndarray) -> None:
     """Raises KganError unless float images look as if scaled to [-1, 1]."""
     low, high = float(np.min(images)), float(np.max(images))
     if not (low >= -1.0 - 1e-3 and high <= 1.0 + 1e-3):
-        hint = "clip them, or scale by the data set's own range"
-        if not np.isfinite([low, high]).all():
-            hint = "some are not finite"
-        elif high > 2:
-            hint = "images / 127.5 - 1 converts"
+        hint = _how_to_scale(low, high)
     elif low >= 0.0:
         hint = "for images in [0, 1], images * 2 - 1 converts; uint8 is taken as it is"
     else:
@@ -138,6 +136,40 @@ def check_range(images: np.ndarray) -> None:
         f"Expected float images in [-1, 1], some of them below 0. Received: a batch in "
         f"[{low:.4g}, {high:.4g}]; {hint}."
     )
+
+
+def _how_to_scale(low, high):
+    """What makes floats of another range floats in [-1, 1]: as far as their range tells."""
+    if not np.isfinite([low, high]).all():
+        return "some are not finite"
+    if low >= 0:
+        if high <= 1.5:
+            return "for images in [0, 1] with some above, np.clip(images, 0, 1) * 2 - 1 converts"
+        if high <= 255.5:
+            return "images / 127.5 - 1 converts"
+        if high <= 65535.5:
+            return "for images of 16 bits, images / 32767.5 - 1 converts"
+        return "scale by the data set's own range"
+    if high > 16:
+        if low < -64:
+            return "for images in [0, 255] less their mean, (images + mean) / 127.5 - 1 converts"
+        return "for images in [0, 255] with some outside, np.clip(images, 0, 255) / 127.5 - 1"
+    if low >= -1.25 and high <= 1.25:
+        return "for images in [-1, 1] with some outside, np.clip(images, -1, 1) converts"
+    # As for networks that were trained on ImageNet.
+    return (
+        "these look as if normalised by a mean and a deviation: with both of your data set, "
+        "(images * std + mean) * 2 - 1 converts if those are of images in [0, 1]"
+    )
+
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping; 4 GB where the system does not tell."""
+    try:
+        available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        return int(available[1]) * 1024
+    except (OSError, TypeError):
+        return 4 << 30
 
 
 def check_box(box: Sequence[float] | None) -> tuple[float, float, float, float]:

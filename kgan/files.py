@@ -20,6 +20,11 @@ def sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path in which a leading `~` is the home directory, as in a shell."""
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str], *, flush: bool = False) -> Iterator[Path]:
     """Writes a file whole or not at all: beside its path first, then in one step over it.

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from kgan import __version__
-from kgan.files import replacing
+from kgan.files import expanded, replacing
 
 ANIMATION_SUFFIXES = (".png", ".webp")
+RESAMPLINGS = ("nearest", "lanczos")
 
 _KEY = "kgan"
 _DESCRIPTION, _SOFTWARE = ExifTags.Base.ImageDescription, ExifTags.Base.Software
@@ -52,6 +53,32 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
     return sheet
 
 
+def enlarge(images: np.ndarray, scale: int, resample: str) -> np.ndarray:
+    """Images `scale` times as large: 64 pixels are a stamp on a screen.
+
+    Args:
+        images: uint8 array (n, height, width, channels), 1 or 3 channels.
+        scale: int >= 1.
+        resample: one of `RESAMPLINGS`: `"nearest"`, which keeps pixels as they are, or
+            `"lanczos"`, which is smooth.
+
+    Returns:
+        uint8 array (n, height * scale, width * scale, channels).
+    """
+    if resample == "nearest":
+        return images.repeat(scale, axis=1).repeat(scale, axis=2)
+    _, height, width, channels = images.shape
+    size = (width * scale, height * scale)
+    return np.stack(
+        [
+            np.asarray(_picture(image).resize(size, Image.Resampling.LANCZOS)).reshape(
+                *size[::-1], channels
+            )
+            for image in images
+        ]
+    )
+
+
 def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None) -> Path:
     """Writes a PNG that says what made it, whole or not at all.
 
@@ -85,15 +112,15 @@ def save_animation(
     Raises:
         ValueError: for another suffix, or no frames.
     """
-    path = Path(path)
-    if path.suffix not in ANIMATION_SUFFIXES or not len(frames):
+    path = expanded(path)
+    if path.suffix.lower() not in ANIMATION_SUFFIXES or not len(frames):
         raise ValueError(
             f"Expected frames, and a file that ends in {' or '.join(ANIMATION_SUFFIXES)}. "
             f"Received: {len(frames)} frames, {path}"
         )
     first, *others = (_picture(frame) for frame in frames)
     options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
-    if path.suffix == ".png":
+    if path.suffix.lower() == ".png":
         return _write(first, path, "PNG", pnginfo=_png_info(provenance), **options)
     exif = Image.Exif()
     exif[_SOFTWARE] = "kgan"
@@ -117,7 +144,7 @@ def _png_info(provenance):
 
 
 def _write(picture, path, format, **options) -> Path:
-    path = Path(path)
+    path = expanded(path)
     with replacing(path) as partial:
         picture.save(partial, format=format, **options)
     return path
@@ -146,7 +173,7 @@ def provenance(
 
 def read_provenance(path: str | os.PathLike) -> dict | None:
     """What `save_png` or `save_animation` wrote about a file, or None if kgan did not make it."""
-    with Image.open(path) as picture:
+    with Image.open(expanded(path)) as picture:
         picture.load()  # text chunks may follow the pixels
         text = getattr(picture, "text", {}).get(_KEY)
         if picture.format == "WEBP" and picture.getexif().get(_SOFTWARE) == "kgan":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from kgan.images import grid, read_provenance, save_animation, save_png
+from kgan.images import enlarge, grid, read_provenance, save_animation, save_png
 
 FACTS = {"model": "dcgan-mnist", "seed": 3, "labels": [1, 2], "kgan": "0.1.0", "note": "é ☺"}
 
@@ -130,3 +130,23 @@ def test_animation_without_frames_or_of_another_format_is_refused(tmp_path, fram
     with pytest.raises(ValueError, match=message):
         save_animation(frames, tmp_path / name, FACTS)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_enlarged_pixels(channels):
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 4, channels), np.uint8)
+    nearest = enlarge(images, 3, "nearest")
+    assert nearest.shape == (2, 15, 12, channels) and nearest.dtype == np.uint8
+    np.testing.assert_array_equal(nearest[:, 1::3, 1::3], images)
+    smooth = enlarge(images, 3, "lanczos")
+    assert smooth.shape == nearest.shape and (smooth != nearest).any()
+    flat = np.full((1, 4, 4, channels), 77, np.uint8)
+    assert (enlarge(flat, 4, "lanczos") == 77).all()
+
+
+def test_suffix_in_capitals_and_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    frames = [np.zeros((4, 4, 3), np.uint8), np.ones((4, 4, 3), np.uint8)]
+    for name in ("x.PNG", "x.WebP"):
+        save_animation(frames, f"~/{name}", {"seed": 1})
+        assert read_provenance(f"~/{name}") == {"seed": 1} and (tmp_path / name).is_file()

@@ -1,9 +1,16 @@
 """The command line: `kgan VERB ...`, one file per verb."""
 
+import codecs
 import importlib
+import io
+import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -24,32 +31,103 @@ class _Verbs(click.Group):
             return None
         return importlib.import_module(f"kgan.cli.{name}").command
 
+    def main(self, *args, **kwargs):
+        _take_any_text()
+        with _signals():
+            return super().main(*args, **kwargs)
+
     def parse_args(self, ctx, args):
-        try:
+        with _one_line_errors(ctx):
             return super().parse_args(ctx, args)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
-        except click.UsageError as error:
-            _exit_for_usage(ctx, error)
 
     def invoke(self, ctx):
-        try:
+        with _one_line_errors(ctx):
             return super().invoke(ctx)
-        except click.exceptions.NoArgsIsHelpError:
-            raise
-        except click.UsageError as error:
-            _exit_for_usage(ctx, error)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except KeyboardInterrupt as interrupt:
-            sys.stderr.write("\n")
-            click.echo("Interrupted", err=True)
-            ctx.exit(128 + getattr(interrupt, "number", 2))
-        except Exception as error:
-            if ctx.params.get("debug"):
-                traceback.print_exc()
-                ctx.exit(1)
-            raise click.ClickException(_one_line(error)) from None
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process was told to end."""
+
+    number = signal.SIGTERM
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Lets SIGTERM end a command as Ctrl-C does: what it has begun to write is taken back."""
+
+    def stop(number, frame):
+        raise _Terminated
+
+    # One that is ignored stays so; only the main thread may handle signals.
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    else:
+        yield
+
+
+class _Ascii(io.TextIOWrapper):
+    """A stream of ASCII that click leaves alone: of one by that name it makes one of UTF-8."""
+
+    encoding = "ascii with escapes"
+
+
+def _take_any_text():
+    """Lets the terminal's encoding stop nothing: what it lacks is written as an escape.
+
+    File names that are no text are written as the bytes that they are.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            encoding = codecs.lookup(stream.encoding).name
+        except (AttributeError, LookupError, TypeError):  # there is none, or it is another's
+            continue
+        errors = "surrogateescape" if encoding == "utf-8" else "backslashreplace"
+        if encoding == "ascii":
+            options = {"line_buffering": stream.line_buffering}
+            setattr(sys, name, _Ascii(stream.buffer, "ascii", errors, **options))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=errors)
+
+
+@contextmanager
+def _one_line_errors(ctx: click.Context) -> Iterator[None]:
+    """Turns whatever a command raises into one line, and the exit code that belongs to it."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        _exit_for_usage(ctx, error)
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except BrokenPipeError:
+        _exit_for_closed_pipe(ctx)
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write("\n")
+        click.echo("Interrupted", err=True)
+        ctx.exit(128 + getattr(interrupt, "number", signal.SIGINT))
+    except Exception as error:
+        if ctx.params.get("debug"):
+            traceback.print_exc()
+            ctx.exit(1)
+        raise click.ClickException(_one_line(error)) from None
+
+
+def _exit_for_closed_pipe(ctx):
+    """Ends in silence, as programs do whose reader has gone (`kgan list | head -1`)."""
+    with open(os.devnull, "w") as nowhere:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BrokenPipeError:  # what is left in it would be complained of at the end
+                os.dup2(nowhere.fileno(), stream.fileno())
+    ctx.exit(128 + 13)  # SIGPIPE, which Windows has not
 
 
 def _exit_for_usage(ctx, error):

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kgan import data, images
+from kgan.cli.paths import ExpandedPath, in_directory
 from kgan.cli.renamed import RenamedCommand
 from kgan.cli.train import parse_box
 from kgan.data.folder import LABELS, check_skipped
@@ -22,7 +23,7 @@ def command() -> None:
 
 
 @command.command(cls=RenamedCommand)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=ExpandedPath())
 @click.option(
     "--size", type=click.IntRange(1), default=64, show_default=True, help="Side in pixels."
 )
@@ -40,7 +41,7 @@ def command() -> None:
 @click.option("--labels", type=click.Choice(LABELS), help="Classes from the names of sub-folders.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="PNG, or directory for data.png: a sheet of 64 images as a model would see them.",
 )
 def check(
@@ -62,10 +63,8 @@ def check(
       kgan data check ./photos
       kgan data check ./pets --labels folders --size 128 --resize pad --out sheet.png
     """
-    if out is not None and out.suffix != ".png":
-        if out.suffix and not out.is_dir():
-            raise click.UsageError(f"Expected --out with .png, or a directory. Received: {out}")
-        out = out / "data.png"
+    if out is not None:
+        out = in_directory(out, "data.png", ".png")
     shape = (size, size, int(channels))
     report, some = data.check(
         folder, shape, resize, background, labels, None if box is None else parse_box(box)

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from kgan.cli.models import import_models, import_option
+from kgan.cli.paths import ExpandedPath
+from kgan.files import replacing
 from kgan.zoo.results import text
 
 METRICS = (
@@ -25,13 +28,31 @@ def _seeds(context, parameter, value: str) -> list[int]:
     return list(map(int, seeds))
 
 
+def _check_options(context: click.Context, against: str | None) -> None:
+    """Raises UsageError for an option of samples where none are drawn, or the other way round."""
+    wrong = ("data", "seeds", "truncation", "update_card", "import_file")
+    if against is None:
+        wrong = ("size",)
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name)
+        if option.name in wrong and source is ParameterSource.COMMANDLINE:
+            beside = "with" if against is None else "without"
+            raise click.UsageError(
+                f"Expected {option.opts[0]} {beside} --against, which compares folders of images."
+            )
+
+
 @click.command()
 @click.argument("source", metavar="NAME")
 @click.option("--data", help="Other images: tfds:NAME or a folder. [default: the recipe's]")
-@click.option("--split", help="Of --data tfds:NAME. [default: test]")
+@click.option(
+    "--against", help="Compare NAME, a folder of images, with this folder or tfds:NAME; no model."
+)
+@click.option("--size", type=click.IntRange(1), help="With --against: side that images get.")
+@click.option("--split", help="Of --data or --against tfds:NAME. [default: test]")
 @click.option(
     "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=ExpandedPath(file_okay=False),
     help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
 )
 @click.option(
@@ -57,12 +78,16 @@ def _seeds(context, parameter, value: str) -> list[int]:
     help="Of the samples; figures are means over them.",
 )
 @click.option("--truncation", type=float, help="Of StyleGAN; the protocol says so.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="File for all figures.")
+@click.option("--json", "json_path", type=ExpandedPath(), help="File for all figures.")
 @click.option("--update-card", is_flag=True, help="Write the figures into the preset.")
 @import_option
+@click.pass_context
 def command(
+    context: click.Context,
     source: str,
     data: str | None,
+    against: str | None,
+    size: int | None,
     split: str | None,
     data_dir: Path | None,
     images: int,
@@ -85,26 +110,27 @@ def command(
     Examples:
       kgan evaluate dcgan-mnist
       kgan evaluate runs/faces/preset --data photos/test --metrics frechet_distance
+      kgan evaluate samples/ --against photos/test --size 64 --extractor inception
       kgan evaluate runs/faces/preset --update-card --json figures.json
     """
     if json_path is not None and not json_path.parent.is_dir():
         raise click.UsageError(f"Expected --json in a folder that exists. Received: {json_path}")
+    _check_options(context, against)
     import_models(import_file)
     from kgan.runs import evaluate as evaluation
 
-    results = evaluation.evaluate(
-        source,
-        data,
-        split,
-        images,
-        None if metrics is None else [name.strip() for name in metrics.split(",")],
-        extractor,
-        seeds,
-        truncation,
-        data_dir,
-    )
+    names = None if metrics is None else [name.strip() for name in metrics.split(",")]
+    if against is not None:
+        results = evaluation.compare(
+            source, against, split, images, names, extractor, size, data_dir
+        )
+    else:
+        results = evaluation.evaluate(
+            source, data, split, images, names, extractor, seeds, truncation, data_dir
+        )
     if json_path is not None:
-        json_path.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        with replacing(json_path) as partial:
+            partial.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     if update_card:
         evaluation.update_card(source, results, data_dir)
     click.echo(text(results))

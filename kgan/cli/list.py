@@ -1,13 +1,20 @@
 """`kgan list`."""
 
+import shutil
 import warnings
 
 import click
+from rich.cells import cell_len, set_cell_size
 
 import kgan
 from kgan.errors import KganError, KganWarning
 from kgan.zoo import results
 
+# Which columns have room first; of texts, which may be cut, the least that is worth it.
+_ORDER = (
+    *("SHAPE", "FRECHET", "LICENCE", "DATA", "MODEL", "PRECISION", "RECALL", "LABELS", "SIZE"),
+)
+_LEAST = {"LICENCE": 16, "DATA": 16}
 _FIGURES = {
     "FRECHET": "frechet_distance",
     "PRECISION": "precision",
@@ -22,7 +29,8 @@ def command() -> None:
     and of conditional models how many samples are of the class that was asked for.
 
     Beside each figure, in brackets, is the floor: that of real images in place of samples. Only
-    models of the same data can be compared; `kgan info NAME` has more figures.
+    models of the same data can be compared; `kgan info NAME` has more figures. Columns that the
+    terminal has no room for are left out (COLUMNS=250 kgan list shows all); names are always whole.
 
     \b
     Example:
@@ -46,10 +54,41 @@ def command() -> None:
                 info["licence"] or "",
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    click.echo("\n".join(table(rows, shutil.get_terminal_size().columns)))
+
+
+def table(rows: list[tuple[str, ...]], width: int) -> list[str]:
+    """Lines of a table, each no wider than `width` if the first column allows.
+
+    Columns have room in the order of `_ORDER`; a text that is longer than what is left of the line
+    ends in "…", and a column for which that is too little is left out.
+
+    Args:
+        rows: of cells, the first of them the head.
+        width: int, characters.
+    """
+    widths = {column[0]: max(map(cell_len, column)) for column in zip(*rows, strict=True)}
+    head, left = rows[0], width - widths[rows[0][0]]
+    shown = {head[0]: widths[head[0]]}
+    for name in _ORDER:
+        least = min(widths[name], _LEAST.get(name, widths[name]))
+        if left >= 2 + least:
+            shown[name] = least
+            left -= 2 + least
+    for name in _LEAST:  # what is left goes to the texts
+        if name in shown:
+            more = min(left, widths[name] - shown[name])
+            shown[name] += more
+            left -= more
+    return ["  ".join(_cells(row, head, shown)).rstrip() for row in rows]
+
+
+def _cells(row, head, shown):
+    for cell, name in zip(row, head, strict=True):
+        if name in shown:
+            width = shown[name]
+            cut = cell_len(cell) > width
+            yield f"{set_cell_size(cell, width - 1)}…" if cut else set_cell_size(cell, width)
 
 
 def _figures(metrics):

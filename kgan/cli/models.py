@@ -9,13 +9,14 @@ from types import ModuleType
 import click
 
 import kgan
+from kgan.cli.paths import ExpandedPath
 from kgan.cli.quiet import import_tensorflow
 from kgan.errors import KganError
 
 import_option = click.option(
     "--import",
     "import_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ExpandedPath(exists=True, dir_okay=False),
     help="Python file with a model class of your own; it is run.",
 )
 

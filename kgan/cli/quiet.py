@@ -28,6 +28,9 @@ def import_tensorflow() -> None:
         except ImportError as error:
             failed = error.name is not None  # kgan's own refusal has no module's name
             raise
+        except KeyboardInterrupt:
+            failed = False
+            raise
         finally:
             os.dup2(kept, 2)
             os.close(kept)

@@ -13,11 +13,17 @@ import numpy as np
 
 import kgan
 from kgan import images
+from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
+from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.files import replacing
+from kgan.images import RESAMPLINGS
+from kgan.recipe import Recipe
 from kgan.zoo import opening
 
 MOST_IN_A_GRID = 1024
+SUFFIXES = (".png", ".npz")
+MOST_PIXELS = 1 << 28  # of one picture
 
 
 @click.command()
@@ -37,12 +43,24 @@ MOST_IN_A_GRID = 1024
 )
 @click.option(
     "--labels",
-    help="Of a conditional model: classes by number or name, such as 7, 0-9 or Sneaker,Coat; a "
-    "row for each. [default: drawn at random]",
+    help="Of a conditional model: classes by name or number, such as Sneaker,Coat, 7 or 0-9; a "
+    "row for each. Names with commas in quotes. [default: drawn at random]",
 )
 @click.option("--truncation", type=float, help="Of StyleGAN: below 1 less varied, but cleaner.")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG, .npz or directory to write.")
+@click.option("--out", type=ExpandedPath(), help="PNG, .npz or directory to write.")
 @click.option("--separate", is_flag=True, help="A PNG for each image instead of one grid.")
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Times that pictures are enlarged.",
+)
+@click.option(
+    "--resample",
+    type=click.Choice(RESAMPLINGS),
+    help="How --scale does it. [default: nearest if the recipe says pixel art, else lanczos]",
+)
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
 )
@@ -55,6 +73,8 @@ def command(
     truncation: float | None,
     out: Path | None,
     separate: bool,
+    scale: int,
+    resample: str | None,
     batch_size: int,
     import_file: Path | None,
 ) -> None:
@@ -64,13 +84,14 @@ def command(
     Examples:
       kgan sample dcgan-celeba -n 16
       kgan sample dcgan-mnist -n 100 --seed 7 --out digits.png
+      kgan sample dcgan-celeba -n 4 --scale 4
       kgan sample dcgan-celeba -n 50000 --out faces.npz
       kgan sample dcgan-celeba -n 200 --separate --out faces/
       kgan sample runs/my-cgan/preset --labels 0-9
     """
     found = opening.read(source)
     metadata = found.metadata
-    classes = None if labels is None else _classes(labels, metadata)
+    classes = None if labels is None else parse_labels(labels, metadata)
     number = number or (16 if classes is None else 8 * len(classes))
     if classes is not None and number % len(classes):
         raise click.UsageError(
@@ -79,13 +100,27 @@ def command(
         )
     # Of an untrusted preset: a file name, not a path.
     name = Path(metadata["name"]).name or "samples"
-    in_a_grid = not separate and (out is None or out.suffix != ".npz")
+    out = _output(out, name, separate)
+    as_array = not separate and out.suffix.lower() == ".npz"
+    in_a_grid = not separate and not as_array
+    if as_array and (scale > 1 or resample):
+        raise click.UsageError(
+            f"Expected --scale with pictures. Received: --out {out}, which holds the images as "
+            "they are made"
+        )
     if in_a_grid and number > MOST_IN_A_GRID:
         raise click.UsageError(
             f"Expected at most {MOST_IN_A_GRID} images in one picture. Received: -n {number}; "
             "use --separate, or --out FILE.npz"
         )
-    out = _output(out, name, separate)
+    height, width, _ = metadata["image_shape"]
+    pixels = height * width * scale**2 * (number if in_a_grid else 1)
+    if pixels > MOST_PIXELS:
+        raise click.UsageError(
+            f"Expected at most {MOST_PIXELS:,} pixels in one picture. Received: --scale {scale}, "
+            f"for {pixels:,}"
+        )
+    _check_writable(out)
     import_models(import_file)
     from kgan.zoo import saving  # late: it imports TensorFlow
 
@@ -95,67 +130,56 @@ def command(
         options["labels"] = [c for c in classes for _ in range(number // len(classes))]
     if truncation is not None:
         options["truncation"] = truncation
-    facts = images.provenance(model, name, found.weights_sha256, seed=seed, n=number, **options)
+    enlarged = {}
+    if scale > 1:
+        resample = resample or ("nearest" if _is_pixel_art(found.recipe) else "lanczos")
+        enlarged = {"scale": scale, "resample": resample}
+    made_by = {"seed": seed, "n": number, **options, **enlarged}
+    facts = images.provenance(model, name, found.weights_sha256, **made_by)
     with click.progressbar(
         length=number, label="Sampling", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
 
         def batches():
             for batch in model.iter_samples(number, seed, batch_size, **options):
-                yield batch
+                yield images.enlarge(batch, **enlarged) if enlarged else batch
                 bar.update(len(batch))
 
         if separate:
             _save_separate(batches(), out, {**facts, "n": 1}, digits=len(str(number - 1)))
-        elif out.suffix == ".npz":
+        elif as_array:
             wanted = options.get("labels")
             if model.num_classes is not None and wanted is None:
                 wanted = kgan.latents.sample_labels(seed, 0, number, model.num_classes)
             _save_npz(batches(), out, (number, *model.image_shape), wanted)
         else:
             columns = None if classes is None or len(classes) == 1 else number // len(classes)
-            grid = images.grid(np.concatenate(list(batches())), columns)
+            grid = images.grid(np.concatenate(list(batches())), columns, gap=2 * scale)
             images.save_png(grid, out, facts)
     click.echo(out)
 
 
-def _classes(text: str, metadata: dict) -> list[int]:
-    """The classes that --labels names: numbers, ranges or names, separated by commas."""
-    count, names = metadata.get("num_classes"), metadata.get("class_names") or []
-    if not count:
-        raise click.UsageError(
-            f"Expected no --labels: {metadata['name']} is unconditional. Received: --labels {text}"
-        )
-    numbers = {name.lower(): index for index, name in enumerate(names)}
-    classes = []
-    for item in (part.strip().lower() for part in text.split(",")):
-        span = re.fullmatch(r"(\d+)(?:-(\d+))?", item)
-        if item in numbers:
-            classes.append(numbers[item])
-        elif span and int(span[1]) <= int(span[2] or span[1]) < count:
-            classes.extend(range(int(span[1]), int(span[2] or span[1]) + 1))
-        else:
-            known = f" or among {', '.join(names)}" if names else ""
-            raise click.UsageError(
-                f"Expected --labels from 0 to {count - 1}{known}. Received: --labels {text}"
-            )
-    return classes
+def _is_pixel_art(recipe: Recipe) -> bool:
+    """Whether a recipe says that its pictures are pixel art, whose pixels are to be seen."""
+    said = f"{recipe.data.title} {recipe.data.note} {recipe.note}".lower()
+    return recipe.data.extractor == "heroes" or re.search(r"pixel[ -]?art", said) is not None
 
 
 def _output(out: Path | None, name: str, separate: bool) -> Path:
     """Where to write, seen to be possible before any work is done."""
     if separate:
         out = out or Path(f"{name}-samples")
-        if out.suffix or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        if is_called_a_file(out) or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             raise click.UsageError(
                 f"Expected a new or empty directory for --separate. Received: --out {out}"
             )
     else:
-        out = out or Path(f"{name}.png")
-        if out.is_dir() or not out.suffix:
-            out = out / f"{name}.png"
-        if out.suffix not in (".png", ".npz"):
-            raise click.UsageError(f"Expected --out with .png or .npz. Received: --out {out}")
+        out = in_directory(out or Path(f"{name}.png"), f"{name}.png", *SUFFIXES)
+    return out
+
+
+def _check_writable(out: Path) -> None:
+    """Makes the directory of a file; raises ClickException if the file cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out.parent):
@@ -164,21 +188,28 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
         raise click.ClickException(
             f"Expected an output path that can be written. Received: --out {out}: {error.strerror}"
         ) from None
-    return out
 
 
 def _save_separate(batches, out, facts, digits):
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     labels = facts.pop("labels", None)
+    moved = []
     try:
         for index, image in enumerate(image for batch in batches for image in batch):
             path = partial / f"seed{facts['seed']}-{index:0{digits}d}.png"
             label = {} if labels is None else {"labels": [labels[index]]}
             images.save_png(image, path, {**facts, "index": index, **label})
-        out.mkdir(exist_ok=True)
+        if not out.exists():
+            partial.chmod(0o755)
+            os.replace(partial, out)
+            return
         for path in sorted(partial.iterdir()):
+            moved.append(out / path.name)
             os.replace(path, out / path.name)
+        moved.clear()
     finally:
+        for path in moved:  # an interrupt leaves the directory as it was
+            path.unlink(missing_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
 
 

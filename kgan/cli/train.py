@@ -1,6 +1,7 @@
 """`kgan train`."""
 
 import logging
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,12 @@ from kgan.cli.models import (
     model_class,
     model_names,
 )
+from kgan.cli.paths import ExpandedPath
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError
-from kgan.files import plain_name
+from kgan.files import expanded, plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
 from kgan.zoo import opening, registry
@@ -49,8 +51,14 @@ from kgan.zoo.preset import read as read_preset
 @click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
 @click.option(
     "--data-dir",
-    type=click.Path(exists=True, file_okay=False),
+    type=ExpandedPath(exists=True, file_okay=False),
     help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
+)
+@click.option(
+    "--held-out",
+    metavar="SHARE|FOLDER",
+    help="Images that are never trained on, for `kgan evaluate`: a share of --data such as 0.1, a "
+    "folder, or tfds:NAME.",
 )
 @click.option("--size", type=click.IntRange(1), help="Side of the images in pixels.")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="1 for gray, 3 for color.")
@@ -71,7 +79,7 @@ from kgan.zoo.preset import read as read_preset
 )
 @click.option(
     "--cache",
-    type=click.Path(path_type=Path),
+    type=ExpandedPath(),
     help="File for a folder's decoded images: for sets larger than memory, and to decode once.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the data.")
@@ -87,9 +95,7 @@ from kgan.zoo.preset import read as read_preset
 @click.option("--seed", type=click.IntRange(0, 2**31), help="Of weights and all randomness.")
 @click.option("--checkpoint-images", type=click.IntRange(1), help="Images between checkpoints.")
 @click.option("--grid-images", type=click.IntRange(1), help="Images between sample grids.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/<name>]"
-)
+@click.option("--out", type=ExpandedPath(), help="Run directory. [default: runs/<name>]")
 @click.option(
     "--resume",
     is_flag=True,
@@ -102,7 +108,8 @@ def command(
     parent: str | None,
     freeze_d: int | None,
     data: str | None,
-    data_dir: str | None,
+    data_dir: Path | None,
+    held_out: str | None,
     size: int | None,
     channels: str | None,
     resize: str | None,
@@ -135,6 +142,7 @@ def command(
       kgan train dcgan --data ./photos --size 64 --flip --epochs 50
       kgan train cgan --data tfds:fashion_mnist --size 28 --channels 1
       kgan train cgan --data ./pets --labels folders --size 64 --cache pets.cache
+      kgan train dcgan --data ./photos --held-out 0.1
       kgan train dcgan-celeba --data ./img_align_celeba --box recipe
       kgan train dcgan-mnist --out runs/digits
       kgan train runs/digits
@@ -164,6 +172,8 @@ def command(
                 f"--from {source} --data {data}",
                 err=True,
             )
+    if held_out is not None:
+        recipe.data = replace(recipe.data, held_out=_held_out(held_out))
     if begin_from is not None:
         _inherit(recipe, begin_from)
     if box is not None:
@@ -229,6 +239,14 @@ def _no_data(source):
     return f"Expected --data with a folder of images or tfds:NAME, to train {source} on."
 
 
+def _held_out(text: str) -> str | dict[str, float]:
+    """The recipe's `held_out` of an option: a share of the images, or where others are."""
+    share = re.fullmatch(r"([0-9]*\.?[0-9]+)(\s*%)?", text.strip())
+    if share is None:
+        return text
+    return {"share": float(share[1]) / (100 if share[2] else 1)}
+
+
 def parse_box(text: str) -> list[float]:
     """The box of an option such as `0.1,0.2,0.9,0.9`."""
     try:
@@ -244,8 +262,8 @@ def _recipe(source: str | None, parent: Preset | None, import_file: Path | None)
     """The recipe of a file, a run or a preset; of a model with its defaults; or of a parent."""
     if source is None:
         return _gentler(parent.recipe)
-    if source.endswith(".toml"):
-        return recipes.read(Path(source))
+    if source.lower().endswith(".toml"):
+        return recipes.read(expanded(source))
     if (run := opening.run_directory(source)) is not None:
         return recipes.read(run / RECIPE)
     if import_file is not None or source.lower() in model_names():

@@ -3,10 +3,10 @@
 import hashlib
 import itertools
 import os
-import re
 import stat
 import sys
 import tempfile
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,18 +17,34 @@ from typing import NamedTuple
 
 import click
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from kgan._renamed import renamed_argument
-from kgan.checks import check_box
+from kgan.checks import check_box, free_memory
 from kgan.data import cache as caches
 from kgan.data.report import SHEET, Report
 from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image
 from kgan.errors import KganError, KganWarning
+from kgan.files import expanded
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
+    *(".tif", ".tiff", ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+)
 # What such a file may hold. Pillow's other formats stay shut: one of them runs Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000")
+# Pictures all the same: by their suffix, or by how a file begins whose suffix says nothing.
+_OTHER_PICTURES = (
+    *(".heic", ".heif", ".hif", ".jxl", ".jxr", ".qoi", ".tga", ".ico", ".cur", ".icns", ".pbm"),
+    *(".pgm", ".ppm", ".pnm", ".pfm", ".pcx", ".psd", ".psb", ".xcf", ".exr", ".hdr", ".dds"),
+    *(".svg", ".svgz", ".eps", ".dcm", ".fits", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf"),
+    *(".rw2", ".raf", ".pef", ".srw", ".jpm", ".mpo", ".jps"),
+)
+_BEGINNINGS = (
+    *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
+    *(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+)
+_LOOKS = 4  # files of each unknown suffix that are looked into
 # More unreadable files than this share mean that something else is wrong.
 MOST_UNREADABLE = 0.05
 LABELS = ("folders",)
@@ -56,21 +72,28 @@ class Listing:
         files: image files, in the order of the images: folder by folder, each by name.
         closed: folders that could not be opened: reasons by name.
         ignored: numbers of other files by suffix.
+        unread: those of them that look like pictures.
+        inner: names of the folders that are directly in them.
     """
 
     folders: list[Path]
     files: list[File]
     closed: dict[str, str]
     ignored: dict[str, int]
+    unread: dict[str, int]
+    inner: set[str]
 
 
 def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> Path:
-    """`source` itself, or if that does not exist, its place in the data directory."""
-    path = Path(source)
+    """`source` itself, or if that does not exist, its place in the data directory.
+
+    In both `~` is the home directory, as in a shell.
+    """
+    path = expanded(source)
     root = data_dir or os.environ.get("KGAN_DATA_DIR")
     if path.exists() or path.is_absolute() or root is None:
         return path
-    return Path(root) / path
+    return expanded(root) / path
 
 
 def find_images(*folders: Path) -> Listing:
@@ -99,7 +122,11 @@ def find_images(*folders: Path) -> Listing:
             for listing in found
             for name, reason in listing.closed.items()
         },
-        dict(sum((Counter(listing.ignored) for listing in found), Counter()).most_common()),
+        *(
+            dict(sum((Counter(getattr(listing, of)) for listing in found), Counter()).most_common())
+            for of in ("ignored", "unread")
+        ),
+        set().union(*(listing.inner for listing in found)),
     )
 
 
@@ -111,8 +138,8 @@ def _find_in(folder):
         )
     if not folder.is_dir():
         raise KganError(f"Expected a folder of images. Received: the file {printable(folder)}")
-    found = Listing([folder], [], {}, Counter())
-    entered, links = set(), []
+    found = Listing([folder], [], {}, Counter(), Counter(), set())
+    entered, links, looked_into = set(), [], Counter()
 
     def enter(name):
         path = os.path.join(folder, name)
@@ -139,22 +166,32 @@ def _find_in(folder):
             return
         if stat.S_ISDIR(status.st_mode):
             (links if entry.is_symlink() else folders).append(name)
+            if os.sep not in name:
+                found.inner.add(class_name(name))
         elif stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
             if suffix in SUFFIXES:
                 found.files.append(File(folder, name, status.st_size, status.st_mtime_ns))
             else:
-                found.ignored[printable(suffix) or "without suffix"] += 1
+                kind = printable(suffix) or "without suffix"
+                found.ignored[kind] += 1
+                if suffix not in _OTHER_PICTURES and looked_into[kind] < _LOOKS:
+                    looked_into[kind] += 1
+                    if _begins_as_picture(entry.path):
+                        pictures.add(kind)
 
     # Links come last: a folder is known by its own name rather than by that of a link.
-    folders = [""]
+    folders, pictures = [""], set(_OTHER_PICTURES)
     while folders or links:
         enter(folders.pop() if folders else links.pop(links.index(min(links))))
     found.files.sort(key=lambda file: file.name.split(os.sep))
     found.closed = dict(sorted(found.closed.items()))
     found.ignored = dict(Counter(found.ignored).most_common())
+    found.unread = {kind: n for kind, n in found.ignored.items() if kind in pictures}
     if not found.files:
         others = sum(found.ignored.values())
         reasons = "".join(f"; {name}: {reason}" for name, reason in found.closed.items())
+        if found.unread:
+            reasons = f", among them {unread_text(found.unread)}{reasons}"
         raise KganError(
             f"Expected a folder of images ({', '.join(SUFFIXES)}). Received: "
             f"{printable(folder)}, which "
@@ -194,6 +231,8 @@ def load_folder(
     """
     found = find_images(*([folder] if isinstance(folder, os.PathLike) else folder))
     classes = _classes(found, labels)
+    if found.unread:
+        warnings.warn(f"Left out: {unread_text(found.unread)}", KganWarning, stacklevel=2)
     if only is not None:
         found.files = [file for file in found.files if only(file.name.replace(os.sep, "/"))]
         if not found.files:
@@ -203,11 +242,18 @@ def load_folder(
     if cache is None:
         images, report, skipped = _load(found, rule)
     else:
-        images, report, skipped = _load_cached(found, rule, Path(cache))
+        images, report, skipped = _load_cached(found, rule, expanded(cache))
     check_skipped(report)
     if report.skipped:
         warnings.warn(f"Skipped: {_summary(report)}", KganWarning, stacklevel=2)
-    return images, _label(found, classes, skipped, report), report
+    numbers = _label(found, classes, skipped, report)
+    if report.empty:
+        warnings.warn(
+            f"No picture that can be read in the folders of {', '.join(report.empty)}",
+            KganWarning,
+            stacklevel=2,
+        )
+    return images, numbers, report
 
 
 @renamed_argument(fit="resize")
@@ -252,6 +298,47 @@ def check(
     return report, np.array(sheet, np.uint8).reshape(-1, *image_shape)
 
 
+def in_class_folders(folder: Path) -> bool:
+    """Whether every image file in a folder is in a folder of its own class."""
+    return all(os.sep in file.name for file in find_images(folder).files)
+
+
+def shape_of_pictures(folder: Path, side: int | None = None) -> tuple[int, int, int]:
+    """The shape of images that a folder's pictures are, or become if a side is given.
+
+    Only the beginnings of the files are read.
+
+    Raises:
+        KganError: without a side, unless all pictures that can be opened are of one size.
+    """
+    sizes, gray = set(), True
+    for file in find_images(folder).files:
+        try:
+            with Image.open(file.path, formats=_formats()) as picture:
+                turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
+                sizes.add(picture.size[::-1] if turned else picture.size)
+                gray = gray and picture.mode in ("1", "L", "LA", "I", "I;16", "I;16B", "F")
+        except Exception:  # the reader will say so
+            continue
+    channels = 1 if gray else 3
+    if side is not None:
+        return side, side, channels
+    if len(sizes) != 1:
+        some = ", ".join(f"{width}x{height}" for width, height in sorted(sizes)[:5])
+        raise KganError(
+            f"Expected pictures of one size in {printable(folder)}, or --size N for what all are "
+            f"to become. Received: {len(sizes)} sizes, {some}"
+        )
+    ((width, height),) = sizes
+    return height, width, channels
+
+
+def _formats():
+    """Those of `FORMATS` that this Pillow reads."""
+    Image.init()  # not for two threads at once
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
 def check_skipped(report: Report) -> None:
     """Raises KganError if so many files were skipped that training must not begin."""
     if len(report.skipped) > MOST_UNREADABLE * report.files:
@@ -268,6 +355,33 @@ def sample(images: int) -> np.ndarray:
 def printable(name: str | os.PathLike) -> str:
     """A path as text that can be written anywhere, also if it is no valid UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def class_name(folder: str | os.PathLike) -> str:
+    """The class that a folder is of: its name, composed, since macOS writes it in parts."""
+    return unicodedata.normalize("NFC", printable(folder))
+
+
+def unread_text(unread: dict[str, int]) -> str:
+    """What is said of files that look like pictures and are not read, by numbers of suffixes."""
+    kinds = ", ".join(f"{kind} {number:,}" for kind, number in list(unread.items())[:10])
+    return (
+        f"{sum(unread.values()):,} files that look like pictures ({kinds}); converted to .png or "
+        ".jpg they are read"
+    )
+
+
+def _begins_as_picture(path):
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError:
+        return False
+    return (
+        head.startswith(_BEGINNINGS)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or head[4:12] in (b"ftypavif", b"ftypheic", b"ftypmif1")
+    )
 
 
 def _summary(report):
@@ -292,7 +406,7 @@ def _classes(found, labels):
             f"{printable(outside[0])}"
             + (f" and {len(outside) - 1} more in no sub-folder" if outside[1:] else "")
         )
-    return sorted({file.name.split(os.sep)[0] for file in found.files})
+    return sorted({class_name(file.name.split(os.sep)[0]) for file in found.files})
 
 
 def _label(found, classes, skipped, report):
@@ -300,10 +414,12 @@ def _label(found, classes, skipped, report):
     if classes is None:
         return None
     numbers = {name: number for number, name in enumerate(classes)}
-    labels = [numbers[file.name.split(os.sep)[0]] for file in found.files]
-    labels = np.delete(np.array(labels, np.int64), skipped)
+    wanted = [numbers[class_name(file.name.split(os.sep)[0])] for file in found.files]
+    labels = np.delete(np.array(wanted, np.int64), skipped)
     counts = np.bincount(labels, minlength=len(classes)).tolist()
-    report.classes = dict(zip(map(printable, classes), counts, strict=True))
+    report.classes = dict(zip(classes, counts, strict=True))
+    broken = {classes[number] for number in set(wanted) - set(labels.tolist())}
+    report.empty = sorted(broken | (found.inner - set(classes)))
     return labels
 
 
@@ -350,7 +466,7 @@ def _load_cached(found, rule, path):
         report.folder, report.background = _names(found.folders), rule.background
         report.base, report.box = _base(found.folders), rule.box
         report.image_shape = rule.image_shape
-        report.ignored, report.reading = found.ignored, 0
+        report.ignored, report.unread, report.reading = found.ignored, found.unread, 0
     except (FileNotFoundError, caches.Stale) as error:
         if isinstance(error, caches.Stale):
             warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=5)
@@ -386,8 +502,7 @@ def _read(
     images = np.empty((min(n, at_once), *image_shape), np.uint8)
     sizes, taken = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
     kinds, contents = [""] * n, np.zeros(n, np.int64)
-    Image.init()  # not for two threads at once
-    formats = [name for name in FORMATS if name in Image.OPEN]
+    formats = _formats()
 
     def read(index):
         """Fills in what there is to know of a file; raises whatever Pillow raises."""
@@ -454,6 +569,7 @@ def _read(
         copies=int(read_well.sum() - len(np.unique(contents[read_well]))),
         skipped={**found.closed, **skipped},
         ignored=found.ignored,
+        unread=found.unread,
     )
     sizes, taken = sizes[read_well], np.sort(taken[read_well])
     if len(sizes):
@@ -490,7 +606,7 @@ def allocate(shape: tuple[int, ...]) -> np.ndarray:
         KganError: if there is no room for that file.
     """
     size = int(np.prod(shape))
-    if size <= _free_memory() // 2:
+    if size <= free_memory() // 2:
         return np.empty(shape, np.uint8)
     # Deleted by the operating system when the array is gone.
     try:
@@ -503,12 +619,3 @@ def allocate(shape: tuple[int, ...]) -> np.ndarray:
             f"Expected {size:,} bytes of memory, or in {tempfile.gettempdir()}, for the images. "
             f"Received: {error.strerror or error}; TMPDIR names another folder"
         ) from None
-
-
-def _free_memory() -> int:
-    """Bytes that can be had without swapping; 4 GB where the system does not tell."""
-    try:
-        available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        return int(available[1]) * 1024
-    except (OSError, TypeError):
-        return 4 << 30

@@ -30,15 +30,30 @@ class ImageSet:
         labels: int64 array (images,), or None.
         class_names: list of str, or None.
         report: of a folder, what was found in it.
+        own_classes: the class names that the source itself has, where `class_names` has more.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
     class_names: list[str] | None = None
     report: Report | None = None
+    own_classes: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def number_classes(self, names: Sequence[str]) -> None:
+        """Gives classes the numbers that they have in `names`; those that are not there come after.
+
+        Labels without names keep their numbers, which are all that is known of them.
+        """
+        if self.labels is None or self.class_names is None:
+            return
+        self.own_classes = self.own_classes or self.class_names
+        kept = dict.fromkeys([*names, *self.class_names])
+        places = {name: number for number, name in enumerate(kept)}
+        numbers = np.array([places[name] for name in self.class_names], np.int64)
+        self.labels, self.class_names = numbers[self.labels], list(kept)
 
     def dataset(
         self, batch_size: int = 64, shuffle: bool = True, flip: bool = False, seed: int = 0
@@ -256,12 +271,17 @@ def _folders_only(name, value, source):
 
 
 def _joined(parts):
-    """Several sets as one; it has labels if all have labels, and of classes of the same names."""
+    """Several sets as one; it has labels if all have labels, of named classes or all of numbers."""
     images = allocate((sum(map(len, parts)), *parts[0].images.shape[1:]))
     np.concatenate([part.images for part in parts], out=images)
-    names = parts[0].class_names
-    if any(part.labels is None or part.class_names != names for part in parts):
+    named = {part.class_names is not None for part in parts}
+    if any(part.labels is None for part in parts) or len(named) > 1:
         return ImageSet(images)
+    names = None
+    if named == {True}:  # a class is a name: its number is that of the first set that has it
+        names = list(dict.fromkeys(name for part in parts for name in part.class_names))
+        for part in parts:
+            part.number_classes(names)
     return ImageSet(images, np.concatenate([part.labels for part in parts]), names)
 
 
@@ -359,7 +379,7 @@ def _from_array(array, rule):
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
         raise KganError(
             "Expected a uint8 array of shape (images, height, width, channels) with 1 or 3 "
-            f"channels. Received: {array.dtype} of shape {array.shape}"
+            f"channels. Received: {array.dtype} of shape {array.shape}{_to_uint8(array)}"
         )
     if array.shape[1:] == rule.image_shape and rule.box is None:
         return ImageSet(array)
@@ -367,6 +387,22 @@ def _from_array(array, rule):
     for i, image in enumerate(array):
         images[i] = resize_image(_picture(image), rule)
     return ImageSet(images)
+
+
+def _to_uint8(array):
+    """What makes floats uint8, as far as their range tells."""
+    if array.dtype.kind != "f" or not array.size:
+        return ""
+    low, high = float(array.min()), float(array.max())
+    if low >= -0.5 and 1.001 < high <= 255.5:
+        levels = "images"
+    elif low >= 0 and high <= 1.001:
+        levels = "(images * 255)"
+    elif low >= -1.001 and high <= 1.001:
+        levels = "((images + 1) * 127.5)"
+    else:  # normalised otherwise, or not finite
+        return f" in [{low:.4g}, {high:.4g}]; undo what they were scaled by"
+    return f"; {levels}.round().astype('uint8') converts"
 
 
 def _picture(image):

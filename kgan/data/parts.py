@@ -3,13 +3,21 @@
 import fnmatch
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from kgan.data import tfds
-from kgan.data.folder import File, find_folder, find_images, printable
+from kgan.data.folder import (
+    File,
+    class_name,
+    find_folder,
+    find_images,
+    in_class_folders,
+    printable,
+)
 from kgan.data.images import ImageSet, load
 from kgan.errors import KganError, short
 from kgan.recipe import Data
@@ -70,7 +78,9 @@ def load_held_out(
     sources = held_out_sources(data, data_dir)
     if sources is None:
         return None
-    if all(map(tfds.is_name, sources)):  # they have labels of their own, or none
+    folders = [find_folder(source, data_dir) for source in sources if not tfds.is_name(source)]
+    # Data sets of TFDS have labels of their own, or none, as have folders without sub-folders.
+    if not folders or not all(map(in_class_folders, folders)):
         labels = None
     return _load(data, sources, image_shape, data_dir, split="test", labels=labels)
 
@@ -112,18 +122,68 @@ def _load(data, sources, image_shape, data_dir, **more) -> ImageSet:
         box=data.box or None,
         **more,
     )
-    if images.class_names is not None:
-        images.class_names = [data.classes.get(name, name) for name in images.class_names]
-        if data.class_names:
-            _number(images, data.class_names)
+    name_classes(images, data)
     return images
 
 
-def _number(images, names):
-    """Gives classes the numbers that they have in `names`, if all of them are there."""
-    if set(images.class_names) <= set(names):
-        numbers = np.array([names.index(name) for name in images.class_names], np.int64)
-        images.labels, images.class_names = numbers[images.labels], list(names)
+def name_classes(images: ImageSet, data: Data) -> None:
+    """Gives classes the names that a recipe shows them by, and the numbers that it has for them.
+
+    Those that it does not know are numbered after those that it does.
+
+    Raises:
+        KganError: if two classes would have one name.
+    """
+    if images.class_names is None:
+        return
+    names = _shown(data, map(class_name, images.class_names))
+    double = [name for name, number in Counter(names).items() if number > 1]
+    if double:
+        raise KganError(
+            "Expected another name for each class. Received: two folders whose class is "
+            f"{_some(double)}, by [data.classes]"
+        )
+    images.class_names = names
+    images.number_classes([class_name(name) for name in data.class_names])
+
+
+def _shown(data, folders):
+    """The classes of folders, as a recipe shows them."""
+    names = {class_name(folder): class_name(name) for folder, name in data.classes.items()}
+    return [names.get(folder, folder) for folder in folders]
+
+
+def check_classes(data: Data, images: ImageSet) -> None:
+    """Looks whether a recipe can be trained on the classes that there are, since these are names.
+
+    Args:
+        data: of the recipe, with the names of its classes.
+        images: what `load_training` has found.
+
+    Raises:
+        KganError: if there is a class that the recipe does not know, or one of its classes has no
+            pictures: of TFDS, if the data set does not know it.
+    """
+    if images.class_names is None:  # numbers are all that is known of them
+        return
+    known = [class_name(name) for name in data.class_names]
+    unknown = [name for name in images.class_names if name not in known]
+    there = set(images.own_classes)
+    if images.report is not None:  # of folders; of TFDS a split may lack what the data set has
+        broken = there.intersection(_shown(data, images.report.empty))  # which was warned of
+        there = broken | {images.class_names[number] for number in np.unique(images.labels)}
+    absent = [name for name in known if name not in there]
+    if unknown or absent:
+        said = [
+            f"no pictures of {_some(absent)}" if absent else "",
+            f"pictures of {_some(unknown)}, which the recipe does not know" if unknown else "",
+        ]
+        raise KganError(
+            f"Expected pictures of the recipe's classes, {_some(known)}, and of no others. "
+            f"Received: {' and '.join(filter(None, said))}. A folder that is called otherwise now "
+            "is named in [data.classes]; without class_names in the recipe the classes are those "
+            "that there are, for a model that begins anew"
+        )
 
 
 def _rule(data: Data) -> Callable[[str], bool] | None:
@@ -153,8 +213,8 @@ def _check_classes(data, data_dir):
             f"Expected folders to take [data.classes] from. Received: source = {short(data.source)}"
         )
     files = _files(data.sources(), data_dir)
-    folders = {file.name.split(os.sep)[0] for file in files if os.sep in file.name}
-    absent = [name for name in data.classes if name not in folders]
+    folders = {class_name(file.name.split(os.sep)[0]) for file in files if os.sep in file.name}
+    absent = [name for name in data.classes if class_name(name) not in folders]
     if absent:
         raise KganError(
             f"Expected classes among the sub-folders of the source: {_some(sorted(folders))}. "

@@ -24,7 +24,9 @@ class Report:
         classes: numbers of images by class name, in the order of the labels; None without labels.
         skipped: files that could not be decoded, and folders that could not be opened: reasons by
             name.
-        ignored: numbers of files that are no images, by suffix.
+        ignored: numbers of files that are not read, by suffix.
+        unread: those of them that look like pictures.
+        empty: names of class folders in which there is no picture that can be read.
         memory: bytes of memory that hold the images.
         reading: bytes that reading took beyond these, at most.
         file: bytes of the file that holds the images instead, of the cache or a temporary one.
@@ -46,6 +48,8 @@ class Report:
     classes: dict[str, int] | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
     memory: int = 0
     reading: int = 0
     file: int = 0
@@ -77,9 +81,13 @@ class Report:
             lines.append(("Copies", f"{self.copies:,} equal to an earlier image"))
         if self.classes is not None:
             lines.append(("Classes", f"{len(self.classes)}: {_counts(self.classes, 20)}"))
+        if self.empty:
+            lines.append(("Empty", f"no picture that can be read in {', '.join(self.empty)}"))
         if self.ignored:
             number = sum(self.ignored.values())
             lines.append(("Ignored", f"{number:,} other files: {_counts(self.ignored)}"))
+        if self.unread:
+            lines.append(("Unread", f"of these look like pictures: {_counts(self.unread)}"))
         if self.cache:
             lines.append(("Cache", f"{_bytes(self.file)} in {self.cache}"))
         elif self.file:

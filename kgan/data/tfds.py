@@ -1,9 +1,9 @@
 """TensorFlow Datasets: their names in sources, where they lie, and which examples a split has."""
 
 import os
-from pathlib import Path
 
 from kgan.errors import KganError
+from kgan.files import expanded
 
 _PREFIX = "tfds:"
 
@@ -33,8 +33,9 @@ def builder(name: str, data_dir: str | os.PathLike | None = None):
 
     tfds.display_progress_bar(True)
     root = data_dir or os.environ.get("TFDS_DATA_DIR") or os.environ.get("KGAN_DATA_DIR")
-    if root is not None and (Path(root) / "tensorflow_datasets").is_dir():
-        root = Path(root) / "tensorflow_datasets"
+    root = None if root is None else expanded(root)
+    if root is not None and (root / "tensorflow_datasets").is_dir():
+        root = root / "tensorflow_datasets"
     try:
         found = tfds.builder(name, data_dir=root)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:

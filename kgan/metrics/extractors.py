@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
@@ -46,6 +47,10 @@ _SHA256 = {
     "faces": "db18caaba3511b2fc6068965efb67125c004e4b624458a873d49b429f97cdc86",
     "heroes": "57b734de06006932f10efe584fa72f7f55d89884e31080fb7e8c99a751be8890",
 }
+_INCEPTION = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
 _CHUNK = 64  # images that a network sees at once, always
 
 
@@ -331,10 +336,13 @@ def _inception():
         ) from None
     try:
         model = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    except OSError as error:  # URLError is one
+    # URLError is an OSError; a file that is cut off or another's may be any of the others.
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        place = Path(torch.hub.get_dir()) / "checkpoints" / _INCEPTION.rpartition("/")[2]
         raise KganError(
             "Expected the weights of the extractor 'inception', which torch-fidelity downloads on "
-            f"first use. Received: {error}"
+            f"first use, from {_INCEPTION} to {place} (TORCH_HOME names another place); without a "
+            f"network, put the file there. Received: {' '.join(str(error).split())[:200]}"
         ) from None
 
     def run(images):

@@ -123,6 +123,28 @@ def others(training: int, others: int, most: int) -> Publication:
     return Publication(real, of_training(training, number) if training >= number else None)
 
 
+def against(pictures: int, number: int) -> Publication:
+    """What figures of a folder against another are of.
+
+    Args:
+        pictures: int, those of the other.
+        number: int, pictures a side.
+    """
+    if pictures < 2 * number:
+        real = evenly(range(pictures), number)
+        return Publication(Places(True, real, f"even spaces of {pictures:,} pictures"), None)
+    return Publication(
+        *(
+            Places(
+                True,
+                evenly(range(first, pictures, 2), number),
+                f"{name} places of {pictures:,} pictures",
+            )
+            for first, name in ((0, "even"), (1, "odd"))
+        )
+    )
+
+
 def selection(training: int, held_out: int, most: int) -> Places:
     """The pictures by which the best snapshot of a training is selected.
 

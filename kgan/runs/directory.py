@@ -60,6 +60,8 @@ def locked(directory: Path) -> Iterator[None]:
             for torn in partials(directory):  # left by a process that was killed
                 torn.unlink(missing_ok=True)
             yield
+    except BrokenPipeError:  # of the terminal, not of the directory
+        raise
     except OSError as error:
         raise KganError(
             f"Expected to write to the run directory {directory}. Received: {reason(error)}. Its "

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -18,6 +19,13 @@ import numpy as np
 import kgan
 from kgan import data, images
 from kgan.data import parts, tfds
+from kgan.data.folder import (
+    allocate,
+    class_name,
+    find_folder,
+    in_class_folders,
+    shape_of_pictures,
+)
 from kgan.errors import KganError, KganWarning
 from kgan.latents import sample_labels
 from kgan.metrics import extractor as find_extractor
@@ -34,7 +42,7 @@ from kgan.metrics.measuring import (
 from kgan.metrics.protocol import Publication, evenly
 from kgan.recipe import Recipe
 from kgan.zoo import download, gallery, opening, preset, registry, saving
-from kgan.zoo.metadata import NEIGHBOURS
+from kgan.zoo.metadata import METADATA, NEIGHBOURS
 
 _EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}
 _BATCH = 256  # images at a time; no figure depends on it
@@ -121,24 +129,18 @@ def evaluate(
     else:
         given = _other_data(recipe, model, data_source, split, most, data_dir)
     number = len(given.places.real.indices)
-    left_out = []
-    if metrics is None:
-        metrics = [name for name in METRICS if number >= FEWEST_FRECHET or name != _FRECHET]
-        if _FRECHET not in metrics:
-            left_out.append(f"the Fréchet distance, of fewer than {FEWEST_FRECHET} images")
-    check_metrics(metrics, number)
-
+    metrics, left_out = _affordable(metrics, number)
     sets = _Sets(given, network, keep_images="sliced_wasserstein" in metrics)
     comparisons = [_main(sets, metrics), *_recall(sets, metrics)]
     labels = None
     if model.num_classes is not None:
-        labels = [sample_labels(seed, 0, number, model.num_classes) for seed in seeds]
+        labels = [given.labels(seed, number) for seed in seeds]
     if network.num_classes is not None and sets.real.labels is not None:
         comparisons.append(_shares(sets))
     if labels is not None and sets.real.labels is not None:
-        comparisons += _accuracy(sets, model)
+        comparisons += _accuracy(sets, given)
         if _FRECHET in metrics:
-            rows, too_few = _classes(sets, labels, recipe.data.class_names)
+            rows, too_few = _classes(sets, labels, given)
             comparisons += rows
             if too_few:
                 left_out.append(
@@ -150,9 +152,11 @@ def evaluate(
 
     figures: list[list[dict]] = [[] for _ in comparisons]
     nearest = []
-    options = {} if truncation is None else {"truncation": truncation}
+    options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
     for seed in seeds:
         count = max(comparison.samples for comparison in comparisons)
+        if given.absent:
+            options["labels"] = given.labels(seed, count)
         batches = model.iter_samples(count, seed, _BATCH, **options)
         samples = sets.extract(f"Samples of seed {seed}", batches, count, sets.keep_images)
         if labels is not None:
@@ -180,12 +184,126 @@ def evaluate(
         "floor_places": None if sets.floor is None else given.places.floor.text,
         "seeds": list(seeds),
         "truncation": truncation,
-        "left_out": "; ".join(left_out) or None,
+        "left_out": "; ".join([*given.left_out, *left_out]) or None,
         "weights_sha256": evaluated.weights_sha256,
         "kgan": kgan.__version__,
         "seconds": round(time.monotonic() - start, 1),
     }
     return [{**result, **facts, **result} for result in [*results, *nearest]]
+
+
+def compare(
+    source: str | os.PathLike,
+    against: str | os.PathLike,
+    split: str | None = None,
+    number: int = protocol.MOST,
+    metrics: Sequence[str] | None = None,
+    extractor: str | keras.Model | None = None,
+    side: int | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> list[dict[str, Any]]:
+    """Measures the images of a folder, whatever made them, against real ones; no model is needed.
+
+    Both become images of one shape, cropped at the center to its proportions. As many are compared
+    as there are in the smaller set; the floor, of other real images in place of the folder's, is
+    there if the real ones are twice as many.
+
+    Args:
+        source: folder of the images that are measured.
+        against: the real images: a folder, or `"tfds:<name>"`.
+        split: of TFDS; by default `"test"`.
+        number: int, images a side at most.
+        metrics: see `evaluate`.
+        extractor: see `kgan.metrics.extractor`. By default that of the real images' data set, or
+            `"random"`.
+        side: int, to make all images square; by default they become as those of `source` are, if
+            these are all of one size.
+        data_dir: see `kgan.data.load`.
+
+    Returns:
+        Results as from `evaluate`, without seeds; `samples` names the folder, `image_shape` says
+        what the images became.
+
+    Raises:
+        ValueError: for folders, metrics or extractors that cannot be used.
+
+    Example:
+
+    ```python
+    for result in compare("samples", "photos", extractor="inception"):
+        print(result["metric"], result["value"], result["floor"])
+    ```
+    """
+    start = time.monotonic()
+    check_metrics(METRICS if metrics is None else metrics)
+    is_tfds, folder = tfds.is_name(against), find_folder(source, data_dir)
+    if split is not None and not is_tfds:
+        raise KganError(f"Expected split with data of TFDS. Received: {split!r} of {against}")
+    if (folder / METADATA).is_file():
+        raise KganError(
+            "Expected a folder of images to compare with another. Received: the preset "
+            f"{source}; --data compares samples of a preset with a folder"
+        )
+    default = _EXTRACTORS.get(os.fspath(against), "random")
+    network = find_extractor(default if extractor is None else extractor)
+    shape = shape_of_pictures(folder, side)
+    if network.input_shape is not None:
+        shape = (*shape[:2], network.input_shape[2] or shape[2])
+    fake, real = (
+        data.load(place, shape, split or "test", data_dir) for place in (os.fspath(source), against)
+    )
+    number = min(protocol.most_images(network.name, number), len(fake), len(real))
+    places = protocol.against(len(real), number)
+    metrics, left_out = _affordable(metrics, number)
+    if places.floor is None:
+        left_out.append("the floor, for which real images have to be twice as many")
+    keep = "sliced_wasserstein" in metrics
+
+    def features(images, indices, label):
+        batches = (np.asarray(images[i]) for i in np.split(indices, range(_BATCH, number, _BATCH)))
+        with _bar(label, number) as bar:
+            return extract_features(_advance(batches, bar), network, keep)
+
+    wanted = features(real.images, places.real.indices, "Real images")
+    floor = places.floor and features(real.images, places.floor.indices, "Floor")
+    comparison = _Comparison(lambda images: measure(wanted, images, metrics), number, floor, {})
+    samples = features(fake.images, evenly(range(len(fake)), number), "Images")
+    facts = {
+        "extractor": network.name,
+        "extractor_version": network.version,
+        "extractor_sha256": network.sha256,
+        "resize": network.resize,
+        "image_shape": list(shape),
+        "samples": os.fspath(source),
+        "real_images": number,
+        "generated_images": number,
+        "floor_images": None if floor is None else number,
+        "data": os.fspath(against),
+        "split": (split or "test") if is_tfds else None,
+        "places": places.real.text,
+        "floor_places": None if floor is None else places.floor.text,
+        "seeds": None,
+        "truncation": None,
+        "left_out": "; ".join(left_out) or None,
+        "kgan": kgan.__version__,
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    return [{**row, **facts} for row in _rows([comparison.figures(samples)], comparison)]
+
+
+def _affordable(metrics, number) -> tuple[list[str], list[str]]:
+    """The metrics that were asked for, or all that so many images allow; and what is left out.
+
+    Raises:
+        KganError: if one that was asked for takes more images.
+    """
+    left_out = []
+    if metrics is None:
+        metrics = [name for name in METRICS if number >= FEWEST_FRECHET or name != _FRECHET]
+        if _FRECHET not in metrics:
+            left_out.append(f"the Fréchet distance, of fewer than {FEWEST_FRECHET} images")
+    check_metrics(metrics, number)
+    return metrics, left_out
 
 
 def extractor_of(recipe: Recipe) -> str:
@@ -237,45 +355,101 @@ def _save_neighbours(found, results, directory, data_dir):
     model = saving.load(found)
     indices, seed = nearest[0]["training_images"], nearest[0]["seed"]
     samples = model.sample(len(indices), seed=seed)
-    trained_on = parts.load_training(recipe.data, model.image_shape, data_dir).images[indices]
+    training = parts.load_training(recipe.data, model.image_shape, data_dir)
+    trained_on = _of_model(training, _class_names(model, recipe.data), []).images[indices]
     sheet = images.grid(np.concatenate([samples, trained_on]), columns=len(indices))
     facts = images.provenance(model, recipe.name, nearest[0]["weights_sha256"], seed=seed)
     images.save_png(sheet, directory / NEIGHBOURS, {**facts, "rows": "samples, training"})
 
 
 class _Given(NamedTuple):
-    """The images at hand: those trained on or None, those not or None, and what they serve."""
+    """The images at hand: those trained on or None, those not or None, and what they serve.
+
+    Attributes:
+        names: of the model's classes, by number; none of an unconditional model.
+        absent: numbers of the classes of which there are no images to compare with.
+        left_out: what is not compared, and why.
+    """
 
     source: str
     split: str | None
     training: data.ImageSet | None
     held_out: data.ImageSet | None
     places: Publication
+    names: list[str]
+    absent: list[int]
+    left_out: list[str]
+
+    @classmethod
+    def of(cls, source, split, training, held_out, places, names, left_out) -> "_Given":
+        """What is given by images of the model's classes; warns of what is left out."""
+        real, other = (held_out, training) if places.real.held_out else (training, held_out)
+        absent = _absent(real, names)
+        if absent:
+            left_out.append(
+                f"{_listed(names, absent)}, of which there are no real images: no samples are "
+                "drawn of them"
+            )
+            places = places._replace(floor=_without(absent, places.floor, training, held_out))
+        elif names and real.labels is None and not left_out:
+            left_out.append(f"figures by class, since the images of {source} have no classes")
+        if places.recall is not None and _absent(other, names):
+            left_out.append(
+                f"{_listed(names, _absent(other, names))} among the held-out images, which have "
+                "none of them"
+            )
+        if left_out:
+            warnings.warn(f"Left out: {'; '.join(left_out)}", KganWarning, stacklevel=4)
+        return cls(source, split, training, held_out, places, names, absent, left_out)
+
+    def labels(self, seed: int, number: int) -> np.ndarray:
+        """The classes of the samples of a seed, drawn of those that there are real images of."""
+        present = np.delete(np.arange(len(self.names)), self.absent)
+        return present[sample_labels(seed, 0, number, len(present))]
+
+
+def _without(absent, floor, training, held_out):
+    """The places of a floor without images of the absent classes; None if too few are left."""
+    images = None if floor is None else held_out if floor.held_out else training
+    if images is None or images.labels is None:
+        return floor
+    if not np.isin(images.labels[floor.indices], absent).any():
+        return floor
+    left = np.flatnonzero(~np.isin(images.labels, absent))
+    number = len(floor.indices)
+    if len(left) < number:
+        return None
+    of = f"even spaces of {len(left):,} pictures of the classes that are there"
+    return floor._replace(indices=evenly(left, number), text=of)
 
 
 def _own_data(recipe, model, most, data_dir) -> _Given:
     """The images that the preset's recipe names."""
-    source = recipe.data.source
-    if not source:
+    how, training, reason = recipe.data, None, None
+    if not how.source:
         raise KganError(
             "Expected --data with a folder of images or tfds:NAME, since the preset's recipe names "
             "no data. Received: none"
         )
-    held_out = parts.load_held_out(recipe.data, model.image_shape, data_dir)
     try:
-        training = parts.load_training(recipe.data, model.image_shape, data_dir)
+        training = parts.load_training(how, model.image_shape, data_dir)
     except (KganError, OSError) as error:
-        if held_out is None or len(held_out) < protocol.LARGE:
-            raise KganError(
-                "Expected the images that the model was trained on, half of which its figures "
-                f"compare with; --data names others. Received: {error}"
-            ) from None
-        training = None
+        reason = error
+    if training is not None and len(training.class_names or ()) == model.num_classes:
+        how = replace(how, class_names=how.class_names or list(training.class_names))
+    held_out = parts.load_held_out(how, model.image_shape, data_dir)
+    if training is None and (held_out is None or len(held_out) < protocol.LARGE):
+        raise KganError(
+            "Expected the images that the model was trained on, half of which its figures "
+            f"compare with; --data names others. Received: {reason}"
+        )
+    names, left_out = _class_names(model, how), []
+    training, held_out = (_of_model(part, names, left_out) for part in (training, held_out))
     counts = [0 if part is None else len(part) for part in (training, held_out)]
     places = protocol.publication(*counts, most)
-    name = ", ".join(recipe.data.sources())
+    name = ", ".join(how.sources())
     split = "held-out" if places.real.held_out else "training"
-    return _Given(name, split, training, held_out, places)
+    return _Given.of(name, split, training, held_out, places, names, left_out)
 
 
 def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
@@ -286,10 +460,16 @@ def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
     if is_tfds:
         split = split or "test"
     how, shape = recipe.data, model.image_shape
-    labels = None if is_tfds else how.labels or None
+    names, left_out = _class_names(model, how), []
+    labels = None
+    if how.labels and not is_tfds and in_class_folders(find_folder(source, data_dir)):
+        labels = how.labels
     others = data.load(
         source, shape, split or "train", data_dir, how.resize, how.background, labels
     )
+    if labels is not None:
+        parts.name_classes(others, how)
+    others = _of_model(others, names, left_out)
     training = None
     if source in how.sources() and split in (None, how.split):
         warnings.warn(
@@ -300,11 +480,57 @@ def _other_data(recipe, model, source, split, most, data_dir) -> _Given:
         )
     elif how.source:
         try:
-            training = parts.load_training(how, shape, data_dir)
+            training = _of_model(parts.load_training(how, shape, data_dir), names, [])
         except (KganError, OSError):  # not here: then there is no floor
             training = None
     places = protocol.others(0 if training is None else len(training), len(others), most)
-    return _Given(source, split, training, others, places)
+    return _Given.of(source, split, training, others, places, names, left_out)
+
+
+def _class_names(model, how) -> list[str]:
+    """The names of a model's classes; one that has none is called by its number."""
+    names = [class_name(name) for name in how.class_names]
+    return [*names, *map(str, range(len(names), model.num_classes or 0))][: model.num_classes or 0]
+
+
+def _of_model(found, names, left_out) -> data.ImageSet | None:
+    """Images with the numbers of a model's classes, found by name, without those of other classes.
+
+    Args:
+        found: images, or None.
+        names: of the model's classes.
+        left_out: list that what is left out is added to.
+    """
+    if found is None or found.labels is None or not names:
+        return found
+    found.number_classes(names)
+    known = found.labels < len(names)
+    if known.all():
+        return found
+    own = found.class_names or [str(n) for n in range(found.labels.max() + 1)]
+    others = _listed(own, np.unique(found.labels[~known]))
+    if not known.any():  # they were sorted by something else
+        left_out.append(
+            f"figures by class, since the images are of {others} and the model's classes are "
+            f"{_listed(names, range(len(names)))}"
+        )
+        return data.ImageSet(found.images, report=found.report)
+    left_out.append(f"the images of {others}, which are no classes of the model")
+    kept = allocate((int(known.sum()), *found.images.shape[1:]))
+    np.compress(known, found.images, axis=0, out=kept)
+    return data.ImageSet(kept, found.labels[known], found.class_names, found.report)
+
+
+def _absent(found, names) -> list[int]:
+    """The numbers of the classes that images with labels are not of."""
+    if found is None or found.labels is None or not names:
+        return []
+    return np.flatnonzero(np.bincount(found.labels, minlength=len(names)) == 0).tolist()
+
+
+def _listed(names, numbers) -> str:
+    names = [names[number] for number in numbers]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 class _Sets:
@@ -334,9 +560,7 @@ class _Sets:
 
     def extract(self, label, batches, length, keep_images=False) -> FeatureSet:
         """Features of batches of images, with a bar on a terminal."""
-        with click.progressbar(
-            length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
-        ) as bar:
+        with _bar(label, length) as bar:
             return extract_features(_advance(batches, bar), self.network, keep_images)
 
     def usual_distance(self) -> float | None:
@@ -439,13 +663,16 @@ def _shares(sets) -> _Comparison:
     )
 
 
-def _accuracy(sets, model) -> list[_Comparison]:
+def _accuracy(sets, given) -> list[_Comparison]:
     """Whether samples are of the class that was asked for; the floor is of the real images."""
-    if sets.network.num_classes != model.num_classes:
+    known = [class_name(name) for name in sets.network.class_names or ()]
+    drawn = np.delete(given.names, given.absent).tolist()
+    if not set(drawn) <= set(known):
         return []
+    numbers = np.array([known.index(name) if name in known else -1 for name in given.names])
 
     def figures(images):
-        right = sets.network.labels(images.features) == images.labels
+        right = sets.network.labels(images.features) == numbers[images.labels]
         return {"label_accuracy": (float(np.mean(right)), None)}
 
     number = len(sets.real.features)
@@ -453,13 +680,14 @@ def _accuracy(sets, model) -> list[_Comparison]:
     return [_Comparison(figures, number, sets.real, facts)]
 
 
-def _classes(sets, labels, names) -> tuple[list[_Comparison], list[str]]:
+def _classes(sets, labels, given) -> tuple[list[_Comparison], list[str]]:
     """The Fréchet distance of each class, and the classes of too few images for one."""
     floor = None if sets.floor is None or sets.floor.labels is None else sets.floor
     sides = [sets.real.labels, *labels, *([] if floor is None else [floor.labels])]
     rows, too_few = [], []
-    for label in np.unique(sets.real.labels).tolist():
-        name = names[label] if label < len(names) else str(label)
+    for label, name in enumerate(given.names):
+        if label in given.absent:
+            continue
         number = min(np.count_nonzero(side == label) for side in sides)
         if number < FEWEST_FRECHET:
             too_few.append(name)
@@ -551,6 +779,13 @@ def _first(samples: FeatureSet, number: int) -> FeatureSet:
     kept = None if samples.images is None else samples.images[:number]
     labels = None if samples.labels is None else samples.labels[:number]
     return FeatureSet(samples.features[:number], kept, labels)
+
+
+def _bar(label, length):
+    """A progress bar, on a terminal."""
+    return click.progressbar(
+        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    )
 
 
 def _batches(images):

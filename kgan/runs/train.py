@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import keras
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.data import parts
 from kgan.data.folder import sample
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
+from kgan.files import expanded
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
 from kgan.models.base.adversarial import OPTIMIZERS
@@ -24,9 +26,9 @@ from kgan.runs import directory as run_directory
 from kgan.runs import evaluate as evaluation
 from kgan.runs import selection
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
-from kgan.zoo import building, opening, saving
+from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
-from kgan.zoo.preset import Preset
+from kgan.zoo.preset import Preset, check_recipe
 from kgan.zoo.versions import versions
 
 # Of a training whose recipe does not say how long it is.
@@ -83,8 +85,10 @@ def train(
             refuse; if training diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
-    directory = Path(directory)
+    directory = expanded(directory)
     run_directory.check(directory, resume)
+    if resume:
+        _keep_classes(recipe, directory)
     keras.utils.set_random_seed(recipe.seed)
     as_read = recipe.as_dict()
     model = building.build(recipe)
@@ -93,6 +97,7 @@ def train(
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
+    check_recipe(recipe)
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
     if recipe.as_dict() != as_read:
         model = building.build(recipe)
@@ -123,6 +128,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     log = RunLog(directory / "log.csv")
     snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
     if step < last:
+        weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
         with _signals() as received, progress:
@@ -170,11 +176,36 @@ def _take_classes(data, recipe) -> None:
             f"{', '.join(recipe.data.sources())} without labels; --labels folders takes a folder's "
             "from the names of its sub-folders"
         )
-    if not recipe.data.class_names:
+    new = not recipe.data.class_names
+    if new:
         recipe.data.class_names = list(data.class_names or [])
+    parts.check_classes(recipe.data, data)
     # A class may have no images, or none in this split.
     classes = max(len(data.class_names or []), int(data.labels.max()) + 1)
-    recipe.arguments.setdefault("num_classes", classes)
+    asked = recipe.arguments.get("num_classes", classes)
+    if classes > asked:
+        raise KganError(
+            f"Expected num_classes of at least {classes}, the classes that there are. "
+            f"Received: num_classes = {asked}"
+        )
+    if asked > classes and new and data.class_names:  # of other data, which --data has replaced
+        warnings.warn(
+            f"The model gets {classes} classes, which there are, in place of {asked}",
+            KganWarning,
+            stacklevel=3,
+        )
+        asked = classes
+    recipe.arguments["num_classes"] = asked
+
+
+def _keep_classes(recipe, directory) -> None:
+    """A run that goes on has the classes that it began with: no folder's coming changes them."""
+    begun = run_directory.recipe_in(directory)
+    if begun is None or recipe.data.class_names:
+        return
+    if begun.data.class_names and "num_classes" in begun.arguments:
+        recipe.data.class_names = begun.data.class_names
+        recipe.arguments["num_classes"] = begun.arguments["num_classes"]
 
 
 def _take_length(recipe, directory, available, images, epochs, batch_size) -> None:

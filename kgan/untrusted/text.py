@@ -1,5 +1,6 @@
 """Untrusted JSON and TOML: plain values, bounded before and after they are parsed."""
 
+import codecs
 import json
 import math
 import re
@@ -13,6 +14,13 @@ MOST_JSON = 1 << 22  # bytes
 MOST_TOML = 1 << 18
 MOST_LEVELS = 40  # of nesting
 
+_MARKS = (  # longer ones first: that of UTF-32 begins like that of UTF-16
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 # tomllib's time is quadratic in the parts of a dotted key: 24 s for 64 KB of them.
 _PART = r"""(?:[\w-]{1,200}+|"(?:[^"\\\n]|\\.){0,200}+"|'[^'\n]{0,200}+')"""
 _LONG_KEY = re.compile(rf"(?<![\w.-])(?:{_PART}[ \t]*+\.[ \t]*+){{16}}")
@@ -63,7 +71,7 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
         KganError: if it is none, or holds what `check` refuses.
     """
     try:
-        text = content.decode()
+        text = _decoded(content)
         if _LONG_KEY.search(text):
             raise ValueError("a key of more than 16 parts")
         values = tomllib.loads(text)
@@ -71,6 +79,17 @@ def parse_toml(content: bytes, where: str) -> dict[str, Any]:
         raise KganError(f"Expected a recipe in TOML. Received: {where}: {error}") from None
     check(values, where)
     return values
+
+
+def _decoded(content):
+    """The text of a file that a person has written: UTF-8, or what a byte order mark says."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content[len(mark) :].decode(encoding)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"text that is not UTF-8, at byte {error.start:,}") from None
 
 
 def check(values: Any, where: str) -> None:

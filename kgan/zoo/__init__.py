@@ -100,7 +100,11 @@ def save(
     Raises:
         ValueError: if the directory holds something else, or the model has networks that
             cannot be described by Keras' own layers.
-    """
-    from kgan.zoo import saving  # late: it imports TensorFlow
 
+    Warns:
+        KganWarning: if others can load it from the web only after raising the limit of size.
+    """
+    from kgan.zoo import saving, weights  # late: it imports TensorFlow
+
+    weights.note_size(model)
     saving.save(model, directory, recipe, seconds)

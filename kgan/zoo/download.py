@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from kgan.errors import KganError
+from kgan.files import expanded
 from kgan.untrusted.text import MOST_JSON, parse_json
 from kgan.zoo.metadata import METADATA, check
 
@@ -127,7 +128,7 @@ def fetch_preset(url: str, pin: str | None) -> Path:
 def cache_directory() -> Path:
     """Where downloaded presets are kept."""
     if "KGAN_CACHE" in os.environ:
-        return Path(os.environ["KGAN_CACHE"])
+        return expanded(os.environ["KGAN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kgan"
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kgan.checks import Bound, or_none, shape_of_images, whole
+from kgan.checks import Bound, free_memory, or_none, shape_of_images, whole
 from kgan.errors import KganError, short
 from kgan.files import sha256
 from kgan.untrusted import text
@@ -39,18 +39,18 @@ def required(metadata: dict[str, Any]) -> tuple[str, ...]:
     return (CONFIG, WEIGHTS, RECIPE, CARD, *([SAMPLES] if number_of_samples(metadata) else []))
 
 
-def read(path: Path, pin: str | None = None) -> dict[str, Any]:
+def read(path: Path, pin: str | None = None, own: bool = False) -> dict[str, Any]:
     """The metadata in a file, checked.
 
     Args:
         path: of the file.
         pin: hash that it must have.
+        own: see `check`.
 
     Raises:
         KganError: see `check`; if it cannot be read, or has another hash.
     """
-    check_inside(path)
-    return check(read_json(path, pin), path)
+    return check(read_json(path, pin), path, own)
 
 
 def write(directory: Path, metadata: dict[str, Any]) -> None:
@@ -67,12 +67,14 @@ def write(directory: Path, metadata: dict[str, Any]) -> None:
     (directory / METADATA).write_text(json.dumps(metadata, indent=2) + "\n", "utf-8")
 
 
-def check(metadata: dict[str, Any], where: str | os.PathLike) -> dict[str, Any]:
+def check(metadata: dict[str, Any], where: str | os.PathLike, own: bool = False) -> dict[str, Any]:
     """Returns metadata if they are what `write` writes, of files that may be read.
 
     Args:
         metadata: as a file has them.
         where: named in errors.
+        own: whether it is a directory that the user has named, whose weights may take half of the
+            free memory, rather than something of a registry or of the web.
 
     Raises:
         KganError: if they are of another format, name too large a file, or anything in them that
@@ -81,7 +83,7 @@ def check(metadata: dict[str, Any], where: str | os.PathLike) -> dict[str, Any]:
     check_format(metadata, where)
     _check_fields(metadata, where)
     for name, file in metadata["files"].items():
-        most = _most_bytes(name)
+        most = most_bytes(name, own)
         if file["size"] > most:
             hint = "; KGAN_MOST_WEIGHTS, in MB, allows more" if name == WEIGHTS else ""
             raise KganError(
@@ -89,6 +91,12 @@ def check(metadata: dict[str, Any], where: str | os.PathLike) -> dict[str, Any]:
                 f"{where}{hint}"
             )
     return metadata
+
+
+def check_names(values: dict[str, Any], where: str | os.PathLike) -> None:
+    """Raises KganError unless what a recipe gives the metadata of a preset can stand in them."""
+    _check_fields(values, where, ("name", "dataset", "licence", "class_names"))
+    text.check(values, str(where))
 
 
 def check_format(values: dict[str, Any], where: str | os.PathLike) -> None:
@@ -111,10 +119,20 @@ def check_pins(pins: dict[str, Any], where: str | os.PathLike) -> None:
             )
 
 
-def check_inside(path: Path) -> None:
-    """Raises KganError for a link to a place outside the preset's directory."""
-    if path.resolve().parent != path.parent.resolve():
-        raise KganError(f"Damaged preset: expected a file. Received: {path}, a link elsewhere")
+def check_file(path: Path) -> None:
+    """Raises KganError unless there is a file, or a link to one.
+
+    Links are what a hub's cache is made of. Nothing is lost by following one: what is read is
+    bounded, and has the hash that the metadata name.
+    """
+    if path.is_file():
+        return
+    received = "is missing"
+    if path.is_symlink() and not path.exists():
+        received = "is a link to nothing"
+    elif path.exists():
+        received = "is a directory" if path.is_dir() else "is no regular file"
+    raise KganError(f"Incomplete preset: {path} {received}")
 
 
 def read_json(path: Path, pin: str | None = None) -> dict[str, Any]:
@@ -136,8 +154,9 @@ def read_json(path: Path, pin: str | None = None) -> dict[str, Any]:
         raise KganError(f"Damaged preset: {error}") from None
 
 
-def _check_fields(metadata, where):
-    for key, bound in _FIELDS.items():
+def _check_fields(metadata, where, keys=None):
+    for key in keys or _FIELDS:
+        bound = _FIELDS[key]
         if not bound.fits(metadata.get(key)):
             raise KganError(
                 f"Damaged preset: expected {key} to be {bound.expected}. Received: "
@@ -145,13 +164,14 @@ def _check_fields(metadata, where):
             )
 
 
-def _most_bytes(name):
+def most_bytes(name: str, own: bool = False) -> int:
+    """The most bytes that a file of a preset may have; `own`: see `check`."""
     if name != WEIGHTS:
         return _MOST_BYTES.get(name, _MOST_OTHER)
     most = os.environ.get("KGAN_MOST_WEIGHTS", str(_MOST_WEIGHTS))
     if not re.fullmatch("[0-9]{1,6}", most):
         raise KganError(f"Expected KGAN_MOST_WEIGHTS to be a number of MB. Received: {most!r}")
-    return int(most) << 20
+    return max(int(most) << 20, free_memory() // 2 if own else 0)
 
 
 def _is_line(value):

@@ -8,6 +8,7 @@ from typing import Any
 
 from kgan import recipe as recipes
 from kgan.errors import KganError
+from kgan.files import expanded
 from kgan.zoo import download, metadata, preset, registry
 from kgan.zoo.metadata import METADATA, RECIPE
 from kgan.zoo.preset import Preset
@@ -60,7 +61,7 @@ def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]
 def run_directory(source: str | os.PathLike) -> Path | None:
     """The run directory that a source names; None if it names something else."""
     text = os.fspath(source)
-    directory = Path(text).expanduser()
+    directory = expanded(text)
     if download.is_url(text) or not (directory / CHECKPOINTS).is_dir() or text in registry.names():
         return None
     is_run = (directory / RECIPE).is_file() and not (directory / METADATA).exists()

@@ -12,9 +12,9 @@ from typing import Any
 
 from kgan import recipe as recipes
 from kgan.errors import KganError
-from kgan.files import sha256
+from kgan.files import expanded, sha256
 from kgan.recipe import Recipe
-from kgan.untrusted.text import parse_json, parse_toml
+from kgan.untrusted.text import MOST_TOML, parse_json, parse_toml
 from kgan.zoo import download, metadata, registry
 from kgan.zoo.card import card
 from kgan.zoo.metadata import CARD, CONFIG, CURVES, LICENCE, METADATA, NEIGHBOURS, RECIPE, WEIGHTS
@@ -106,7 +106,7 @@ def read(source: str | os.PathLike) -> Preset:
         pin = directory.name
     else:
         directory = Path(place)
-    values = metadata.read(directory / METADATA, pin)
+    values = metadata.read(directory / METADATA, pin, own=registry.is_own(place))
     files, needed = values["files"], metadata.required(values)
     content = {}
     for name in (*needed, *sorted(files.keys() - set(needed))):
@@ -128,7 +128,7 @@ def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]
     """
     place, pin = registry.resolve(source)
     if not download.is_url(place):
-        return place, metadata.read(Path(place) / METADATA, pin)
+        return place, metadata.read(Path(place) / METADATA, pin, own=registry.is_own(place))
     address = f"{place}/{METADATA}"
     return None, metadata.check(download.fetch_json(address, pin)[0], address)
 
@@ -147,7 +147,7 @@ def writing(directory: str | os.PathLike) -> Iterator[Path]:
         shutil.copytree("my-zoo/dcgan-mnist", partial, dirs_exist_ok=True)
     ```
     """
-    directory = Path(directory)
+    directory = expanded(directory)
     check_replaceable(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
@@ -156,9 +156,13 @@ def writing(directory: str | os.PathLike) -> Iterator[Path]:
         yield partial
         if directory.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-            os.replace(directory, old)
-            os.replace(partial, directory)
-            shutil.rmtree(old)
+            try:
+                os.replace(directory, old)
+                os.replace(partial, directory)
+            finally:  # an interrupt between the two must not cost what was there
+                if not directory.exists():
+                    os.replace(old, directory)
+                shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(partial, directory)
     finally:
@@ -174,6 +178,33 @@ def check_replaceable(directory: Path) -> None:
             "Expected an empty or new directory, or a preset to replace. Received: "
             f"{directory}, which holds other files"
         )
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Looks whether a recipe can stand in a preset, before it is trained rather than afterwards.
+
+    Raises:
+        KganError: for names that no preset may have (empty, with control characters, too long),
+            and for more text than a preset may hold.
+    """
+    where = "the recipe"
+    data = recipe.data
+    metadata.check_names(
+        {
+            "name": recipe.name,
+            "dataset": data.title or ", ".join(data.sources()) or None,
+            "licence": data.licence or None,
+            "class_names": data.class_names or None,
+        },
+        where,
+    )
+    content = recipe.to_toml().encode(errors="surrogatepass")
+    if len(content) > MOST_TOML:
+        raise KganError(
+            f"Expected a recipe of at most {MOST_TOML:,} bytes. Received: {len(content):,}, with "
+            f"{len(data.class_names):,} class names"
+        )
+    recipes.from_dict(parse_toml(content, where), where)
 
 
 def complete(directory: Path, values: dict[str, Any]) -> None:
@@ -193,9 +224,9 @@ def complete(directory: Path, values: dict[str, Any]) -> None:
 
 def _read_file(path, expected) -> bytes | None:
     """Checks a file; returns its bytes if they are to be parsed."""
-    if expected is None or not path.is_file():
+    if expected is None:
         raise KganError(f"Incomplete preset: {path} is missing")
-    metadata.check_inside(path)
+    metadata.check_file(path)
     size = path.stat().st_size
     if size != expected["size"]:
         raise KganError(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import kgan
 from kgan.errors import KganError
-from kgan.files import sha256
+from kgan.files import expanded, replacing, sha256
 from kgan.zoo import download
 from kgan.zoo.metadata import CONFIG, METADATA, WEIGHTS, check_pins, read_json
 
@@ -30,7 +30,7 @@ def registries() -> list[str]:
     # A URL has a colon after its scheme, and may have one before a port.
     entry = rf"(?:\w+://[^/{os.pathsep}]*(?::\d+)?)?[^{os.pathsep}]*"
     extra = re.findall(entry, os.environ.get("KGAN_ZOO", ""))
-    return [str(builtin_directory()), *(entry for entry in extra if entry)]
+    return [str(builtin_directory()), *map(os.path.expanduser, filter(None, extra))]
 
 
 def names() -> list[str]:
@@ -59,9 +59,9 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     entries = _entries()
     if text in entries:
         return entries[text]
-    directory = Path(text)
+    directory = expanded(text)
     if (directory / METADATA).is_file():
-        return text, None
+        return str(directory), None
     if directory.exists():
         raise KganError(
             f"Expected a preset: a directory with {METADATA}, {CONFIG} and {WEIGHTS}. "
@@ -73,11 +73,18 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     raise KganError(f"Expected the name or the directory of a preset. Received: {text!r}; {hint}")
 
 
+def is_own(place: str) -> bool:
+    """Whether a place is a directory of the user's, which is in no registry and not of the web."""
+    folders = {Path(entry).resolve() for entry in registries() if not download.is_url(entry)}
+    return not download.is_url(place) and Path(place).resolve().parent not in folders
+
+
 def write(directory: str | os.PathLike) -> None:
     """Pins the metadata of every preset in a registry directory."""
     found = sorted(Path(directory).glob(f"*/{METADATA}"))
     pins = {path.parent.name: sha256(path) for path in found}
-    (Path(directory) / REGISTRY).write_text(json.dumps(pins, indent=2) + "\n", "utf-8")
+    with replacing(Path(directory) / REGISTRY) as partial:
+        partial.write_text(json.dumps(pins, indent=2) + "\n", "utf-8")
 
 
 def _entries() -> dict[str, tuple[str, str | None]]:

@@ -101,12 +101,15 @@ def _protocol(results):
     )
     if "seeds" not in first:
         return _protocol_of_before(first, features)
-    seeds = first["seeds"]
+    seeds = first["seeds"] or ()
     several = len(seeds) > 1
     truncation = "" if first["truncation"] is None else f", truncation {first['truncation']},"
+    what = f"samples of {'each of the seeds' if several else 'seed'} {', '.join(map(str, seeds))}"
+    if "samples" in first:  # of a folder, whatever made them
+        height, width, channels = first["image_shape"]
+        what = f"pictures of {first['samples']}, as {width}x{height}x{channels},"
     lines = [
-        f"{first['generated_images']:,} samples of "
-        f"{'each of the seeds' if several else 'seed'} {', '.join(map(str, seeds))}{truncation} "
+        f"{first['generated_images']:,} {what}{truncation} "
         f"against {_pictures(first)}, of {first['data']}{_split(first)}."
         + (" Values are means over seeds; spread: the largest less the smallest." * several),
         features,

@@ -20,14 +20,14 @@ import tensorflow as tf
 
 from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
 from kgan.errors import KganError, short
-from kgan.files import sha256
+from kgan.files import expanded, sha256
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.recipe import Origin, Recipe, from_dict, optimizers
 from kgan.untrusted.networks import check_arguments, check_values
 from kgan.untrusted.weights import layout
 from kgan.zoo import weights
 from kgan.zoo.metadata import CONFIG, CURVES, FORMAT, METADATA, RECIPE, SAMPLES, WEIGHTS
-from kgan.zoo.preset import Preset, check_replaceable, complete, writing
+from kgan.zoo.preset import Preset, check_recipe, check_replaceable, complete, writing
 from kgan.zoo.versions import versions
 
 # Values that a model may have beside those that its preset holds: counters, means, states of seeds;
@@ -54,9 +54,10 @@ def save(
     Raises:
         KganError: see `kgan.zoo.save`.
     """
-    directory = Path(directory)
+    directory = expanded(directory)
     check_replaceable(directory)
     recipe = _with_origin(model, recipe or recipe_of(model, directory.name))
+    check_recipe(recipe)
     config = _config(model)
     with writing(directory) as partial:
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")

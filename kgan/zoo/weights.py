@@ -6,8 +6,10 @@ are contiguous and little-endian, floats of 32 bits, integers of 64. In format 1
 read, Keras names them.
 """
 
+import math
 import re
 import tempfile
+import warnings
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -18,9 +20,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
 from kgan.untrusted.weights import Stored, values
-from kgan.zoo.metadata import CONFIG, WEIGHTS
+from kgan.zoo.metadata import CONFIG, WEIGHTS, most_bytes
 from kgan.zoo.preset import Preset
 
 
@@ -30,6 +32,25 @@ def write(model, path: Path) -> None:
         for name, variable in sorted(named(model).items()):
             array = keras.ops.convert_to_numpy(variable).astype(_stored_dtype(variable))
             file.create_dataset(name, data=array, track_times=False)
+
+
+def note_size(model) -> None:
+    """Says so if a preset of a model will be over the limit of size that others have.
+
+    Warns:
+        KganWarning: with what the limit must be raised to.
+    """
+    variables = named(model).values()
+    size = sum(math.prod(v.shape) * _stored_dtype(v).itemsize for v in variables)
+    size += 4096 * len(variables)  # what HDF5 adds for each of them, at most
+    if size > most_bytes(WEIGHTS):
+        warnings.warn(
+            f"A preset of this model has {size / 1e6:,.0f} MB of weights: it loads from its "
+            "directory, but from a URL, a hub or a registry only for those who set "
+            f"KGAN_MOST_WEIGHTS={-(-size // (1 << 20))}",
+            KganWarning,
+            stacklevel=2,
+        )
 
 
 def assign(model, preset: Preset, stored: dict[str, Stored]) -> None:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kgan import data
 from kgan.cli import evaluate, main
+from kgan.metrics import extractor, precision_recall
 from kgan.metrics.measuring import METRICS
 
 
@@ -74,3 +76,77 @@ def test_bad_input(tiny_preset, folder, options, code, message):
     result = run(tiny_preset, "--data", folder, *options)
     assert result.exit_code == code
     assert message in result.stderr and "Traceback" not in result.stderr
+
+
+class TestAgainst:
+    """A folder against a folder, without a model."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def others(cls, tmp_path_factory):
+        root = tmp_path_factory.mktemp("others")
+        rng = np.random.default_rng(1)
+        for i in range(50):
+            shape = (16, 16, 3) if i < 45 else (20, 24, 3)
+            picture = Image.fromarray(rng.integers(0, 256, shape, dtype="uint8"))
+            place = root / ("real" if i < 45 else "mixed")
+            place.mkdir(exist_ok=True)
+            picture.save(place / f"{i}.png")
+        return root
+
+    def test_figures_and_floor(self, folder, others, tmp_path):
+        path = tmp_path / "figures.json"
+        options = ["--metrics", "precision_recall,kernel_distance", "--json", path]
+        result = run(folder, "--against", others / "real", *options)
+        assert result.exit_code == 0, result.stderr
+        found = {figure["metric"]: figure for figure in json.loads(path.read_text())}
+        network = extractor("random")
+        fake, real = (
+            network.features(data.load(place, (16, 16, 3)).images)
+            for place in (folder, others / "real")
+        )
+        even, odd = (real[i::2][[n * len(real[i::2]) // 20 for n in range(20)]] for i in (0, 1))
+        assert found["recall"]["value"] == precision_recall(even, fake)[1]
+        assert found["recall"]["floor"] == precision_recall(even, odd)[1]
+        assert found["kernel_distance"]["samples"] == str(folder)
+        assert found["kernel_distance"]["seeds"] is None
+        against = f"20 pictures at even places of 45 pictures, of {others / 'real'}."
+        assert f"20 pictures of {folder}, as 16x16x3, against {against}" in result.stdout
+        assert "Floor: 20 pictures at odd places of 45 pictures" in result.stdout
+
+    def test_without_twice_as_many_there_is_no_floor(self, folder, others):
+        result = run(others / "real", "--against", folder, "--metrics", "precision_recall")
+        assert "20 pictures at even spaces of 20 pictures" in result.stdout
+        assert (
+            "Left out: the floor, for which real images have to be twice as many" in result.stdout
+        )
+
+    def test_pictures_of_several_sizes(self, folder, others):
+        (others / "mixed/x.png").write_bytes((folder / "0.png").read_bytes())
+        refused = run(others / "mixed", "--against", folder)
+        assert refused.exit_code == 1
+        assert "--size N for what all are to become. Received: 2 sizes, 16x16, 24x20" in (
+            refused.stderr
+        )
+        options = ["--size", 8, "--metrics", "kernel_distance"]
+        assert "as 8x8x3" in run(others / "mixed", "--against", folder, *options).stdout
+
+    @pytest.mark.parametrize(
+        "options, message",
+        [
+            (["--seeds", "1"], "Expected --seeds without --against"),
+            (["--update-card"], "Expected --update-card without --against"),
+            (["--data", "x"], "Expected --data without --against"),
+            (["--metrics", "frechet_distance"], "Expected at least 250"),
+            (["--split", "test"], "Expected split with data of TFDS"),
+        ],
+    )
+    def test_what_needs_a_model_is_refused(self, folder, options, message):
+        result = run(folder, "--against", folder, *options)
+        assert result.exit_code in (1, 2) and message in result.stderr
+
+    def test_a_preset_is_no_folder_of_images(self, tiny_preset, folder):
+        result = run(tiny_preset, "--against", folder)
+        assert result.exit_code == 1 and "--data compares samples of a preset" in result.stderr
+        result = run(tiny_preset, "--data", folder, "--size", 8)
+        assert result.exit_code == 2 and "Expected --size with --against" in result.stderr

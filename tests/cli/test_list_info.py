@@ -5,10 +5,12 @@ import re
 import shutil
 
 import pytest
+from rich.cells import cell_len
 
 import kgan
 from kgan import recipe as recipes
 from kgan.cli import VERBS
+from kgan.cli.list import table
 from kgan.recipe import Data
 from kgan.zoo import preset, results
 
@@ -29,7 +31,7 @@ def licensed(tiny_preset, tmp_path):
 
 
 def test_list_has_a_line_for_every_preset(run_kgan, tiny_preset):
-    done = run_kgan("list", KGAN_ZOO=str(tiny_preset.parent))
+    done = run_kgan("list", KGAN_ZOO=str(tiny_preset.parent), COLUMNS="250")
     header, *lines = done.stdout.splitlines()
     size = sum(path.stat().st_size for path in tiny_preset.iterdir())
     assert re.split(r"\s{2,}", header) == [
@@ -41,7 +43,7 @@ def test_list_has_a_line_for_every_preset(run_kgan, tiny_preset):
 
 
 def test_list_shows_data_and_licence(run_kgan, licensed):
-    done = run_kgan("list", KGAN_ZOO=str(licensed.parent))
+    done = run_kgan("list", KGAN_ZOO=str(licensed.parent), COLUMNS="250")
     assert re.search(r"^licensed .* Faces +Research only$", done.stdout, re.MULTILINE)
 
 
@@ -54,9 +56,44 @@ def test_list_shows_figures_with_their_floors(run_kgan, licensed):
         {"metric": "precision", "value": "high", "floor": 1.0},  # untrusted
     ]
     (licensed / "metadata.json").write_text(json.dumps(metadata))
-    done = run_kgan("list", KGAN_ZOO=str(licensed.parent))
+    done = run_kgan("list", KGAN_ZOO=str(licensed.parent), COLUMNS="250")
     line = next(line for line in done.stdout.splitlines() if line.startswith("licensed"))
     assert re.split(r"\s{2,}", line)[4:] == ["1.23 (0.57)", "0.50", "Faces", "Research only"]
+
+
+def test_list_fits_where_there_is_no_terminal(run_kgan):
+    header, *lines = run_kgan("list").stdout.splitlines()
+    assert header.split() == ["NAME", "SHAPE", "FRECHET", "DATA", "LICENCE"]
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines] == kgan.zoo.names()
+
+
+ROWS = [
+    (
+        "NAME",
+        "MODEL",
+        "SHAPE",
+        "SIZE",
+        "FRECHET",
+        "PRECISION",
+        "RECALL",
+        "LABELS",
+        "DATA",
+        "LICENCE",
+    ),
+    ("stylegan-lite-faces-of-all", "StyleGANLite", "64x64x3", "7.6 MB", "0.38 (0.17)")
+    + ("0.93 (0.91)", "", "", "顔" * 40, "Research only, and nothing else"),
+    ("b", "GAN", "28x28x1", "7.6 MB", "", "", "", "", "", ""),
+]
+
+
+@pytest.mark.parametrize("width", [*range(1, 140, 7), 250])
+def test_list_fits_the_terminal(width):
+    header, *lines = table(ROWS, width)
+    assert lines[0].startswith("stylegan-lite-faces-of-all") and lines[1].startswith("b")
+    assert max(map(cell_len, [header, *lines])) <= max(width, len("stylegan-lite-faces-of-all"))
+    if width == 250:
+        assert lines[0].endswith("顔  Research only, and nothing else") and "…" not in lines[0]
 
 
 def test_info_has_figures(run_kgan):

@@ -1,6 +1,11 @@
 """The ways to start the command line."""
 
+import os
+import subprocess
+import sys
+
 import pytest
+from PIL import Image
 
 import kgan
 from kgan.cli import VERBS
@@ -23,3 +28,36 @@ def test_help_names_every_verb(run_python, tmp_path):
     said = run_python("-m", "kgan", "--help", cwd=tmp_path).stdout
     listed = said[said.index("Commands:") :].splitlines()[1:]
     assert [line.split()[0] for line in listed] == list(VERBS)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
+def test_any_encoding_of_the_terminal(run_python, tmp_path, encoding):
+    """What it lacks is escaped, in what is printed and in what is warned of and refused."""
+    for name in ("日本", "café"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "photos/日本/0.png")
+    script = (
+        "import subprocess, sys; done = subprocess.run([sys.executable, '-m', 'kgan', 'data', "
+        "'check', 'photos', '--labels', 'folders', *sys.argv[1:]], capture_output=True); "
+        "print(done.returncode, ascii(done.stdout), ascii(done.stderr))"
+    )
+    said = run_python("-c", script, cwd=tmp_path, PYTHONIOENCODING=encoding).stdout
+    shown = "日本".encode(encoding, "backslashreplace")
+    assert said.startswith("0 ") and ascii(shown)[2:-1] in said and said.endswith("b''\n")
+    options = ("--background", "日本")
+    said = run_python("-c", script, *options, cwd=tmp_path, PYTHONIOENCODING=encoding).stdout
+    assert said.startswith("1 b''") and ascii(shown)[2:-1].replace("\\", "\\") in said
+
+
+@pytest.mark.parametrize("verb", ["list", "--help", "--version", "info dcgan-mnist", "sample -h"])
+def test_closed_pipe_ends_in_silence(run_python, tmp_path, verb):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "kgan", *verb.split()],
+            cwd=tmp_path,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -18,7 +18,9 @@ from PIL import Image
 import kgan
 from kgan.cli import main
 from kgan.files import partials, sha256
-from kgan.images import grid, read_provenance
+from kgan.images import enlarge, grid, read_provenance
+from kgan.recipe import Data
+from kgan.zoo import preset
 
 
 def _pixels(path):
@@ -118,6 +120,61 @@ class TestOutput:
         sample("tiny", "-n", 1, "--out", "x.png")
         assert _pixels("x.png").shape == (20, 20, 3)
 
+    @pytest.mark.parametrize("resample", ["nearest", "lanczos"])
+    def test_scale_enlarges_each_image(self, sample, nine, resample):
+        options = ("-n", 9, "--seed", 3, "--scale", 3, "--resample", resample)
+        assert sample("tiny", *options).exit_code == 0
+        sheet = grid(enlarge(nine, 3, resample), gap=6)
+        np.testing.assert_array_equal(_pixels("tiny.png"), sheet)
+        plain = grid(nine)
+        assert sheet.shape == (3 * plain.shape[0], 3 * plain.shape[1], 3)
+        facts = read_provenance("tiny.png")
+        assert (facts["scale"], facts["resample"], facts["n"]) == (3, resample, 9)
+
+    def test_scale_of_separate_files(self, sample, nine):
+        sample("tiny", "-n", 2, "--seed", 3, "--scale", 2, "--separate", "--out", "v1.0")
+        image = enlarge(nine[:1], 2, "lanczos")[0]
+        np.testing.assert_array_equal(_pixels("v1.0/seed3-0.png"), image)
+
+    @pytest.mark.parametrize(
+        "data",
+        [{"extractor": "heroes"}, {"title": "Pixel art of ships"}, {"note": "It is pixel-art."}],
+    )
+    def test_pixel_art_keeps_its_pixels(self, sample, tiny_preset, tmp_path, data):
+        recipe = preset.read(tiny_preset).recipe
+        recipe.data = Data("sprites", **data)
+        kgan.zoo.save(kgan.zoo.load(tiny_preset), tmp_path / "sprites", recipe)
+        sample(tmp_path / "sprites", "-n", 1, "--scale", 4, "--out", "x.png")
+        picture = _pixels("x.png")[8:-8, 8:-8]
+        np.testing.assert_array_equal(picture, picture[::4, ::4].repeat(4, 0).repeat(4, 1))
+        assert read_provenance("x.png")["resample"] == "nearest"
+
+    def test_scale_of_one_changes_nothing(self, sample):
+        sample("tiny", "-n", 1, "--out", "a.png")
+        sample("tiny", "-n", 1, "--scale", 1, "--out", "b.PNG")
+        assert Path("a.png").read_bytes() == Path("b.PNG").read_bytes()
+
+    @pytest.mark.parametrize("name", ["v1.0", "v1.1", "link"])
+    def test_separate_files_in_a_directory_with_a_dot(self, sample, name):
+        Path("v1.1").mkdir()
+        Path("link").symlink_to("v1.1")
+        assert sample("tiny", "-n", 2, "--separate", "--out", name).exit_code == 0
+        assert len(list(Path(name).iterdir())) == 2
+        assert Path(name).stat().st_mode & 0o777 == 0o755
+
+    def test_interrupt_leaves_an_empty_directory_empty(self, sample, monkeypatch):
+        Path("empty").mkdir()
+        replace = os.replace
+
+        def interrupted(source, target):
+            if str(target).endswith("seed0-1.png") and "empty" in str(target.parent):
+                raise KeyboardInterrupt
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", interrupted)
+        assert sample("tiny", "-n", 3, "--separate", "--out", "empty").exit_code == 130
+        assert [path.name for path in Path().rglob("*")] == ["empty"]
+
     def test_preset_cannot_choose_where_to_write(self, sample, tiny_preset, tmp_path):
         evil = shutil.copytree(tiny_preset, tmp_path / "evil")
         metadata = json.loads((evil / "metadata.json").read_text())
@@ -126,8 +183,14 @@ class TestOutput:
         assert not (tmp_path / "stolen.png").exists()
 
 
-@pytest.mark.parametrize("options", [["--out", "x.npz"], ["--separate", "--out", "x"]])
-def test_ctrl_c_leaves_what_was_there(interruptible, tiny_preset, tmp_path, options):
+@pytest.mark.parametrize(
+    "options, number",
+    [
+        (["--out", "x.npz"], signal.SIGTERM),
+        (["--separate", "--out", "x"], signal.SIGINT),
+    ],
+)
+def test_a_signal_leaves_what_was_there(interruptible, tiny_preset, tmp_path, options, number):
     if "x.npz" in options:
         (tmp_path / "x.npz").write_text("of before")
     command = [sys.executable, "-m", "kgan.cli", "sample", str(tiny_preset), "-n", "1000000"]
@@ -148,11 +211,11 @@ def test_ctrl_c_leaves_what_was_there(interruptible, tiny_preset, tmp_path, opti
                 break
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, said = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 130 and not out
+    assert process.returncode == 128 + number and not out
     assert said.strip() == "Interrupted"
     if "x.npz" in options:
         assert (tmp_path / "x.npz").read_text() == "of before"
@@ -176,6 +239,10 @@ class TestBadInput:
             (["tiny", "--nope"], 2, "No such option '?--nope"),
             (["tiny", "-n", "1025"], 2, r"at most 1024 images.*Received: -n 1025.*--separate"),
             (["tiny", "-n", "1025", "--out", "new/x.png"], 2, "at most 1024 images"),
+            (["tiny", "--out", "x.npz", "--scale", "2"], 2, "Expected --scale with pictures"),
+            (["tiny", "-n", "1000", "--scale", "64"], 2, "at most 268,435,456 pixels"),
+            (["tiny", "--scale", "0"], 2, "0 is not in the range"),
+            (["tiny", "--separate", "--out", "x.PNG"], 2, "new or empty directory"),
             (["tiny", "--out", "x.jpg"], 2, r"\.png or \.npz. Received: --out x\.jpg"),
             (["tiny", "--out", "/proc/x.png"], 1, "that can be written. Received: --out /proc/x"),
         ],

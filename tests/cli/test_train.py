@@ -13,6 +13,7 @@ from PIL import Image
 import kgan
 from kgan import recipe as recipes
 from kgan.cli import main
+from kgan.cli.train import _held_out
 from kgan.images import read_provenance
 
 
@@ -175,6 +176,25 @@ class TestBadInput:
         assert re.fullmatch(rf"Error: .*{message}.*\n", done.stderr)
         assert done.stdout == "" and os.listdir(tmp_path) == []
 
+    @pytest.mark.parametrize(
+        "text, expected",
+        [
+            ("0.25", {"share": 0.25}),
+            (".25", {"share": 0.25}),
+            ("25%", {"share": 0.25}),
+            ("test", "test"),
+            ("tfds:mnist#test", "tfds:mnist#test"),
+        ],
+    )
+    def test_held_out_of_an_option(self, text, expected):
+        assert _held_out(text) == expected
+
+    @pytest.mark.parametrize("share", ["0", "1", "100%", "1.5"])
+    def test_share_that_is_none(self, train, tmp_path, share):
+        _write_images(tmp_path / "photos", 8)
+        done = train("dcgan", "--data", "photos", "--size", 16, "--held-out", share)
+        assert done.exit_code == 1 and "share of held_out in a recipe to be a number" in done.stderr
+
     def test_empty_folder_is_refused(self, train, tmp_path):
         (tmp_path / "photos").mkdir()
         done = train("dcgan", "--data", "photos", "--size", 16)
@@ -333,3 +353,25 @@ def test_a_recipe_of_other_proportions_keeps_them(tmp_path, monkeypatch):
         assert done.exit_code == 0, done.output
     runs = "runs/somewhere"
     assert seen == [([16, 28, 1], runs), ([28, 28, 1], runs), ([16, 28, 3], runs)]
+
+
+def test_held_out_images_are_measured_against(train, tmp_path):
+    """From a folder to figures, with nothing but the command line."""
+    _write_images(tmp_path / "photos", 40)
+    options = ("--size", 16, "--batch-size", 8, "--images", 8, "--out", "~/v1.0")
+    home = {"HOME": str(tmp_path)}
+    arguments = ["train", "dcgan", "--data", "~/photos", "--held-out", "0.25", *options]
+    runner = click.testing.CliRunner()
+    done = runner.invoke(main, list(map(str, arguments)), env=home)
+    assert done.exit_code == 0, done.stderr
+    run = tmp_path / "v1.0"
+    recipe = recipes.read(run / "recipe.toml")
+    assert recipe.data.held_out == {"share": 0.25} and recipe.data.source == "~/photos"
+    options = ["--metrics", "precision_recall", "--seeds", "0", "--json", "~/e.json"]
+    done = runner.invoke(main, ["evaluate", "~/v1.0/preset", *options], env=home)
+    assert done.exit_code == 0, done.stderr
+    recall = next(
+        r for r in json.loads((tmp_path / "e.json").read_text()) if r["metric"] == "recall"
+    )
+    assert recall["split"] == "held-out" and "held-out pictures" in recall["places"]
+    assert not (tmp_path / "~").exists()

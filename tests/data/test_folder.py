@@ -5,6 +5,7 @@ import os
 import re
 import struct
 import sys
+import unicodedata
 import warnings
 import zlib
 from pathlib import Path
@@ -144,7 +145,7 @@ def test_truncated_jpeg_among_text_files_is_refused(tmp_path):
 
 
 def test_array_that_does_not_fit_in_memory_goes_to_a_file(monkeypatch):
-    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
     array = allocate((3, *SHAPE))
     array[:] = 7
     assert isinstance(array, np.memmap) and array.sum() == 7 * 3 * 16 * 16 * 3
@@ -154,14 +155,14 @@ def test_array_that_fits_nowhere_is_refused(monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(KganError, match="2,304 bytes of memory, or in .*Received: No space left"):
         allocate((3, *SHAPE))
 
 
 def test_skipped_files_leave_no_gap_in_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+    monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
     _write_images(tmp_path, 39)
     (tmp_path / "010x.png").touch()
     with pytest.warns(KganWarning, match="Skipped: 1 of 40 image files"):
@@ -316,6 +317,60 @@ class TestLinks:
         assert _names(tmp_path) == ["a/b/000.png"]
 
 
+class TestPicturesLeftOut:
+    @pytest.mark.parametrize(
+        "suffix, kind",
+        [
+            *((s, "JPEG") for s in (".jpg", ".JPG", ".jpe", ".jfif", ".Jpeg")),
+            *((".avif", "AVIF"), (".jp2", "JPEG2000"), (".j2k", "JPEG2000"), (".apng", "PNG")),
+            *((".dib", "DIB"), (".TIF", "TIFF"), (".WEBP", "WEBP")),
+        ],
+    )
+    def test_what_pillow_decodes_is_read(self, tmp_path, suffix, kind):
+        Image.new("RGB", (16, 16), "red").save(tmp_path / f"a{suffix}", format=kind)
+        report, images = check(tmp_path, SHAPE)
+        assert report.images == 1 and not report.ignored and images[0, 8, 8, 0] > 250
+
+    def test_other_pictures_are_counted_and_said(self, tmp_path):
+        _write_images(tmp_path, 1)
+        (tmp_path / "a.heic").touch()
+        (tmp_path / "notes.txt").write_text("GIF is a format")
+        for name in ("b", "c.jpg_large", "d.jpg_large"):
+            Image.new("L", (8, 8)).save(tmp_path / name, format="JPEG")
+        with pytest.warns(KganWarning, match="4 files that look like pictures .*jpg_large 2"):
+            _, _, report = load_folder(tmp_path, RULE)
+        assert report.unread == {".jpg_large": 2, ".heic": 1, "without suffix": 1}
+        assert sum(report.ignored.values()) == 5
+        assert "Unread:   of these look like pictures: .jpg_large 2" in report.text()
+
+    def test_folder_of_nothing_else_is_refused_with_the_reason(self, tmp_path):
+        (tmp_path / "a.HEIC").touch()
+        with pytest.raises(KganError, match="1 other files, among them 1 files that look like"):
+            load_folder(tmp_path, RULE)
+
+    def test_class_folder_that_ends_up_empty_is_said(self, tmp_path):
+        _write_images(tmp_path / "cat", 30)
+        (tmp_path / "owl").mkdir()
+        (tmp_path / "owl/a.heic").touch()
+        (tmp_path / "dog").mkdir()
+        (tmp_path / "dog/broken.png").touch()
+        with pytest.warns(KganWarning, match="No picture .* in the folders of dog, owl"):
+            _, labels, report = load_folder(tmp_path, RULE, labels="folders")
+        assert report.empty == ["dog", "owl"] and report.classes == {"cat": 30, "dog": 0}
+        assert "Empty:    no picture that can be read in dog, owl" in report.text()
+        assert load_folder(tmp_path, RULE)[2].empty == []  # without labels they are no classes
+
+    def test_a_class_is_one_however_its_name_is_composed(self, tmp_path):
+        """macOS writes é as e and an accent."""
+        for folder, form in (("mac", "NFD"), ("linux", "NFC")):
+            name = unicodedata.normalize(form, "café")
+            _write_images(tmp_path / folder / name, 2)
+        _, labels, report = load_folder(
+            [tmp_path / "mac", tmp_path / "linux"], RULE, labels="folders"
+        )
+        assert report.classes == {unicodedata.normalize("NFC", "café"): 4}
+
+
 class TestLabels:
     @pytest.fixture
     def pets(self, tmp_path):
@@ -381,7 +436,7 @@ class TestReport:
     @pytest.mark.parametrize("in_memory", [True, False])
     def test_says_where_the_images_are(self, tmp_path, monkeypatch, in_memory):
         if not in_memory:
-            monkeypatch.setattr(kgan.data.folder, "_free_memory", lambda: 100)
+            monkeypatch.setattr(kgan.data.folder, "free_memory", lambda: 100)
         _write_images(tmp_path, 5)
         images, _, report = load_folder(tmp_path, RULE)
         sizes = (images.nbytes, 0) if in_memory else (0, images.nbytes)

@@ -1,5 +1,6 @@
 """kgan.data.images: sets of images, and the streams of batches made from them."""
 
+import dataclasses
 import hashlib
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from kgan.errors import KganError, KganWarning
 
 # Prints the hash of a stream, for comparison with the same one of another process.
 STREAM_HASH = """
+import dataclasses
 import hashlib
 import numpy as np
 from kgan.data import ImageSet
@@ -173,6 +175,20 @@ class TestArrays:
         with pytest.raises(KganError, match="uint8 array. Received: list"):
             load([1, 2, 3], (16, 16, 3))
 
+    @pytest.mark.parametrize(
+        "low, high, hint",
+        [
+            (0.0, 1.0, r"\(images \* 255\).round\(\).astype\('uint8'\) converts"),
+            (-1.0, 1.0, r"\(\(images \+ 1\) \* 127.5\).round\(\).astype\('uint8'\) converts"),
+            (0.0, 255.0, r"; images.round\(\).astype\('uint8'\) converts"),
+            (-2.1, 2.6, r"in \[-2.1, 2.6\]; undo what they were scaled by"),
+        ],
+    )
+    def test_floats_get_the_hint_of_their_range(self, low, high, hint):
+        images = np.linspace(low, high, 4 * 8 * 8, dtype=np.float32).reshape(4, 8, 8, 1)
+        with pytest.raises(KganError, match=f"Received: float32 .*{hint}"):
+            load(images, (8, 8, 1))
+
 
 class TestFit:
     """What `resize` was called before."""
@@ -224,6 +240,13 @@ class TestReadyDataset:
             (-1.0, 1.0, True, None),
             (0.0, 1.0, True, r"floats? .*\[-1, 1\].*images \* 2 - 1 converts"),
             (0.0, 255.0, False, "images / 127.5 - 1 converts"),
+            (0.0, 1.1, False, r"np.clip\(images, 0, 1\) \* 2 - 1 converts"),
+            (0.0, 65535.0, False, "images / 32767.5 - 1 converts"),
+            (-2.1, 2.6, False, r"\(images \* std \+ mean\) \* 2 - 1 converts"),
+            (-0.4, 2.8, False, r"\(images \* std \+ mean\) \* 2 - 1 converts"),
+            (-1.1, 1.1, False, r"np.clip\(images, -1, 1\) converts"),
+            (-9.0, 262.0, False, r"np.clip\(images, 0, 255\) / 127.5 - 1"),
+            (-123.7, 151.0, False, r"\(images \+ mean\) / 127.5 - 1 converts"),
         ],
     )
     def test_floats_are_looked_at(self, low, high, labels, message):
@@ -299,6 +322,29 @@ class TestLists:
             Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
         images = load([tmp_path / "x", tmp_path / "y"], (8, 8, 1), labels="folders")
         assert images.class_names == ["ant", "cat"] and images.labels.tolist() == [1, 0, 1]
+
+    def test_classes_of_folders_that_differ(self, tmp_path, monkeypatch):
+        for name in ("a/cat", "a/dog", "b/ant", "b/dog"):
+            (tmp_path / name).mkdir(parents=True)
+            Image.new("L", (8, 8)).save(tmp_path / name / "x.png")
+        found = load([tmp_path / "a", tmp_path / "b"], (8, 8, 1), labels="folders")
+        assert found.class_names == ["ant", "cat", "dog"] and found.labels.tolist() == [1, 2, 0, 2]
+
+    def test_classes_of_data_sets_are_joined_by_name(self, monkeypatch):
+        parts = {
+            "one": ImageSet(np.zeros((3, 8, 8, 1), np.uint8), np.array([0, 1, 1]), ["cat", "dog"]),
+            "two": ImageSet(np.ones((2, 8, 8, 1), np.uint8), np.array([0, 1]), ["dog", "cat"]),
+            "more": ImageSet(np.ones((1, 8, 8, 1), np.uint8), np.array([0]), ["ant"]),
+            "numbers": ImageSet(np.ones((1, 8, 8, 1), np.uint8), np.array([0])),
+        }
+        monkeypatch.setattr(
+            "kgan.data.images._from_tfds", lambda name, *_: dataclasses.replace(parts[name])
+        )
+        found = load(["tfds:one", "tfds:two", "tfds:more"], (8, 8, 1))
+        assert found.class_names == ["cat", "dog", "ant"]
+        assert found.labels.tolist() == [0, 1, 1, 1, 0, 2]
+        assert load(["tfds:one", "tfds:numbers"], (8, 8, 1)).labels is None
+        assert load(["tfds:numbers", "tfds:numbers"], (8, 8, 1)).labels.tolist() == [0, 0]
 
     def test_skipped_files_are_named_with_their_folder(self, tmp_path):
         for name in "ab":

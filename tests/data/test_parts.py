@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -222,3 +223,77 @@ class TestClasses:
         data["source"] = "tfds:mnist"
         with pytest.raises(KganError, match=r"Expected folders to take \[data.classes\] from"):
             training(**data)
+
+
+class TestClassesAreNames:
+    """A recipe's classes keep their numbers, whatever folders there are."""
+
+    @pytest.fixture
+    def pets(self, here):
+        for shade, name in enumerate(("ant", "bee", "cat")):
+            write(here / "pets" / name, [10 * shade + n for n in range(3)])
+        return here
+
+    def load(self, **data):
+        return training(source="pets", labels="folders", **data)
+
+    def test_numbers_are_the_recipes(self, pets):
+        found = self.load(class_names=["cat", "ant", "bee"])
+        assert found.class_names == ["cat", "ant", "bee"]
+        assert found.labels.tolist() == [1] * 3 + [2] * 3 + [0] * 3
+
+    def test_a_folder_that_is_gone(self, pets):
+        shutil.rmtree(pets / "pets/bee")
+        names = ["ant", "bee", "cat"]
+        found = self.load(class_names=names)
+        assert found.labels.tolist() == [0] * 3 + [2] * 3
+        with pytest.raises(KganError, match="classes, ant, bee, cat, .*: no pictures of bee. A"):
+            parts.check_classes(Data(class_names=names), found)
+
+    def test_a_folder_that_has_come(self, pets):
+        names = ["ant", "cat"]
+        found = self.load(class_names=names)
+        assert found.class_names == ["ant", "cat", "bee"]
+        with pytest.raises(KganError, match="Received: pictures of bee, which the recipe does not"):
+            parts.check_classes(Data(class_names=names), found)
+
+    def test_a_folder_that_is_called_otherwise(self, pets):
+        (pets / "pets/bee").rename(pets / "pets/Bee")
+        names = ["ant", "bee", "cat"]
+        message = "no pictures of bee and pictures of Bee"
+        with pytest.raises(KganError, match=message):
+            parts.check_classes(Data(class_names=names), self.load(class_names=names))
+        found = self.load(class_names=names, classes={"Bee": "bee"})
+        parts.check_classes(Data(class_names=names), found)
+        assert sorted(found.labels.tolist()) == [0] * 3 + [1] * 3 + [2] * 3
+
+    def test_a_class_whose_pictures_are_all_held_out(self, pets):
+        shutil.rmtree(pets / "pets/bee")
+        write(pets / "pets/bee", [77])
+        data = {"class_names": ["ant", "bee", "cat"], "held_out": {"names": "77.png"}}
+        with pytest.raises(KganError, match="no pictures of bee"):
+            parts.check_classes(Data(**data), self.load(**data))
+
+    def test_names_may_be_composed_otherwise(self, pets):
+        (pets / "pets/bee").rename(pets / "pets" / unicodedata.normalize("NFD", "é"))
+        names = ["ant", unicodedata.normalize("NFC", "é"), "cat"]
+        found = self.load(class_names=names)
+        parts.check_classes(Data(class_names=names), found)
+        assert found.class_names == names
+
+    def test_two_folders_of_one_class_are_refused(self, pets):
+        with pytest.raises(KganError, match="another name for each class.*cat"):
+            self.load(classes={"bee": "cat"})
+
+    def test_a_held_out_folder_without_a_class(self, pets):
+        write(pets / "test/cat", [99])
+        write(pets / "test/ant", [98])
+        found = held_out(
+            source="pets", labels="folders", held_out="test", class_names=["ant", "bee", "cat"]
+        )
+        assert found.labels.tolist() == [0, 2] and found.class_names == ["ant", "bee", "cat"]
+
+    def test_a_held_out_folder_without_classes_has_no_labels(self, pets):
+        write(pets / "test", [99])
+        data = {"source": "pets", "labels": "folders", "held_out": "test"}
+        assert held_out(**data, class_names=["ant", "bee", "cat"]).labels is None

@@ -323,6 +323,7 @@ class TestInception:
         torch = ModuleType("torch")
         torch.no_grad = NoGrad
         torch.from_numpy = lambda array: array
+        torch.hub = SimpleNamespace(get_dir=lambda: "/home/me/.cache/torch/hub")
         module = ModuleType("torch_fidelity.feature_extractor_inceptionv3")
         module.FeatureExtractorInceptionV3 = StandIn
         monkeypatch.setitem(sys.modules, "torch", torch)
@@ -340,13 +341,21 @@ class TestInception:
         features = extractor("inception").features(images)
         np.testing.assert_allclose(features, np.repeat(images.mean((1, 2)), 3, axis=1), rtol=1e-6)
 
-    def test_no_network_is_said(self, stand_in, monkeypatch):
+    @pytest.mark.parametrize(
+        "error",
+        [OSError("<urlopen error no route>"), RuntimeError("invalid hash value\n(no route)")],
+    )
+    def test_no_network_is_said_and_where_the_weights_belong(self, stand_in, monkeypatch, error):
         def fails(*args):
-            raise OSError("<urlopen error no route>")
+            raise error
 
         monkeypatch.setattr(stand_in, "FeatureExtractorInceptionV3", fails)
-        with pytest.raises(KganError, match="downloads on first use. Received: .*no route"):
+        with pytest.raises(
+            KganError, match="downloads on first use.* Received: .*no route"
+        ) as said:
             extractor("inception")
+        place = "/home/me/.cache/torch/hub/checkpoints/weights-inception-2015-12-05-6726825d.pth"
+        assert place in str(said.value) and "\n" not in str(said.value)
 
     def test_without_torch_fidelity_what_to_install_is_said(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "torch_fidelity", None)

@@ -1,5 +1,6 @@
 """Evaluation of presets: the figures, their protocol, and the preset's card."""
 
+import dataclasses
 import json
 import shutil
 
@@ -31,6 +32,7 @@ from kgan.zoo.metadata import WEIGHTS
 from kgan.zoo.results import text
 
 SHAPE = (16, 16, 3)
+SHAPE_1 = (16, 16, 1)
 
 
 def write_images(folder, n, seed, classes=None, shape=SHAPE):
@@ -339,6 +341,152 @@ def test_classes(tiny, network, tmp_path):
     assert results[0]["left_out"].startswith(
         "the Fréchet distance of cats, dogs, of fewer than 250"
     )
+
+
+class TestClassesAreNames:
+    """Real images of a class are compared with samples of that class, whatever their numbers."""
+
+    NAMES = ("ant", "bee", "cat")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def root(cls, tmp_path_factory):
+        root = tmp_path_factory.mktemp("named")
+        write_images(root / "pets/train", 30, seed=0, classes=cls.NAMES, shape=(16, 16))
+        model = ConditionalGAN((16, 16, 1), num_classes=3, latent_dim=2, width=2)
+        model.compile()
+        source = Data("pets/train", labels="folders", class_names=list(cls.NAMES))
+        kgan.zoo.save(model, root / "named", Recipe("pets", "ConditionalGAN", 0, data=source))
+        write_images(root / "no-bee", 1400, seed=1, classes=["ant", "cat"], shape=(16, 16))
+        write_images(
+            root / "more", 40, seed=1, classes=["ant", "bee", "cat", "dog"], shape=(16, 16)
+        )
+        write_images(root / "flat", 40, seed=1, shape=(16, 16))
+        write_images(root / "years", 40, seed=1, classes=["2020", "2021"], shape=(16, 16))
+        return root
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def network(cls):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 1))
+        x = keras.layers.Conv2D(12, 4, 4, activation="relu")(inputs)
+        return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x), name="tiny")
+
+    def evaluate(self, root, network, data, **options):
+        options = {"metrics": ["kernel_distance"], "seeds": [0], **options}
+        return evaluation.evaluate(
+            root / "named", data, extractor=network, data_dir=root, **options
+        )
+
+    def test_a_folder_without_a_class(self, root, network):
+        with pytest.warns(KganWarning, match="^Left out: bee, of which there are no real images"):
+            results = self.evaluate(root, network, "no-bee", metrics=["frechet_distance"])
+        by_class = {r["class"]: r for r in results if "class" in r}
+        assert set(by_class) == {"ant", "cat"}
+        assert results[0]["left_out"].startswith("bee, of which there are no real images: no sam")
+        model, tiny = kgan.zoo.load(root / "named"), extractor(network)
+        # Samples are of the classes that there are.
+        labels = np.array([0, 2])[sample_labels(0, 0, 1400, 2)]
+        samples = tiny.features(model.sample(1400, seed=0, labels=labels))
+        real = tiny.features(data.load(root / "no-bee/cat", (16, 16, 1)).images)
+        fake = samples[labels == 2]
+        number = min(700, len(fake))
+        sides = (x[[i * len(x) // number for i in range(number)]] for x in (real, fake))
+        assert by_class["cat"]["value"] == frechet_distance(*sides)
+
+    def test_a_folder_with_another_class(self, root, network):
+        with pytest.warns(
+            KganWarning, match="the images of dog, which are no classes of the model"
+        ):
+            result, *_ = self.evaluate(root, network, "more")
+        assert result["real_images"] == 30 and "dog" in result["left_out"]
+
+    @pytest.mark.parametrize(
+        "folder, reason",
+        [
+            ("flat", "figures by class, since the images of flat have no classes"),
+            (
+                "years",
+                "figures by class, since the images are of 2020, 2021 and the model's classes are "
+                "ant, bee, cat",
+            ),
+        ],
+    )
+    def test_a_folder_without_classes(self, root, network, folder, reason):
+        with pytest.warns(KganWarning, match=reason):
+            result, *_ = self.evaluate(root, network, folder)
+        assert result["left_out"].endswith(reason) and result["real_images"] == 40
+
+    def test_the_floor_is_of_the_same_classes(self, root, network):
+        write_images(root / "few", 20, seed=5, classes=["ant", "cat"], shape=(16, 16))
+        with pytest.warns(KganWarning, match="bee"):
+            result, *_ = self.evaluate(root, network, "few")
+        tiny = extractor(network)
+        real, floor = (
+            tiny.features(data.load([root / place / c for c in ("ant", "cat")], SHAPE_1).images)
+            for place in ("few", "pets/train")
+        )
+        expected = kernel_distance(real, floor, subset_size=10)[0]
+        assert result["floor"] == pytest.approx(expected, rel=1e-6)
+        assert result["floor_places"] == (
+            "even spaces of 20 pictures of the classes that are there"
+        )
+
+    def test_a_model_without_names_has_numbers(self, root, network, monkeypatch):
+        sets = {
+            names: data.ImageSet(
+                np.zeros((40, 16, 16, 1), np.uint8), np.arange(40) % 3, list(names)
+            )
+            for names in ("012", "210", "xyz")
+        }
+        for names, order in (("012", [0, 1, 2]), ("210", [2, 1, 0]), ("xyz", None)):
+            found = dataclasses.replace(sets[names])
+            left_out = []
+            matched = evaluation._of_model(found, ["0", "1", "2"], left_out)
+            if order is None:
+                assert matched.labels is None and "of x, y, z" in left_out[0]
+            else:
+                assert matched.labels[:3].tolist() == order and not left_out
+
+    def test_own_data_without_a_class(self, root, network, tmp_path):
+        for name in ("ant", "cat"):
+            for part in ("train", "test"):
+                place = tmp_path / "pets" / part / name
+                shutil.copytree(root / "pets/train" / name, place)
+                for i, path in enumerate(sorted(place.iterdir())):
+                    if (i % 4 == 0) == (part == "train"):
+                        path.unlink()
+        with pytest.warns(KganWarning, match="^Left out: bee, of which.*; bee among the held-out"):
+            results = evaluation.evaluate(
+                root / "named",
+                extractor=network,
+                data_dir=tmp_path,
+                metrics=["precision_recall"],
+                seeds=[0],
+            )
+        assert all("bee" in result["left_out"] for result in results)
+        precision = named(results, "precision")
+        assert precision["places"].startswith("even places of")
+        assert precision["floor_places"].startswith("odd places of")
+
+    def test_a_classifier_knows_classes_by_name(self, tmp_path):
+        names = ["7", "3"]  # not in the order of the network's
+        write_images(tmp_path / "digits", 40, seed=0, classes=names, shape=(28, 28))
+        model = ConditionalGAN((28, 28, 1), num_classes=2, latent_dim=2, width=2)
+        model.compile()
+        source = Data("digits", labels="folders", class_names=names)
+        kgan.zoo.save(model, tmp_path / "preset", Recipe("d", "ConditionalGAN", 0, data=source))
+        results = evaluation.evaluate(
+            tmp_path / "preset",
+            metrics=["kernel_distance"],
+            extractor="digits",
+            seeds=[0],
+            data_dir=tmp_path,
+        )
+        said = extractor("digits").classify(model.sample(20, seed=0))
+        asked = np.array([7, 3])[sample_labels(0, 0, 20, 2)]
+        assert named(results, "label_accuracy")["value"] == np.mean(said == asked)
 
 
 def test_a_classifier_says_what_classes_samples_are_of(tmp_path):

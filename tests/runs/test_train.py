@@ -355,3 +355,81 @@ class TestConditional:
         again = recipes.read(tmp_path / "run" / "recipe.toml")
         assert again.arguments["num_classes"] == 3
         assert again.data.class_names == ["a", "b", "c"]
+
+    @pytest.fixture
+    def pets(self, folder, tmp_path):
+        """A recipe of a conditional model and the folder of its three classes."""
+        for i, path in enumerate(sorted(folder.iterdir())):
+            place = tmp_path / "pets" / "abc"[i % 3]
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, place)
+        changes = {
+            "images": 8,
+            "arguments": {"image_shape": [16, 16, 1], "latent_dim": 4, "width": 2},
+            "data": {"labels": "folders", "source": str(tmp_path / "pets")},
+        }
+        return (
+            lambda **data: recipes.from_dict(
+                {**self.RECIPE, **changes, "data": {**changes["data"], **data}}, "a test"
+            ),
+            tmp_path / "pets",
+        )
+
+    def test_classes_of_the_recipe_are_the_folders(self, pets, tmp_path):
+        """By name: one that is gone, one that has come, and both, on resume too."""
+        recipe, folder = pets
+        training.train(recipe(), tmp_path / "run")
+        resolved = tmp_path / "run/recipe.toml"
+        shutil.copytree(folder / "b", folder / "d")
+        for again in (recipes.read(resolved), recipe()):
+            for options in ({}, {"override": True}):
+                with pytest.raises(ValueError, match="pictures of d, which the recipe does not"):
+                    training.train(again, tmp_path / "run", resume=True, **options)
+        shutil.rmtree(folder / "b")
+        with pytest.raises(ValueError, match="no pictures of b and pictures of d, which"):
+            training.train(recipes.read(resolved), tmp_path / "other")
+        assert not (tmp_path / "other").exists()
+        (folder / "d").rename(folder / "b")
+        training.train(recipe(), tmp_path / "run", resume=True)
+
+    def test_a_class_that_is_all_held_out_is_refused(self, pets, tmp_path):
+        recipe, folder = pets
+        shutil.rmtree(folder / "b")
+        (folder / "b").mkdir()
+        Image.new("L", (16, 16), 99).save(folder / "b/test-0.png")
+        with pytest.raises(ValueError, match="Received: no pictures of b"):
+            training.train(recipe(held_out={"names": "test-*"}), tmp_path / "run")
+
+    @pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\u202eevil"])
+    def test_a_name_that_no_preset_can_hold_is_refused_first(self, pets, tmp_path, name):
+        recipe, folder = pets
+        (folder / "b").rename(folder / name)
+        with pytest.raises(ValueError, match="class_names to be|control characters"):
+            training.train(recipe(), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_classes_of_other_data_are_not_kept(self, pets, tmp_path):
+        made = pets[0]()
+        made.arguments["num_classes"] = 10  # such as of the zoo's recipe, whose data was replaced
+        with pytest.warns(KganWarning, match="gets 3 classes, which there are, in place of 10"):
+            training.train(made, tmp_path / "run")
+        assert kgan.zoo.info(tmp_path / "run/preset")["num_classes"] == 3
+        made = pets[0]()
+        made.arguments["num_classes"] = 10
+        training.train(made, tmp_path / "run", resume=True)
+
+    def test_too_few_classes_are_refused(self, pets, tmp_path):
+        made = pets[0]()
+        made.arguments["num_classes"] = 2
+        with pytest.raises(ValueError, match="num_classes of at least 3.*num_classes = 2"):
+            training.train(made, tmp_path / "run")
+
+
+def test_a_preset_over_the_limit_of_size_is_said_once_and_first(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("KGAN_MOST_WEIGHTS", "0")
+    with pytest.warns(KganWarning, match="KGAN_MOST_WEIGHTS=1$") as said:
+        training.train(recipe(folder, images=16), tmp_path / "run")
+    assert len([w for w in said if "KGAN_MOST_WEIGHTS" in str(w.message)]) == 1
+    model = kgan.zoo.load(tmp_path / "run/preset")  # a directory, for which it does not hold
+    with pytest.warns(KganWarning, match="KGAN_MOST_WEIGHTS=1$"):
+        model.save_to_preset(tmp_path / "p")

@@ -76,3 +76,16 @@ def test_what_was_received_is_shown_in_a_line():
         deep = [deep] * 100
     shown = text.short({"x" * 1000: deep})
     assert len(shown) <= 200 and "\n" not in shown
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_says_the_encoding(encoding, end):
+    assert text.parse_toml(f'a = "é"{end}b = 1{end}'.encode(encoding), "x") == {"a": "é", "b": 1}
+
+
+@pytest.mark.parametrize("content", ["a = 'é'".encode("latin-1"), b"\xff\xfea"])
+def test_other_encodings_are_refused_in_one_line(content):
+    with pytest.raises(KganError, match="Expected a recipe in TOML. Received: x: .*") as said:
+        text.parse_toml(content, "x")
+    assert "\n" not in str(said.value)

@@ -9,6 +9,7 @@ from untrusted import hostile
 
 import kgan
 from kgan.errors import KganError
+from kgan.recipe import Data, Recipe
 from kgan.zoo import preset
 from kgan.zoo.metadata import CARD, WEIGHTS
 from zoo.sound import FILES, RECIPE, change_metadata, flip_byte
@@ -58,9 +59,23 @@ def test_large_file_is_refused_before_it_is_read(faces, name):
 def test_large_weights_are_refused_unless_asked_for(faces, monkeypatch):
     os.truncate(faces / WEIGHTS, 97 << 20)
     hostile.rehash(faces)
+    monkeypatch.setenv("KGAN_ZOO", str(faces.parent))
     with pytest.raises(KganError, match="at most 100,663,296 .*KGAN_MOST_WEIGHTS, in MB"):
-        preset.read(faces)
+        preset.read("faces")
     monkeypatch.setenv("KGAN_MOST_WEIGHTS", "97")
+    assert preset.read("faces")
+
+
+def test_large_weights_of_a_directory_may_take_half_of_the_memory(faces, monkeypatch):
+    os.truncate(faces / WEIGHTS, 97 << 20)
+    hostile.rehash(faces)
+    assert preset.read(faces) and kgan.zoo.info(faces)["size_bytes"] > 97 << 20
+    monkeypatch.setattr(preset.metadata, "free_memory", lambda: 193 << 20)
+    with pytest.raises(KganError, match="at most 101,187,584 bytes of model.weights.h5"):
+        preset.read(faces)
+    monkeypatch.setattr(preset.metadata, "free_memory", lambda: 0)  # never less than of others
+    os.truncate(faces / WEIGHTS, 96 << 20)
+    hostile.rehash(faces)
     assert preset.read(faces)
 
 
@@ -72,19 +87,33 @@ def test_other_size_is_damage(faces):
 
 
 @pytest.mark.parametrize("name", [*FILES, "metadata.json"])
-def test_link_out_of_the_directory_is_refused(faces, name):
+def test_link_to_a_file_is_followed(faces, name):
+    """As in a hub's cache; its content has to have the hash all the same."""
     (faces / name).rename(faces.parent / "elsewhere")
-    (faces / name).symlink_to(faces.parent / "elsewhere")
-    with pytest.raises(KganError, match=f"Received: .*{name}, a link elsewhere"):
-        preset.read(faces)
+    (faces / name).symlink_to("../elsewhere")
+    assert preset.read(faces).recipe == RECIPE
+    if name != "metadata.json":
+        flip_byte(faces.parent / "elsewhere")
+        with pytest.raises(KganError, match=f"Damaged preset: .*{name} has SHA-256"):
+            preset.read(faces)
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to(path)])
-def test_what_is_no_file_is_missing(faces, name, make):
+@pytest.mark.parametrize(
+    "make, received",
+    [
+        (os.mkdir, "is a directory"),
+        (os.mkfifo, "is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no regular file"),
+        (lambda path: path.symlink_to("/"), "is a directory"),
+        (lambda path: path.symlink_to("../nowhere"), "is a link to nothing"),
+        (lambda path: path.symlink_to(path), "is a link to nothing"),
+    ],
+)
+def test_what_is_no_file_is_named(faces, name, make, received):
     (faces / name).unlink()
     make(faces / name)
-    with pytest.raises(KganError, match=f"Incomplete preset: .*{name} is missing"):
+    with pytest.raises(KganError, match=f"Incomplete preset: .*{name} {received}"):
         preset.read(faces)
 
 
@@ -143,6 +172,50 @@ def test_failure_leaves_nothing_of_a_new_preset(tmp_path):
         (partial / "x").touch()
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupt_between_the_old_and_the_new_keeps_the_old(faces, monkeypatch):
+    replace = os.replace
+
+    def interrupted(source, target):
+        if target == faces and os.path.exists(os.path.join(source, "x")):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), preset.writing(faces) as partial:
+        (partial / "x").touch()
+    assert list(faces.parent.iterdir()) == [faces] and preset.read(faces)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"class_names": ["cat", "a\nb"]}, "class_names to be a list of lines"),
+        ({"class_names": ["x" * 1001]}, "class_names to be a list of lines"),
+        ({"class_names": ["cat", "\x1b[31mred"]}, "control characters.*red"),
+        ({"class_names": ["\u202ecat"]}, "control characters"),
+        ({"class_names": [f"{i:05d}{'x' * 200}" for i in range(2000)]}, "262,144 bytes.* 2,000"),
+        ({"title": "a\tb"}, "dataset to be"),
+        ({"note": "\x07"}, "control characters"),
+    ],
+)
+def test_what_no_preset_can_hold_is_refused_before(change, message):
+    with pytest.raises(KganError, match=message):
+        preset.check_recipe(Recipe("a", "GAN", data=Data("x", **change)))
+    preset.check_recipe(Recipe("a", "GAN", data=Data("x", class_names=["日本", "a, b", "-"])))
+    with pytest.raises(KganError, match="expected name"):
+        preset.check_recipe(Recipe("", "GAN"))
+
+
+def test_home_is_understood(faces, monkeypatch):
+    monkeypatch.setenv("HOME", str(faces.parent))
+    assert preset.read("~/faces").directory == faces
+    monkeypatch.setenv("KGAN_ZOO", "~")
+    assert preset.read("faces").directory == faces
+    with preset.writing("~/new") as partial:
+        (partial / "x").touch()
+    assert (faces.parent / "new" / "x").exists()
 
 
 def test_directory_with_other_files_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,6 +68,15 @@ def partials(directory: str | os.PathLike[str], name: str | None = None) -> list
     """
     end = "*" if name is None else glob.escape(_end(name))
     return sorted(Path(directory).glob(_PREFIX + "?" * _TOKEN + end))
+
+
+def images_in_name(path: str | os.PathLike[str]) -> int:
+    """The number in a name such as `images-000120000.png`; -1 of another name.
+
+    Names sort otherwise, once a number has more digits than they were made for.
+    """
+    found = re.fullmatch(r"images-(\d+)(\.[a-z0-9.]+)?", Path(path).name, re.ASCII)
+    return int(found[1]) if found else -1
 
 
 def _end(name):

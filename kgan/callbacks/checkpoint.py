@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import re
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import keras
 
 from kgan.errors import KganError, KganWarning, reason
-from kgan.files import partials, replacing, sha256
+from kgan.files import images_in_name, partials, replacing, sha256
 from kgan.models.base.pair import inner
 from kgan.recipe.optimizers import rate_of
 
@@ -89,7 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
         for old in others[self.keep - 1 :]:
             _state_path(old).unlink(missing_ok=True)
             old.unlink(missing_ok=True)
-        if others and _images(others[0]) > images_seen:
+        if others and images_in_name(others[0]) > images_seen:
             self._warn_of_newer(others[0], images_seen)
 
     def restore(self, model: keras.Model) -> int:
@@ -142,8 +141,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _saved(self):
         """Weight files of checkpoints, newest first."""
-        states = [path for path in self.directory.glob("images-*.json") if _images(path) >= 0]
-        states.sort(key=lambda path: (_images(path), path.name), reverse=True)
+        states = [
+            path for path in self.directory.glob("images-*.json") if images_in_name(path) >= 0
+        ]
+        states.sort(key=lambda path: (images_in_name(path), path.name), reverse=True)
         return [state.with_name(f"{state.stem}.weights.h5") for state in states]
 
     def _warn_of_newer(self, newer, images_seen):
@@ -156,12 +157,6 @@ class Checkpoint(keras.callbacks.Callback):
             KganWarning,
             stacklevel=4,
         )
-
-
-def _images(path):
-    """How many images a checkpoint has seen, by its name; -1 if it is none."""
-    found = re.fullmatch(r"images-(\d+)\.(?:json|weights\.h5)", path.name, re.ASCII)
-    return int(found[1]) if found else -1
 
 
 @contextmanager
@@ -188,7 +183,10 @@ def _either_kind_of_rate(model):
 
         return load_either
 
-    changed = {getattr(model, name): rate for name, rate in model.rates_asked.items()}
+    changed = {}
+    for name, rate in model.rates_asked.items():
+        optimizer = getattr(model, name)  # one that scales losses is saved with one inside
+        changed |= {optimizer: rate, inner(optimizer): rate}
     for optimizer, rate in changed.items():
         vars(optimizer)["load_own_variables"] = loader(optimizer, rate)
     try:
@@ -229,8 +227,8 @@ def _words(rate):
     """A rate, or a schedule, in a line."""
     if not isinstance(rate, dict):
         return f"{rate:g}"
-    values = ", ".join(f"{key}={value}" for key, value in rate.items() if key != "name")
-    return f"{rate['name']}({values})"
+    given = {key: value for key, value in rate.items() if key != "name" and value is not None}
+    return f"{rate['name']}({', '.join(f'{key}={value}' for key, value in given.items())})"
 
 
 def _state_path(weights):

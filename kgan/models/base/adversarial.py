@@ -24,7 +24,13 @@ from kgan.checks import Below0, Bound, number, or_none, shape_of_images, whole
 from kgan.errors import KganError, reason
 from kgan.files import replacing
 from kgan.models.base import inputs
-from kgan.models.base.networks import check_logits, check_pictures, check_precision, copied
+from kgan.models.base.networks import (
+    check_logits,
+    check_pictures,
+    check_precision,
+    copied,
+    described,
+)
 from kgan.models.base.pair import OptimizerPair, check_callbacks
 from kgan.random import Draws
 from kgan.recipe import optimizers
@@ -166,10 +172,9 @@ class AdversarialModel(keras.Model):
             **networks: `keras.Model`s by the names in `PLAYERS`.
         """
         self._brought = tuple(brought)
-        for name in brought:
-            check_precision(name, networks[name], self.dtype_policy.name)
         for names in self.PLAYERS.values():
             for name in names:
+                check_precision(name, networks[name], self.dtype_policy.name)
                 setattr(self, name, networks[name])
         for name in self.PLAYERS["d_optimizer"]:
             check_logits(name, networks[name])
@@ -185,7 +190,15 @@ class AdversarialModel(keras.Model):
 
     @contextmanager
     def own_precision(self) -> Iterator[None]:
-        """Networks made inside compute as the model's `dtype` says."""
+        """Networks made inside compute as the model's `dtype` says.
+
+        Example:
+
+        ```python
+        with self.own_precision():
+            generator = keras.Sequential([keras.Input((64,)), keras.layers.Dense(256)])
+        ```
+        """
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(self.dtype_policy)
         try:
@@ -315,7 +328,7 @@ class AdversarialModel(keras.Model):
         call = inputs.named(super().fit, (x, y, *args), kwargs)
         check_callbacks(call.get("callbacks"), getattr(self, "optimizer", None))
         self._prepare(call)
-        if isinstance(call["x"], tf.data.Dataset):
+        if isinstance(call["x"], (tf.data.Dataset, Iterator)):
             call.setdefault("shuffle", False)  # Keras would warn that it cannot
         if call.get("validation_data") is not None:
             held_out = inputs.parts(call["validation_data"])
@@ -645,7 +658,7 @@ class AdversarialModel(keras.Model):
         config["image_shape"] = list(self.image_shape)
         config["augment"] = augmentation.to_config(self.augment)
         for name in self._brought:
-            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+            config[name] = described(name, getattr(self, name))
         return config
 
     @classmethod

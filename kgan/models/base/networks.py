@@ -94,7 +94,24 @@ def copied(name: str, network: keras.Model) -> keras.Model:
     except Exception as error:  # whatever a user's layer raises
         raise KganError(
             f"Expected a {name} of layers that can be made again from get_config(), for its moving "
-            f"average; ema_half_life=None keeps none. Received: {_first_line(error)}"
+            f"average; ema_half_life=None keeps none. Received: {_in_a_line(error)}"
+        ) from error
+
+
+def described(name: str, network: keras.Model) -> dict:
+    """What `keras.saving` makes of a network; of a user's kind of functional model its graph.
+
+    Raises:
+        ValueError: if a layer has no description.
+    """
+    if not type(network).__module__.startswith("keras."):
+        network = keras.Model(network.inputs, network.outputs, name=network.name)
+    try:
+        return keras.saving.serialize_keras_object(network)
+    except Exception as error:  # whatever a user's layer raises
+        raise KganError(
+            f"Expected a {name} of layers that get_config() describes, to be saved. Received: "
+            f"{_in_a_line(error)}"
         ) from error
 
 
@@ -104,17 +121,17 @@ def _copied_layer(layer):
     return type(layer).from_config(layer.get_config())
 
 
-def _first_line(error):
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+def _in_a_line(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def check_precision(name: str, network: keras.Model, policy: str) -> None:
-    """Warns of a user's network that computes otherwise than its model is asked to."""
+    """Warns of a network that computes otherwise than its model is asked to."""
     policies = {layer.dtype_policy.name for layer in network._flatten_layers() if layer.weights}
     if policies and policy not in policies:
         warnings.warn(
-            f"The {name} that was given computes in {', '.join(sorted(policies))}, as it was made: "
-            f"the model's dtype, {policy}, does not change it.",
+            f"The {name} computes in {', '.join(sorted(policies))}, as it was made: the model's dtype, "
+            f"{policy}, does not change it.",
             KganWarning,
             stacklevel=2,
         )

@@ -62,7 +62,7 @@ def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
 
 
 def check_callbacks(callbacks, pair: OptimizerPair | None) -> None:
-    """Raises KganError for callbacks of Keras that would do nothing here.
+    """Raises KganError for callbacks of Keras that would do nothing here, or fail in the end.
 
     Args:
         callbacks: as `fit` takes them.
@@ -73,6 +73,13 @@ def check_callbacks(callbacks, pair: OptimizerPair | None) -> None:
             raise KganError(
                 "Expected kgan.callbacks.TerminateOnDivergence(), which watches all losses and "
                 "weights. Received: TerminateOnNaN, which watches a loss that GANs do not have"
+            )
+        if isinstance(callback, keras.callbacks.ModelCheckpoint) and not (
+            callback.save_weights_only or callback.filepath.endswith(".keras")
+        ):
+            raise KganError(
+                "Expected a ModelCheckpoint of a path that ends in .keras. Received: "
+                f"{callback.filepath}"
             )
         if isinstance(callback, keras.callbacks.SwapEMAWeights) and not (
             pair and any(optimizer.use_ema for optimizer in pair.optimizers)

@@ -130,8 +130,8 @@ def check_precision(name: str, network: keras.Model, policy: str) -> None:
     policies = {layer.dtype_policy.name for layer in network._flatten_layers() if layer.weights}
     if policies and policy not in policies:
         warnings.warn(
-            f"The {name} computes in {', '.join(sorted(policies))}, as it was made: the model's dtype, "
-            f"{policy}, does not change it.",
+            f"The {name} computes in {', '.join(sorted(policies))}, as it was made: the model's "
+            f"dtype, {policy}, does not change it.",
             KganWarning,
             stacklevel=2,
         )

@@ -292,7 +292,7 @@ def _labels(array):
         hint = "; of one-hot labels, labels.argmax(1) gives them"
     elif array.dtype.kind in "USO":
         hint = "; of names, np.unique(labels, return_inverse=True)[1] gives them"
-    elif array.dtype.kind in "biu" and array.shape in ((len(array),), (len(array), 1)):
+    elif array.dtype.kind in "biu" and (array.ndim == 1 or array.shape[1:] == (1,)):
         if array.size == 0 or array.min() >= 0:
             return array.astype(np.int64).reshape(-1)
         hint = f", the least of which is {array.min()}"

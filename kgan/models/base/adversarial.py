@@ -67,8 +67,8 @@ class AdversarialModel(keras.Model):
 
     `kgan.models.base.latent.LatentModel` turns latents into images,
     `kgan.models.base.translation.TranslationModel` images into images. A subclass of these
-    declares its networks in `PLAYERS`, makes them with `add_networks` at the end of its
-    constructor (inside `own_precision`), and defines `default_optimizers`, `train_step` and `test_step`.
+    declares its networks in `PLAYERS`, makes them at the end of its constructor (by `add_networks`,
+    inside `own_precision`), and defines `default_optimizers`, `train_step` and `test_step`.
 
     Attributes:
         PLAYERS: names of the networks by the optimizer that moves them: those of `"g_optimizer"`,

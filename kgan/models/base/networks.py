@@ -24,7 +24,8 @@ def check_network(name: str, network: keras.Model, takes: list[tuple], gives: tu
 
     Args:
         name: of the player, for the error.
-        network: functional or sequential model that knows its shapes.
+        network: functional or sequential model; a subclass that has `input_shape` and
+            `output_shape`, if it needs no copy for an average.
         takes: a shape for each input without the size of the batch, None where any will do.
         gives: the shape of the output likewise; an ellipsis stands for any number of sides.
 
@@ -42,13 +43,12 @@ def check_network(name: str, network: keras.Model, takes: list[tuple], gives: tu
             f"Expected a {name} that knows its shapes. Received: a Sequential that is not built; "
             "begin it with keras.Input(shape)"
         )
-    if not hasattr(network, "inputs"):
-        raise KganError(
-            f"Expected functional or sequential networks. Received: {kind}, a subclass of "
-            f"keras.Model, as {name}; keras.Model(inputs, network(inputs)) of inputs = "
-            "keras.Input(shape) is functional"
-        )
-    received = [tuple(x.shape) for x in network.inputs]
+    if hasattr(network, "inputs"):
+        received = [tuple(x.shape) for x in network.inputs]
+    elif hasattr(network, "input_shape") and hasattr(network, "output_shape"):
+        received = [network.input_shape]
+    else:
+        raise _no_graph(name, network)
     fits = len(received) == len(takes) and all(
         _fits(shape[1:], expected) for shape, expected in zip(received, takes, strict=True)
     )
@@ -59,6 +59,14 @@ def check_network(name: str, network: keras.Model, takes: list[tuple], gives: tu
             f"{' and '.join(map(str, received))} to {network.output_shape}"
         )
     return received
+
+
+def _no_graph(name, network):
+    return KganError(
+        f"Expected functional or sequential networks. Received: {type(network).__name__}, a "
+        f"subclass of keras.Model, as {name}; keras.Model(inputs, network(inputs)) of inputs = "
+        "keras.Input(shape) is functional"
+    )
 
 
 def _fits(shape, expected):
@@ -85,6 +93,8 @@ def copied(name: str, network: keras.Model) -> keras.Model:
     Raises:
         ValueError: if a layer cannot be made again from its configuration.
     """
+    if not hasattr(network, "inputs"):
+        raise _no_graph(name, network)
     # A Lambda has no weights, and its function is not to be read from a configuration.
     has_lambda = any(isinstance(layer, layers.Lambda) for layer in network._flatten_layers())
     try:
@@ -104,7 +114,7 @@ def described(name: str, network: keras.Model) -> dict:
     Raises:
         ValueError: if a layer has no description.
     """
-    if not type(network).__module__.startswith("keras."):
+    if hasattr(network, "inputs") and not type(network).__module__.startswith("keras."):
         network = keras.Model(network.inputs, network.outputs, name=network.name)
     try:
         return keras.saving.serialize_keras_object(network)
@@ -166,6 +176,8 @@ def last_activation(network: keras.Model) -> str | None:
 
     Layers that only change the shape are passed over, networks within are looked into.
     """
+    if not hasattr(network, "outputs"):  # a subclass, whose layers have no order
+        return None
     tensor = network.outputs[0]
     while True:
         operation, node, _ = tensor._keras_history

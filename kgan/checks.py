@@ -110,10 +110,16 @@ def check_images(shape: Sequence[int | None] | None, dtype, image_shape: Sequenc
         len(shape) != 4
         or any(got not in (None, want) for got, want in zip(shape[1:], image_shape, strict=True))
     ):
+        hint = (
+            f"kgan.data.dataset(..., image_shape={tuple(image_shape)}) crops and resizes folders, "
+            "arrays and TFDS datasets; a tf.data.Dataset must be batched."
+        )
+        height, width, channels = image_shape
+        if tuple(shape[1:]) == (channels, height, width):
+            hint = "np.moveaxis(images, 1, -1) puts the channels last."
         raise KganError(
             f"Expected images of shape {expected}, as the model was built. Received: shape "
-            f"{tuple(shape)}. kgan.data.dataset(..., image_shape={tuple(image_shape)}) crops and "
-            "resizes folders, arrays and TFDS datasets; a tf.data.Dataset must be batched."
+            f"{tuple(shape)}. {hint}"
         )
     name = getattr(dtype, "name", str(dtype))
     if name != "uint8" and "float" not in name:
@@ -124,16 +130,61 @@ def check_images(shape: Sequence[int | None] | None, dtype, image_shape: Sequenc
 
 
 def check_range(images: np.ndarray) -> None:
-    """Raises KganError unless float images look as if scaled to [-1, 1]."""
+    """Raises KganError unless all values of float images are finite and in [-1, 1]."""
     low, high = float(np.min(images)), float(np.max(images))
-    if not (low >= -1.0 - 1e-3 and high <= 1.0 + 1e-3):
-        hint = _how_to_scale(low, high)
-    elif low >= 0.0:
-        hint = "for images in [0, 1], images * 2 - 1 converts; uint8 is taken as it is"
-    else:
+    if low >= -1.0 - 1e-3 and high <= 1.0 + 1e-3:
         return
-    raise KganError(
-        f"Expected float images in [-1, 1], some of them below 0. Received: a batch in "
+    raise _wrong_range(low, high, _how_to_scale(low, high))
+
+
+class Below0:
+    """Whether float images hold any value below 0, as images in [0, 1] never do.
+
+    A white background alone holds none either: the first 256 images decide.
+
+    Example:
+
+    ```python
+    below0 = Below0()
+    for images in batches:
+        below0.look(images)  # raises at the 256th image
+    below0.decide()          # of fewer: raises if no value was below 0
+    ```
+    """
+
+    ENOUGH = 256
+
+    def __init__(self):
+        self.decided = False
+        self._left = self.ENOUGH
+        self._low = self._high = 0.0
+
+    def look(self, images: np.ndarray) -> None:
+        """Looks at a batch; raises KganError if these are enough, and none is below 0."""
+        images = images[: self._left]
+        if self.decided or not len(images):
+            return
+        if images.dtype == np.uint8:
+            self.decided = True
+            return
+        low, high = float(np.min(images)), float(np.max(images))
+        self.decided = low < 0
+        self._low = low if self._left == self.ENOUGH else min(low, self._low)
+        self._high = max(high, self._high)
+        self._left -= len(images)
+        if not self._left:
+            self.decide()
+
+    def decide(self) -> None:
+        """Raises KganError if no value of the images looked at was below 0."""
+        if not self.decided and self._left < self.ENOUGH:
+            hint = "for images in [0, 1], images * 2 - 1 converts; uint8 is taken as it is"
+            raise _wrong_range(self._low, self._high, hint)
+
+
+def _wrong_range(low, high, hint):
+    return KganError(
+        "Expected float images in [-1, 1], some of them below 0. Received: a batch in "
         f"[{low:.4g}, {high:.4g}]; {hint}."
     )
 

@@ -91,6 +91,15 @@ def plain_name(text: str, otherwise: str) -> str:
     return name if name.isprintable() and name else otherwise
 
 
+def images_in_name(path: str | os.PathLike[str]) -> int:
+    """The number in a name such as `images-000120000.png`; -1 of another name.
+
+    Names sort otherwise, once a number has more digits than they were made for.
+    """
+    found = re.fullmatch(r"images-(\d+)(\.[a-z0-9.]+)?", Path(path).name, re.ASCII)
+    return int(found[1]) if found else -1
+
+
 def _end(name):
     """What follows the token: the name, of a long one only as many last bytes as have room."""
     room = _LONGEST_NAME - len(_PREFIX) - _TOKEN - 1

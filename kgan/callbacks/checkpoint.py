@@ -4,20 +4,26 @@ import errno
 import json
 import os
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
 from kgan.errors import KganError, KganWarning, reason
-from kgan.files import partials, replacing, sha256
+from kgan.files import images_in_name, partials, replacing, sha256
+from kgan.models.base.pair import inner
+from kgan.recipe.optimizers import rate_of
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves everything that training needs at the end of each epoch, whole or not at all.
 
     A checkpoint holds both networks, the moving average, both optimizers' state and the counters
-    from which all randomness is drawn. The last two are kept; a newest one that was torn by a
-    crash is passed over for the one before it.
+    from which all randomness is drawn. The last two are kept, by the images that they have seen; a
+    newest one that was torn by a crash is passed over for the one before it.
+
+    What is restored is state: moments, counters, and a learning rate that has been changed since
+    the model was compiled. Another rate than was asked for then holds, with a warning.
 
     Args:
         directory: path; made if need be.
@@ -39,6 +45,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.directory = Path(directory)
         self.keep = keep
         self._made = False
+        self._warned = False
 
     def on_epoch_end(self, epoch, logs=None):
         self.save(self.model, epoch + 1)
@@ -68,13 +75,21 @@ class Checkpoint(keras.callbacks.Callback):
         weights = self.directory / f"images-{images_seen:09d}.weights.h5"
         with replacing(weights, flush=True) as partial:
             model.save_weights(partial)
-        state = {"epoch": epoch, "images_seen": images_seen, "sha256": sha256(weights)}
+        state = {
+            "epoch": epoch,
+            "images_seen": images_seen,
+            "sha256": sha256(weights),
+            "rates_asked": model.rates_asked,
+        }
         # Only a checkpoint with this file counts: it is written last.
         with replacing(_state_path(weights), flush=True) as partial:
             partial.write_text(json.dumps(state), "utf-8")
-        for old in self._saved()[self.keep :]:
+        others = [saved for saved in self._saved() if saved != weights]
+        for old in others[self.keep - 1 :]:
             _state_path(old).unlink(missing_ok=True)
             old.unlink(missing_ok=True)
+        if others and images_in_name(others[0]) > images_seen:
+            self._warn_of_newer(others[0], images_seen)
 
     def restore(self, model: keras.Model) -> int:
         """Loads the newest whole checkpoint into a compiled model.
@@ -106,12 +121,14 @@ class Checkpoint(keras.callbacks.Callback):
                 )
                 continue
             try:
-                model.load_weights(weights)
+                with _either_kind_of_rate(model):
+                    model.load_weights(weights)
             except ValueError as error:
                 raise KganError(
                     f"Expected a checkpoint of this model. Received: {weights}: "
                     f"{str(error).splitlines()[0]}"
                 ) from None
+            _keep_what_is_asked(model, state.get("rates_asked"))
             return state["epoch"]
         if saved:
             raise KganError(f"No checkpoint in {self.directory} is whole; start anew elsewhere")
@@ -124,8 +141,94 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _saved(self):
         """Weight files of checkpoints, newest first."""
-        states = sorted(self.directory.glob("images-*.json"), reverse=True)
+        states = [
+            path for path in self.directory.glob("images-*.json") if images_in_name(path) >= 0
+        ]
+        states.sort(key=lambda path: (images_in_name(path), path.name), reverse=True)
         return [state.with_name(f"{state.stem}.weights.h5") for state in states]
+
+    def _warn_of_newer(self, newer, images_seen):
+        if self._warned:
+            return
+        self._warned = True
+        warnings.warn(
+            f"{self.directory} holds {newer.name}, of more images than the {images_seen:,} that "
+            "the model has seen: restore() will take it. Train on from it, or elsewhere.",
+            KganWarning,
+            stacklevel=4,
+        )
+
+
+@contextmanager
+def _either_kind_of_rate(model):
+    """Lets optimizers with a schedule take the state of ones with a learning rate, and vice versa.
+
+    A rate is a variable, a schedule is not; by the number of variables Keras tells optimizers
+    apart, and would leave moments and counters as they are.
+    """
+
+    def loader(optimizer, rate):
+        load = optimizer.load_own_variables
+        iterations = inner(optimizer).iterations
+        place = [v is iterations for v in optimizer.variables].index(True) + 1  # of the rate
+
+        def load_either(store):
+            values = [store[str(i)] for i in range(len(store.keys()))]
+            missing = len(optimizer.variables) - len(values)
+            if missing == 1 and not isinstance(rate, dict):
+                values.insert(place, rate)
+            elif missing == -1 and isinstance(rate, dict):
+                del values[place]
+            load({str(i): value for i, value in enumerate(values)})
+
+        return load_either
+
+    changed = {}
+    for name, rate in model.rates_asked.items():
+        optimizer = getattr(model, name)  # one that scales losses is saved with one inside
+        changed |= {optimizer: rate, inner(optimizer): rate}
+    for optimizer, rate in changed.items():
+        vars(optimizer)["load_own_variables"] = loader(optimizer, rate)
+    try:
+        yield
+    finally:
+        for optimizer in changed:
+            del vars(optimizer)["load_own_variables"]
+
+
+def _keep_what_is_asked(model, asked_then):
+    """Sets the rates that are asked for now, where others were; says so.
+
+    Args:
+        model: restored.
+        asked_then: what the model of the checkpoint was compiled with; None of a checkpoint that
+            does not say, whose rates in force are taken for it.
+    """
+    for name, now in model.rates_asked.items():
+        optimizer = getattr(model, name)
+        in_force = rate_of(optimizer)
+        then = (asked_then or {}).get(name, in_force)
+        if now == then:
+            continue
+        if not isinstance(now, dict):
+            optimizer.learning_rate = now
+        was = _words(then)
+        if not isinstance(then, dict) and not isinstance(now, dict) and in_force != then:
+            was += f", and {in_force:g} in force"
+        warnings.warn(
+            f"{name} goes on with a learning rate of {_words(now)}, as is asked for now; the "
+            f"checkpoint was asked for {was}.",
+            KganWarning,
+            stacklevel=3,
+        )
+
+
+def _words(rate):
+    """A rate, or a schedule, in a line."""
+    if not isinstance(rate, dict):
+        return f"{rate:g}"
+    given = {key: value for key, value in rate.items() if key != "name" and value is not None}
+    return f"{rate['name']}({', '.join(f'{key}={value}' for key, value in given.items())})"
 
 
 def _state_path(weights):

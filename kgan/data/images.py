@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kgan._renamed import renamed_argument
-from kgan.checks import check_images, check_range, whole
+from kgan.checks import Below0, check_images, check_range, whole
 from kgan.data import tfds
 from kgan.data.folder import allocate, find_folder, load_folder
 from kgan.data.report import Report
@@ -289,7 +289,7 @@ def _from_memory(source, rule):
     """The images of an array, or of an array and labels."""
     if isinstance(source, tuple) and len(source) == 2:
         data = _from_array(source[0], rule)
-        data.labels = np.asarray(source[1]).astype(np.int64).reshape(-1)
+        data.labels = _labels(np.asarray(source[1]))
         if len(data.labels) != len(data):
             raise KganError(
                 f"Expected a label for each image. Received: {len(data.labels)} labels and "
@@ -302,6 +302,23 @@ def _from_memory(source, rule):
         "Expected 'tfds:<name>', a folder of images, a list of these, or a uint8 array. Received: "
         f"{type(source).__name__}"
         + (f" of {len(source)} items" if isinstance(source, list) else "")
+    )
+
+
+def _labels(array):
+    """Labels (images,) as int64; raises KganError for what is no class's number."""
+    hint = ""
+    if array.ndim == 2 and array.shape[1] > 1:
+        hint = "; of one-hot labels, labels.argmax(1) gives them"
+    elif array.dtype.kind in "USO":
+        hint = "; of names, np.unique(labels, return_inverse=True)[1] gives them"
+    elif array.dtype.kind in "biu" and (array.ndim == 1 or array.shape[1:] == (1,)):
+        if array.size == 0 or array.min() >= 0:
+            return array.astype(np.int64).reshape(-1)
+        hint = f", the least of which is {array.min()}"
+    raise KganError(
+        f"Expected integer labels (images,) from 0 on. Received: {array.dtype} of shape "
+        f"{array.shape}{hint}"
     )
 
 
@@ -351,7 +368,7 @@ def dataset(
 def _check_ready(batches, image_shape):
     """Raises ValueError unless a dataset has batches of images of a shape, with or without labels.
 
-    Only values tell floats in [-1, 1] from others: of these the first batch is looked at.
+    Only values tell floats in [-1, 1] from others: of these the first images are looked at.
     """
     spec = _first(batches.element_spec)
     if not hasattr(spec, "dtype"):
@@ -362,10 +379,15 @@ def _check_ready(batches, image_shape):
     shape = None if spec.shape.rank is None else tuple(spec.shape)
     check_images(shape, spec.dtype, image_shape)
     if spec.dtype.is_floating:
-        for images in map(_first, batches.take(1)):
+        below0 = Below0()
+        for images in map(_first, batches):
             check_images(images.shape, images.dtype, image_shape)
             if 0 not in images.shape:
                 check_range(images.numpy())
+                below0.look(images.numpy())
+            if below0.decided:
+                return
+        below0.decide()
 
 
 def _first(batch):

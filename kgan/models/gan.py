@@ -18,10 +18,10 @@ from kgan import losses
 from kgan._renamed import warn
 from kgan.checks import Bound, number, one_of, whole
 from kgan.errors import KganError
-from kgan.models.base import inputs
 from kgan.models.base.adversarial import Batch, add_gradients, output_dtype
 from kgan.models.base.differentiable import check_twice_differentiable
 from kgan.models.base.latent import LatentModel, with_labels
+from kgan.models.base.networks import check_network
 from kgan.random import Draws
 
 
@@ -132,10 +132,11 @@ class GAN(LatentModel):
         brought = {"generator": generator, "discriminator": discriminator}
         brought = {name: network for name, network in brought.items() if network is not None}
         self._check_brought(**brought)
-        networks = {
-            "generator": generator or self.build_generator(),
-            "discriminator": discriminator or self.build_discriminator(),
-        }
+        with self.own_precision():
+            networks = {
+                "generator": generator or self.build_generator(),
+                "discriminator": discriminator or self.build_discriminator(),
+            }
         self._check_classes([n for name, n in networks.items() if name not in brought])
         self.add_networks(tuple(brought), **networks)
 
@@ -144,7 +145,7 @@ class GAN(LatentModel):
         labels = [] if self.num_classes is None else [()]
         if generator is not None:
             shapes = [(None,), *labels]
-            received = inputs.check_network("generator", generator, shapes, self.image_shape)
+            received = check_network("generator", generator, shapes, self.image_shape)
             (_, latent_dim), *_ = received
             if self.latent_dim not in (None, latent_dim):
                 raise KganError(
@@ -154,7 +155,7 @@ class GAN(LatentModel):
             self.latent_dim = latent_dim
         if discriminator is not None:
             shapes = [self.image_shape, *labels]
-            inputs.check_network("discriminator", discriminator, shapes, (...,))
+            check_network("discriminator", discriminator, shapes, (...,))
 
     def _check_classes(self, built):
         """Refuses classes that a network is not told."""

@@ -13,6 +13,7 @@ from kgan import losses
 from kgan.checks import Bound, number, whole
 from kgan.errors import KganError, KganWarning
 from kgan.models import dcgan
+from kgan.models.base import inputs
 from kgan.models.base.adversarial import Batch
 from kgan.models.base.latent import LatentModel
 from kgan.models.gan import GAN
@@ -63,6 +64,7 @@ class WGANGP(GAN):
         "critic_steps": whole(1, 1000),
         "penalty_weight": number(0, 1e9),
     }
+    TEST_LOGS = (*GAN.LOGS, "wasserstein")
     COMMAND = "wgan-gp"
     BATCH_SIZE = 5 * 64
 
@@ -154,6 +156,7 @@ class WGANGP(GAN):
 
     def fit(self, x: Any = None, y: Any = None, batch_size=None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`; batches should be a multiple of `critic_steps`."""
+        x, y = inputs.split(x, y)
         if hasattr(x, "dtype"):  # of arrays Keras makes batches whose size the step cannot see
             self._check_size(min(batch_size or 32, len(x)))
         return super().fit(x, y, batch_size, *args, **kwargs)

@@ -1,5 +1,6 @@
 """Optimizers as recipes hold them: tables of plain values."""
 
+import json
 import math
 
 import keras
@@ -92,6 +93,18 @@ def bind(optimizer: keras.optimizers.Optimizer, images_seen) -> None:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if isinstance(inner._learning_rate, CosineOfImages):
         inner._learning_rate.images_seen = images_seen
+
+
+def rate_of(optimizer: keras.optimizers.Optimizer) -> float | dict:
+    """An optimizer's learning rate as it is now; of a schedule what it is, in plain values."""
+    rate = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+    if not isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+        return float(keras.ops.convert_to_numpy(rate))
+    try:
+        config = rate.get_config()
+    except NotImplementedError:  # a user's, which need not have one
+        config = {}
+    return json.loads(json.dumps({"name": type(rate).__name__, **config}, default=str))
 
 
 def from_table(table: dict | None) -> keras.optimizers.Optimizer | None:

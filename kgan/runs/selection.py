@@ -10,11 +10,12 @@ from typing import Any
 from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.data import ImageSet, parts
 from kgan.errors import KganError, KganWarning
+from kgan.files import images_in_name
 from kgan.metrics import protocol
 from kgan.recipe import Recipe
 from kgan.runs import evaluate as evaluation
 from kgan.runs.callbacks import clock
-from kgan.zoo import opening, preset, saving
+from kgan.zoo import preset, saving
 from kgan.zoo.metadata import CURVES
 
 METRICS = ("kernel_distance", "frechet_distance")  # to select by: the smaller the better
@@ -102,7 +103,7 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
         KganWarning: for each snapshot that is damaged, which is left out.
     """
     whole = []
-    for path in sorted(directory.glob("images-*"), key=opening.number):
+    for path in sorted(directory.glob("images-*"), key=images_in_name):
         try:
             whole.append((path, preset.read(path).metadata))
         except KganError as error:
@@ -127,7 +128,7 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
             f"{value:.4g}  {each:.0f} s each  {clock(each * (len(waiting) - done))} left\n"
         )
         sys.stderr.flush()
-    return sorted(ready, key=lambda snapshot: opening.number(snapshot[0]))
+    return sorted(ready, key=lambda snapshot: images_in_name(snapshot[0]))
 
 
 def keep_best(found: list[tuple[Path, dict]], directory: Path, curves: Path) -> None:

@@ -1,14 +1,13 @@
 """What a source names: a preset, or the newest state of a run. Imports no TensorFlow by itself."""
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kgan import recipe as recipes
 from kgan.errors import KganError
-from kgan.files import expanded
+from kgan.files import expanded, images_in_name
 from kgan.zoo import download, metadata, preset, registry
 from kgan.zoo.metadata import METADATA, RECIPE
 from kgan.zoo.preset import Preset
@@ -79,7 +78,7 @@ def newest(run: Path) -> Path | None:
     found = {_seen(path / METADATA): path for path in (run / SNAPSHOTS).glob("images-*")}
     found[_seen(run / PRESET / METADATA)] = run / PRESET
     states = (run / CHECKPOINTS).glob("images-*.json")
-    checkpoint = max((number(path) for path in states), default=-1)
+    checkpoint = max((images_in_name(path) for path in states), default=-1)
     most = max(found)
     if most == checkpoint == -1:
         raise KganError(f"Expected a run that has saved something. Received: {run}")
@@ -96,12 +95,6 @@ def has_ended(run: Path) -> bool:
     training = values["training"]
     chosen = (training.get("selected") or {}).get("snapshots")  # it need not be the last
     return bool(asked.images == made.images and (chosen or training["images_seen"] >= made.images))
-
-
-def number(path: Path) -> int:
-    """The images in the name of a checkpoint, snapshot or grid: file names do not sort by it."""
-    digits = re.match(r"images-(\d+)", path.name, re.ASCII)
-    return int(digits[1]) if digits else -1
 
 
 def _seen(path):

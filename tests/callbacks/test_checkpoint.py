@@ -1,8 +1,14 @@
 """Checkpoints: exact, atomic, and with one in reserve."""
 
+import json
+import re
+import warnings
+
+import keras
 import numpy as np
 import pytest
 
+import kgan
 from kgan.callbacks import Checkpoint
 from kgan.errors import KganWarning
 from kgan.models import DCGAN, GAN
@@ -85,6 +91,146 @@ def test_a_torn_write_is_not_a_checkpoint(tmp_path, prefix):
     assert Checkpoint(tmp_path).restore(model) == 1
     Checkpoint(tmp_path).save(model, 1)
     assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+
+
+def of_images(directory, *counts, keep=2, model=None):
+    """Checkpoints of a model that has seen so many images."""
+    model = model or new_model()
+    checkpoint = Checkpoint(directory, keep)
+    for count in counts:
+        model.images_seen.assign(count)
+        checkpoint.save(model, count)
+    return {
+        path.name.removesuffix(".json").removeprefix("images-") for path in directory.glob("*.json")
+    }
+
+
+def restored(directory):
+    model = new_model()
+    Checkpoint(directory).restore(model)
+    return int(model.images_seen.numpy())
+
+
+def test_the_newest_is_the_one_of_most_images_however_it_is_written(tmp_path):
+    assert of_images(tmp_path, 999_999_999, 1_000_000_000) == {"999999999", "1000000000"}
+    assert restored(tmp_path) == 1_000_000_000
+    for path in tmp_path.glob("images-*"):  # as another version may write the number
+        path.rename(tmp_path / path.name.replace("images-1", "images-0001"))
+    (tmp_path / "images-notes.json").write_text("{}")
+    assert restored(tmp_path) == 1_000_000_000
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_what_was_just_written_is_kept_beside_newer_ones(tmp_path, keep):
+    of_images(tmp_path, 64, 128)
+    with pytest.warns(KganWarning, match="images-000000128.weights.h5, of more images than the 8"):
+        left = of_images(tmp_path, 8, keep=keep)
+    assert left == ({"000000008"} if keep == 1 else {"000000008", "000000128"})
+    assert len(list(tmp_path.iterdir())) == 2 * keep
+
+
+def optimizers(rate):
+    return keras.optimizers.Adam(rate), keras.optimizers.Adam(rate)
+
+
+def compiled(g, d, **more):
+    model = GAN((16, 16, 1), latent_dim=4, width=5, **more)
+    model.compile(g, d, run_eagerly=True)
+    return model
+
+
+def schedule(steps=100):
+    return keras.optimizers.schedules.CosineDecay(1e-3, steps)
+
+
+def state_of(optimizer):
+    return [v.numpy() for v in optimizer.variables if not v.path.endswith("/learning_rate")]
+
+
+ASKED = {
+    "the same rate": (1e-3, 1e-3, None),
+    "another rate": (
+        1e-3,
+        5e-4,
+        "rate of 0.0005, as is asked for now.*asked for 0.001, and 0.0002",
+    ),
+    "a schedule": (1e-3, schedule(), r"CosineDecay\(.*asked for 0.001\.$"),
+    "no schedule": (schedule(), 1e-3, r"rate of 0.001.* asked for CosineDecay\("),
+    "the same schedule": (schedule(), schedule(), None),
+    "another schedule": (schedule(), schedule(200), "decay_steps=200.*decay_steps=100"),
+}
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("case", ASKED)
+def test_rates_that_are_asked_for_hold_and_state_is_restored(case, policy, tmp_path):
+    if policy != "float32" and case not in ("another rate", "a schedule", "no schedule"):
+        return
+    then, now, message = ASKED[case]
+    before = compiled(*optimizers(then), dtype=policy)
+    before.train_on_batch(IMAGES[:4])
+    if then == 1e-3:
+        before.g_optimizer.learning_rate = 2e-4  # as a callback changes it
+    Checkpoint(tmp_path).save(before, 1)
+    after = compiled(*optimizers(now), dtype=policy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Checkpoint(tmp_path).restore(after)
+    lines = [str(w.message) for w in caught if w.category is KganWarning]
+    assert not [w for w in caught if "Skipping" in str(w.message)]
+    if message is None:
+        assert lines == []
+    else:
+        assert re.search(message, lines[0]) and [line[0] for line in lines] == ["g", "d"]
+    for name in ("g_optimizer", "d_optimizer"):
+        pairs = zip(state_of(getattr(before, name)), state_of(getattr(after, name)), strict=True)
+        for v, w in pairs:
+            np.testing.assert_array_equal(v, w)
+    if not isinstance(now, float):
+        assert after.g_optimizer.iterations == 1
+    elif case == "the same rate":
+        assert float(after.g_optimizer.learning_rate) == np.float32(2e-4)
+    else:
+        assert float(after.g_optimizer.learning_rate) == np.float32(now)
+    assert float(after.d_optimizer.learning_rate) == float(optimizers(now)[0].learning_rate) or (
+        not isinstance(now, float)
+    )
+    after.train_on_batch(IMAGES[:4])
+
+
+def test_a_checkpoint_that_does_not_say_what_was_asked_for(tmp_path):
+    """Of before: the rates in force are taken for it."""
+    before = compiled(*optimizers(1e-3))
+    Checkpoint(tmp_path).save(before, 1)
+    (path,) = tmp_path.glob("*.json")
+    state = json.loads(path.read_text())
+    del state["rates_asked"]
+    path.write_text(json.dumps(state))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", KganWarning)
+        Checkpoint(tmp_path).restore(compiled(*optimizers(1e-3)))
+    after = compiled(*optimizers(5e-4))
+    with pytest.warns(KganWarning, match="rate of 0.0005.*asked for 0.001"):
+        Checkpoint(tmp_path).restore(after)
+    assert float(after.g_optimizer.learning_rate) == np.float32(5e-4)
+
+
+def test_a_rate_that_a_callback_has_changed_survives_to_the_bit(tmp_path):
+    def train(model, directory, epochs):
+        halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        checkpoint = Checkpoint(directory)
+        first = checkpoint.restore(model)
+        data = kgan.data.dataset(IMAGES, (16, 16, 1), 8, shuffle=False)
+        callbacks = [halve, checkpoint]
+        model.fit(data, epochs=epochs, initial_epoch=first, verbose=0, callbacks=callbacks)
+
+    whole, first, second = (compiled(*optimizers(1e-3)) for _ in range(3))
+    train(whole, tmp_path / "a", 2)
+    train(first, tmp_path / "b", 1)
+    train(second, tmp_path / "b", 2)
+    assert float(second.g_optimizer.learning_rate) == np.float32(2.5e-4)
+    for a, b in zip(everything(whole), everything(second), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_none_whole_is_an_error_not_a_fresh_start(tmp_path):

@@ -19,19 +19,28 @@ CONFIGS = [
 ]
 
 
+class Poison(keras.callbacks.Callback):
+    """Makes a weight of the discriminator NaN before the fourth step."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 3:
+            weight = self.model.discriminator.trainable_variables[0]
+            weight.assign(np.full(weight.shape, np.nan))
+
+
 @pytest.mark.parametrize("kind, config", CONFIGS)
-def test_a_poisoned_batch_is_caught_at_its_step(kind, config, tmp_path):
+def test_a_poisoned_weight_is_caught_at_its_step(kind, config, tmp_path):
     model = kind(SHAPE, latent_dim=4, **config)
     model.compile(run_eagerly=kind is not DCGAN)  # tracing all would take long
     images = np.random.default_rng(0).uniform(-1, 1, (40, *SHAPE)).astype("float32")
-    images[25] = np.nan  # of the fourth batch of 8
     checkpoint = Checkpoint(tmp_path)
     checkpoint.save(model, 0)
     with pytest.raises(
         ValueError, match=r"the discriminator, first after 32 images \(epoch 1, step 4\)"
     ):
         data = tf.data.Dataset.from_tensor_slices((images, np.zeros(40, "int32"))).batch(8)
-        model.fit(data, verbose=0, callbacks=[TerminateOnDivergence(), checkpoint])
+        callbacks = [Poison(), TerminateOnDivergence(), checkpoint]
+        model.fit(data, verbose=0, callbacks=callbacks)
     checkpoint.restore(model)
     assert int(model.images_seen) == 0 and np.isfinite(model.sample(4, seed=0)).all()
     assert not model.diverged.numpy().any()
@@ -75,6 +84,19 @@ def test_a_step_that_was_traced_before_is_watched_too():
     model.d_optimizer.learning_rate = np.inf
     with pytest.raises(ValueError, match="the discriminator, first after 16 images"):
         model.fit(images, batch_size=8, verbose=0, callbacks=[TerminateOnDivergence()])
+
+
+@pytest.mark.parametrize("frozen", ["discriminator", "generator"])
+def test_a_frozen_network_is_no_divergence(frozen):
+    model = DCGAN(SHAPE, latent_dim=4, width=4, r1_gamma=1.0, r1_interval=2)
+    getattr(model, frozen).trainable = False
+    model.compile(run_eagerly=True)
+    before = [w.numpy() for w in getattr(model, frozen).weights if "moving" not in w.path]
+    images = np.random.default_rng(0).integers(0, 256, (24, *SHAPE), dtype="uint8")
+    model.fit(images, batch_size=8, verbose=0, callbacks=[TerminateOnDivergence()])
+    after = [w for w in getattr(model, frozen).weights if "moving" not in w.path]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_healthy_training_goes_on():

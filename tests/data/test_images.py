@@ -162,6 +162,28 @@ class TestArrays:
         with pytest.raises(KganError, match=f"Expected a uint8 array.*Received: {received}"):
             load(array, (16, 16, 3))
 
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            (np.array(list("abcd")), "Received: <U1 .*; of names, np.unique"),
+            (np.linspace(0, 2.9, 4), r"Received: float64 of shape \(4,\)$"),
+            (np.full(4, np.nan), "Received: float64"),
+            (np.eye(4, dtype=int), r"\(4, 4\); of one-hot labels, labels.argmax\(1\)"),
+            (np.arange(4) - 1, "the least of which is -1"),
+            (np.array(3), r"Received: int64 of shape \(\)"),
+            (np.arange(4).reshape(2, 2), "one-hot"),
+        ],
+    )
+    def test_labels_that_are_no_classes(self, labels, message):
+        images = np.zeros((4, 8, 8, 1), "uint8")
+        with pytest.raises(ValueError, match=f"Expected integer labels.*{message}"):
+            load((images, labels), (8, 8, 1))
+
+    @pytest.mark.parametrize("labels", [[0, 1, 2, 3], np.arange(4, dtype="uint8")[:, None]])
+    def test_labels_of_every_kind_of_integer(self, labels):
+        found = load((np.zeros((4, 8, 8, 1), "uint8"), labels), (8, 8, 1)).labels
+        assert found.dtype == np.int64 and found.tolist() == [0, 1, 2, 3]
+
     def test_labels_of_a_tuple_are_kept(self):
         images = np.zeros((3, 16, 16, 3), np.uint8)
         assert load((images, [4, 5, 6]), (16, 16, 3)).labels.tolist() == [4, 5, 6]

@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -19,14 +20,32 @@ import keras
 import tensorflow as tf
 
 from kgan import augment as augmentation
-from kgan.checks import Bound, number, or_none, shape_of_images, whole
-from kgan.errors import KganError
+from kgan.checks import Below0, Bound, number, or_none, shape_of_images, whole
+from kgan.errors import KganError, reason
+from kgan.files import replacing
 from kgan.models.base import inputs
+from kgan.models.base.networks import (
+    check_logits,
+    check_pictures,
+    check_precision,
+    copied,
+    described,
+)
+from kgan.models.base.pair import OptimizerPair, check_callbacks
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
 
 EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
+
+_NO_METRICS = "see kgan.metrics, and kgan.callbacks.GenerativeMetrics for metrics during training"
+_NO_ARGUMENTS = {  # of Keras' compile, and what to do instead
+    "optimizer": "each player has its own, g_optimizer and d_optimizer",
+    "loss": "a GAN's is chosen when it is made, as in GAN(loss='hinge')",
+    "loss_weights": "the losses of players are not added",
+    "metrics": _NO_METRICS,
+    "weighted_metrics": _NO_METRICS,
+}
 
 
 class Batch(NamedTuple):
@@ -48,8 +67,8 @@ class AdversarialModel(keras.Model):
 
     `kgan.models.base.latent.LatentModel` turns latents into images,
     `kgan.models.base.translation.TranslationModel` images into images. A subclass of these
-    declares its networks in `PLAYERS`, makes them with `add_networks` at the end of its
-    constructor, and defines `default_optimizers`, `train_step` and `test_step`.
+    declares its networks in `PLAYERS`, makes them at the end of its constructor (by `add_networks`,
+    inside `own_precision`), and defines `default_optimizers`, `train_step` and `test_step`.
 
     Attributes:
         PLAYERS: names of the networks by the optimizer that moves them: those of `"g_optimizer"`,
@@ -57,6 +76,7 @@ class AdversarialModel(keras.Model):
         AVERAGED: names of the networks that have a moving average, which is the attribute
             `ema_<name>`.
         LOGS: names of the running means that `log` fills.
+        TEST_LOGS: names of what `test_step` returns, where they are not `LOGS`.
         ARGUMENTS: bounds of the constructor's arguments, which a stranger's preset has to keep
             too. An argument becomes an attribute, and is part of the configuration.
         COMMAND: name on the command line. By default the class name, as in `MyGAN`: `my-gan`.
@@ -79,6 +99,7 @@ class AdversarialModel(keras.Model):
     PLAYERS: ClassVar[dict[str, tuple[str, ...]]]
     AVERAGED: ClassVar[tuple[str, ...]] = ()
     LOGS: ClassVar[tuple[str, ...]] = ()
+    TEST_LOGS: ClassVar[tuple[str, ...]] = ()
     ARGUMENTS: ClassVar[dict[str, Bound]] = {
         "image_shape": shape_of_images(),
         "seed": whole(0, 2**53),
@@ -125,6 +146,7 @@ class AdversarialModel(keras.Model):
         self.image_shape = tuple(image_shape)
         self.augment = augmentation.get(augment)
         self._brought: tuple[str, ...] = ()
+        self._below0: tuple[Below0, ...] | None = None
         self._means = {name: keras.metrics.Mean(name) for name in self.LOGS}
         # The counters from which all randomness is drawn are weights, so that they are saved.
         self.images_seen = self.add_state("images_seen", "int64")
@@ -157,15 +179,37 @@ class AdversarialModel(keras.Model):
         self._brought = tuple(brought)
         for names in self.PLAYERS.values():
             for name in names:
+                check_precision(name, networks[name], self.dtype_policy.name)
                 setattr(self, name, networks[name])
+        for name in self.PLAYERS["d_optimizer"]:
+            check_logits(name, networks[name])
         for name in self.AVERAGED:
             average = networks[name]
+            check_pictures(name, average)
             if self.ema_half_life is not None:
-                average = keras.models.clone_model(average)
+                average = copied(name, average)
                 average.trainable = False
             setattr(self, f"ema_{name}", average)
         self.reset_ema()
         self.built = True
+
+    @contextmanager
+    def own_precision(self) -> Iterator[None]:
+        """Networks made inside compute as the model's `dtype` says.
+
+        Example:
+
+        ```python
+        with self.own_precision():
+            generator = keras.Sequential([keras.Input((64,)), keras.layers.Dense(256)])
+        ```
+        """
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(self.dtype_policy)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
 
     def initial_seeds(self, name: str, part: int = 0) -> Iterator[int]:
         """Seeds of a network's initial weights: others for each network, and for each `part`."""
@@ -193,16 +237,23 @@ class AdversarialModel(keras.Model):
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         """Prepares the model for `fit`.
 
+        `optimizer` is then both optimizers, for callbacks that change or log learning rates.
+
         Args:
             g_optimizer: Keras optimizer (or its name) of the generator, whose learning rate may be
                 a schedule over steps. None for the paper's.
             d_optimizer: the same for the discriminator.
-            **kwargs: Keras' own arguments: `run_eagerly`, `steps_per_execution`, `jit_compile`.
+            **kwargs: Keras' own arguments: `run_eagerly`, `steps_per_execution`, `jit_compile`,
+                `auto_scale_loss`.
 
         Raises:
-            ValueError: if one optimizer is given for both players.
+            ValueError: if one optimizer is given for both players, or a loss or metrics.
         """
-        super().compile(optimizer=None, **kwargs)  # left to itself Keras would make an rmsprop
+        for name, instead in _NO_ARGUMENTS.items():
+            if kwargs.pop(name, None) is not None:
+                raise KganError(f"Expected no {name} in compile(): {instead}. Received: {name}")
+        # Left to itself Keras would make an rmsprop.
+        super().compile(optimizer=None, **kwargs)
         given = (g_optimizer, d_optimizer)
         made = [
             keras.optimizers.get(optimizer or default)
@@ -214,12 +265,16 @@ class AdversarialModel(keras.Model):
                 "Received: the same object as g_optimizer and as d_optimizer"
             )
         for name, optimizer in zip(OPTIMIZERS, made, strict=True):
-            if self.dtype_policy.name == "mixed_float16":
+            scaled = kwargs.get("auto_scale_loss", True)
+            if scaled and self.dtype_policy.name == "mixed_float16":
                 optimizer = _with_loss_scale(optimizer)
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
             optimizers.bind(optimizer, self.images_seen)
             setattr(self, name, optimizer)
+        self.optimizer = OptimizerPair(**{name: getattr(self, name) for name in OPTIMIZERS})
+        # Callbacks may change them: checkpoints tell by these what was asked for.
+        self.rates_asked = {name: optimizers.rate_of(getattr(self, name)) for name in OPTIMIZERS}
 
     def variables_of(self, optimizer: str) -> list:
         """The trainable variables that an optimizer moves."""
@@ -262,26 +317,71 @@ class AdversarialModel(keras.Model):
     def metrics(self) -> list:
         return list(self._means.values())
 
-    # Data that cannot be trained on is refused before training begins.
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns, in its order."""
+        return list(self.TEST_LOGS or self.LOGS)
+
+    # Data that cannot be trained on is refused before training begins, or at the batch.
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit` on what the class documents: uint8, or floats in [-1, 1]."""
-        x = inputs.check_data(x, y, self.check_batch)
-        if isinstance(x, tf.data.Dataset):
-            kwargs.setdefault("shuffle", False)  # Keras would warn that it cannot
-        return super().fit(x, y, *args, **kwargs)
+        """`keras.Model.fit` on what the class documents: uint8, or floats in [-1, 1].
+
+        x may be (images, labels) as well, a generator may give images alone. There are no weights
+        of samples and classes.
+        """
+        call = inputs.named(super().fit, (x, y, *args), kwargs)
+        check_callbacks(call.get("callbacks"), getattr(self, "optimizer", None))
+        self._prepare(call)
+        if isinstance(call["x"], (tf.data.Dataset, Iterator)):
+            call.setdefault("shuffle", False)  # Keras would warn that it cannot
+        if call.get("validation_data") is not None:
+            held_out = inputs.parts(call["validation_data"])
+            steps = call.get("validation_steps")
+            x, y = inputs.split(*held_out)
+            x = inputs.check_data(x, y, self, ahead=True, steps=steps)
+            call["validation_data"] = x if y is None else (x, y)
+        with inputs.own_errors():
+            history = super().fit(**call)
+        for name in OPTIMIZERS:  # for those with `use_ema`, as Keras does with its own one
+            getattr(self, name).finalize_variable_values(self.variables_of(name))
+        return history
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate` on data as for `fit`."""
-        return super().evaluate(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
+        call = inputs.named(super().evaluate, (x, y, *args), kwargs)
+        if not call.get("_use_cached_eval_dataset"):  # `fit` has them checked
+            self._prepare(call)
+        with inputs.own_errors():
+            return super().evaluate(**call)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch` on a batch as for `fit`."""
-        return super().train_on_batch(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
+        call = inputs.named(super().train_on_batch, (x, y, *args), kwargs)
+        return super().train_on_batch(**self._look(call))
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.test_on_batch` on a batch as for `fit`."""
-        return super().test_on_batch(inputs.check_data(x, y, self.check_batch), y, *args, **kwargs)
+        call = inputs.named(super().test_on_batch, (x, y, *args), kwargs)
+        return super().test_on_batch(**self._look(call))
+
+    def _prepare(self, call: dict) -> None:
+        """Checks x and y of a call of `fit` or `evaluate`, and puts what Keras takes in place."""
+        x, y = inputs.split(call["x"], call["y"])
+        call.update(x=inputs.check_data(x, y, self), y=y)
+
+    def _look(self, call: dict) -> dict:
+        """The same of a call with one batch; what floats hold shows over several of these."""
+        x, y = inputs.split(call["x"], call["y"])
+        if self._below0 is None:
+            self._below0 = tuple(Below0() for _ in self.data_shapes)
+        inputs.look(self, x, y, self._below0)
+        return {**call, "x": x, "y": y}
+
+    @property
+    def data_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """Shapes (height, width, channels) of the parts of a batch that are images."""
+        return (self.image_shape,)
 
     def check_batch(self, first, second=None) -> bool:
         """Refuses a batch that cannot be trained on.
@@ -495,6 +595,68 @@ class AdversarialModel(keras.Model):
         """
         return None
 
+    def save(self, filepath, overwrite: bool = True, zipped=None, **kwargs: Any) -> None:
+        """`keras.Model.save`; what stands there stays until the new file is whole.
+
+        Args:
+            filepath: path that ends in `.keras`, or with `zipped=False` of a directory.
+            overwrite, zipped: see `keras.Model.save`.
+            **kwargs: see `keras.Model.save`.
+
+        Raises:
+            ValueError: for another path, or if it cannot be written.
+        """
+        path = os.fspath(filepath)
+        if "://" in path or zipped is False:
+            super().save(path, overwrite, zipped, **kwargs)
+            return
+        if not path.endswith(".keras"):
+            raise KganError(
+                "Expected a path that ends in .keras; save_to_preset(directory) writes a preset, "
+                f"export(directory) a SavedModel to serve. Received: {path}"
+            )
+        with _written(path, overwrite) as partial:
+            super().save(partial, overwrite, zipped, **kwargs)
+
+    def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
+        """`keras.Model.save_weights`; what stands there stays until the new file is whole."""
+        path = os.fspath(filepath)
+        if "://" in path or max_shard_size is not None or not path.endswith(".weights.h5"):
+            super().save_weights(path, overwrite, max_shard_size)
+            return
+        with _written(path, overwrite) as partial:
+            super().save_weights(partial, overwrite)
+
+    def export(self, filepath, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.export` of the averaged generator, which is what pictures are made with.
+
+        Args:
+            filepath: path to write to, by default a SavedModel.
+            *args: see `keras.Model.export`.
+            **kwargs: see `keras.Model.export`.
+
+        Example:
+
+        ```python
+        model.export("served")
+        images = tf.saved_model.load("served").serve(latents)  # floats in [-1, 1]
+        ```
+        """
+        next(iter(self.averages.values())).export(filepath, *args, **kwargs)
+
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """`keras.Model.summary`, with the networks under the names of their attributes."""
+        averages = {f"ema_{name}": network for name, network in self.averages.items()}
+        shown = {**averages, **self.networks}
+        names = {attribute: network.name for attribute, network in shown.items()}
+        try:
+            for attribute, network in shown.items():
+                network.name = attribute
+            super().summary(*args, **kwargs)
+        finally:
+            for attribute, network in shown.items():
+                network.name = names[attribute]
+
     def get_config(self) -> dict:
         config = super().get_config()
         for name in self.ARGUMENTS:
@@ -502,7 +664,7 @@ class AdversarialModel(keras.Model):
         config["image_shape"] = list(self.image_shape)
         config["augment"] = augmentation.to_config(self.augment)
         for name in self._brought:
-            config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+            config[name] = described(name, getattr(self, name))
         if self.origin is not None:
             config["origin"] = self.origin.to_config()
         return config
@@ -562,6 +724,19 @@ class AdversarialModel(keras.Model):
 def output_dtype() -> str:
     """Of the last layer of a network: losses and pixels need full precision under any policy."""
     return keras.config.dtype_policy().variable_dtype
+
+
+@contextmanager
+def _written(path: str, overwrite: bool) -> Iterator[str]:
+    """A path to write to that takes the place of `path`; this itself where Keras is to ask."""
+    if not overwrite and os.path.exists(path):
+        yield path
+        return
+    try:
+        with replacing(path) as partial:
+            yield os.fspath(partial)
+    except OSError as error:
+        raise KganError(f"Expected to write {path}. Received: {reason(error)}") from error
 
 
 def add_gradients(gradients: list, more: list) -> list:

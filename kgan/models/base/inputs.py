@@ -1,56 +1,263 @@
-"""What models accept as data and networks, and what they say about the rest."""
+"""What models accept as data, and what they say about the rest."""
 
+import inspect
 import itertools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import check_images, check_range
-from kgan.errors import KganError
+from kgan.checks import Below0, check_images, check_range
+from kgan.errors import KganError, short
+
+FORMS = (
+    "images, (images, labels), or batches of them: a tf.data.Dataset, keras.utils.PyDataset, torch "
+    "DataLoader or generator"
+)
 
 
-def check_data(x, y, check_batch: Callable[..., bool]):
-    """Checks what `fit` was given, before training begins.
+class Rules(Protocol):
+    """What is asked of a batch: a model."""
 
-    Shapes and dtypes are read off arrays and `tf.data.Dataset`s for free. The first batch is
-    looked at only where the types do not tell everything: [-1, 1] from [0, 1], labels that are
-    classes.
+    @property
+    def data_shapes(self) -> tuple[tuple[int, int, int], ...]: ...
+
+    def check_batch(self, first, second=None) -> bool: ...
+
+
+# What `fit` and the like were given.
+
+
+def named(method: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
+    """The arguments of a call of a model's method by name.
+
+    Raises:
+        ValueError: if there are weights of samples or classes among them.
+    """
+    call = dict(inspect.signature(method).bind(*args, **kwargs).arguments)
+    call |= call.pop("kwargs", {})
+    for name in ("sample_weight", "class_weight"):
+        if call.get(name) is not None:
+            raise _no_weights(name)
+    return call
+
+
+def split(x, y) -> tuple:
+    """x and y apart, where both are given as x: (images, labels) as a tuple or a list."""
+    if isinstance(x, (tuple, list)) and x and len(getattr(x[0], "shape", ())) == 4:
+        if y is not None:
+            raise KganError("Expected fit(images, labels). Received: a tuple, and y beside it")
+        return parts(x)
+    return x, y
+
+
+def parts(batch) -> tuple:
+    """The first two parts of a batch, or of its type, None for those that are not there.
+
+    Raises:
+        ValueError: if there are more.
+    """
+    some = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+    if len(some) > 3 or any(part is not None for part in some[2:]):
+        raise _no_weights("sample_weight, the third part of the data")
+    return (*some, None, None)[:2]
+
+
+def _no_weights(name):
+    return KganError(
+        f"Expected no {name}: a GAN has no loss for each label to weigh; choose the images "
+        "instead, more of some and fewer of others"
+    )
+
+
+def check_data(x, y, rules: Rules, ahead: bool = False, steps: int | None = None):
+    """Checks what `fit` was given, before training begins or at the batch that is wrong.
+
+    Arrays are looked at whole. Of anything else batches are checked as they come, before the step
+    that they are for, by what is given back in place of x; where types tell everything, nothing
+    needs to be. Whether floats are in [0, 1] shows over many images: the first are looked at now.
 
     Args:
-        x: array, `tf.data.Dataset`, `keras.utils.PyDataset` or generator of batches.
+        x: `FORMS`, as `split` gives it.
         y: what belongs to x, if x is an array.
-        check_batch: `AdversarialModel.check_batch`.
+        rules: the model.
+        ahead: whether to look at all batches now, if they can be had again.
+        steps: how many of them there are to be.
 
     Returns:
-        `x`, or for a generator its equivalent with the first batch still in it.
+        `x`, or its equivalent.
 
     Raises:
         ValueError: saying what was received, what is expected and how to convert.
     """
-    batch, result = None, x
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        x_values = np.asarray(x)
+        if 0 not in x_values.shape:
+            _look(rules, [(x_values, y)], ahead=True)
+        return x
     if isinstance(x, tf.data.Dataset):
-        if check_batch(*_parts(x.element_spec)):
+        if rules.check_batch(*_types(x.element_spec)):
             return x
-        batch = next(iter(x.take(1)), None)
-    elif isinstance(x, keras.utils.PyDataset):
-        batch = x[0]
-    elif hasattr(x, "__next__"):
-        batch = next(x, ())
-        result = (b for b in itertools.chain([batch], x))  # Keras knows generators by their type
-    elif hasattr(x, "shape") and hasattr(x, "dtype"):
-        batch = (x[:256], y)
-    first, second = _parts(batch)
-    if hasattr(first, "shape") and 0 not in first.shape:
-        check_batch(first, second)
-    return result
+        _look(rules, x, ahead and not _is_endless(x, steps), steps)
+        return _checked_dataset(x, rules)
+    if isinstance(x, keras.utils.PyDataset):
+        _look(rules, x, ahead and not _is_endless(x, steps), steps)
+        return _CheckedPyDataset(x, rules)
+    if hasattr(x, "__next__"):
+        return _checked(_look(rules, x), rules)
+    if hasattr(x, "element_spec"):  # already distributed: each step looks at its types
+        return x
+    if isinstance(x, (dict, tuple, list, str)) or not hasattr(x, "__iter__"):
+        hint = ""
+        if isinstance(x, dict):
+            hint = "; fit(data['image'], data['label'])"
+        elif isinstance(x, (tuple, list)):
+            hint = "; np.stack makes one array of a list of images"
+        received = f"a {type(x).__name__}" if isinstance(x, (dict, tuple, list)) else short(x)
+        raise KganError(f"Expected {FORMS}. Received: {received}{hint}")
+    _look(rules, x, ahead and not _is_endless(x, steps), steps)
+    return _from_iterable(x, rules)
 
 
-def _parts(batch):
-    """The first two parts of a batch, or of its type, None for those that are not there."""
-    parts = batch if isinstance(batch, (tuple, list)) else (batch,)
-    return (*parts, None, None)[:2]
+def _is_endless(x, steps):
+    """Whether x may have no last batch, and nothing says how many are wanted."""
+    if steps is not None:
+        return False
+    if isinstance(x, tf.data.Dataset):
+        return int(x.cardinality()) == tf.data.INFINITE_CARDINALITY
+    return getattr(x, "num_batches", 0) is None
+
+
+def _look(rules, batches, ahead=False, steps=None) -> Iterator:
+    """Checks the first batches: all if `ahead`, else as many as tell [-1, 1] from [0, 1].
+
+    Returns:
+        All batches, those looked at among them.
+    """
+    below0 = [Below0() for _ in rules.data_shapes]
+    seen, rest = [], iter(batches)
+    for batch in rest if steps is None else itertools.islice(rest, steps):
+        if rest is batches:  # an iterator, of which nothing may be lost
+            seen.append(batch)
+        look(rules, *parts(batch), below0)
+        if not ahead and all(part.decided for part in below0):
+            break
+    for part in below0:
+        part.decide()
+    return itertools.chain(seen, rest)
+
+
+def look(rules: Rules, first, second, below0: Iterable[Below0] = ()) -> None:
+    """Checks the values of a batch.
+
+    Args:
+        rules: the model.
+        first, second: parts of the batch, of anything that NumPy makes an array of.
+        below0: for each part that is images, what remembers whether it has values below 0.
+    """
+    values = [part if part is None else _array(part) for part in (first, second)]
+    if 0 in getattr(values[0], "shape", ()):
+        return
+    rules.check_batch(*values)
+    for part, images in zip(below0, values, strict=False):
+        part.look(images)
+
+
+def _array(part):
+    """Values as NumPy has them; what has no values, which the check will name, as it is."""
+    if hasattr(part, "shape") and hasattr(part, "dtype"):
+        return np.asarray(part)
+    return part
+
+
+def _types(spec):
+    """The first two parts of a data set's type; what has no plain type only by its name."""
+    return tuple(
+        str(part) if isinstance(part, (tf.RaggedTensorSpec, tf.SparseTensorSpec)) else part
+        for part in parts(spec)
+    )
+
+
+def _checked_dataset(batches: tf.data.Dataset, rules) -> tf.data.Dataset:
+    """The same batches, of known shapes; one that is wrong is an error when its turn comes."""
+
+    def check(*values):
+        look(rules, *parts(values))
+        return True
+
+    def step(*batch):
+        flat = [part for part in parts(batch) if isinstance(part, tf.Tensor)]
+        with tf.control_dependencies([tf.numpy_function(check, flat, tf.bool)]):
+            flat = [tf.identity(part) for part in flat]
+        for part, shape in zip(flat, rules.data_shapes, strict=False):
+            part.set_shape((None, *shape))
+        if len(batch) == 1 and not isinstance(batches.element_spec, tuple):
+            return flat[0]
+        return (*flat, *batch[len(flat) : 2])
+
+    return batches.map(step)
+
+
+def _checked(batches: Iterable, rules) -> Iterator[tuple]:
+    """The same batches as tuples, each checked when its turn comes."""
+    for batch in batches:
+        some = parts(batch)
+        look(rules, *some)
+        yield some if some[1] is not None else some[:1]
+
+
+class _CheckedPyDataset(keras.utils.PyDataset):
+    """The same batches, each checked when its turn comes."""
+
+    def __init__(self, batches, rules):
+        super().__init__(batches.workers, batches.use_multiprocessing, batches.max_queue_size)
+        self._batches, self._rules = batches, rules
+
+    @property
+    def num_batches(self):
+        return self._batches.num_batches
+
+    def __getitem__(self, index):
+        return next(_checked([self._batches[index]], self._rules))
+
+    def on_epoch_begin(self):
+        self._batches.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self._batches.on_epoch_end()
+
+
+def _from_iterable(batches, rules) -> tf.data.Dataset:
+    """A data set of what can be iterated over again and again, such as a torch DataLoader."""
+
+    def arrays():
+        for batch in _checked(batches, rules):
+            yield tuple(map(_array, batch))
+
+    first = next(arrays(), None)
+    if first is None:
+        raise KganError(f"Expected {FORMS}. Received: {type(batches).__name__} without a batch")
+    types = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in first)
+    dataset = tf.data.Dataset.from_generator(arrays, output_signature=types)
+    if hasattr(batches, "__len__"):
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    return dataset.prefetch(2)
+
+
+@contextmanager
+def own_errors():
+    """Raises an error of `_checked…`, which TensorFlow wraps in one of its own, as it was."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(r"KganError: (.*)", str(error))
+        if found is None:
+            raise
+        raise ValueError(found[1]) from None
 
 
 def check_image_type(images, image_shape: tuple[int, int, int]) -> bool:
@@ -61,26 +268,26 @@ def check_image_type(images, image_shape: tuple[int, int, int]) -> bool:
         image_shape: (height, width, channels).
 
     Returns:
-        Whether the type tells everything, as it does of uint8.
+        Whether the type tells everything, as it does of uint8 of a known shape.
 
     Raises:
         ValueError: saying what was received, what is expected and how to convert.
     """
     if not hasattr(images, "dtype"):
+        hint = "; of TFDS, as_supervised=True gives (images, labels)"
         raise KganError(
-            f"Expected a dataset of images or (images, labels). Received: one of {images}; of "
-            "TFDS, as_supervised=True gives (images, labels)"
+            "Expected a dataset of images or (images, labels), all of one size. Received: one of "
+            f"{short(images)}{hint if isinstance(images, dict) else ''}"
         )
-    dtype = tf.as_dtype(images.dtype)
     shape = tf.TensorShape(images.shape)
-    check_images(None if shape.rank is None else tuple(shape), dtype, image_shape)
-    return not dtype.is_floating
+    check_images(None if shape.rank is None else tuple(shape), images.dtype, image_shape)
+    return not _is_floating(images) and shape[1:].is_fully_defined()
 
 
 def check_image_part(images, image_shape: tuple[int, int, int]) -> bool:
     """`check_image_type`, and where there are values of floats, their range."""
     told = check_image_type(images, image_shape)
-    if not told and _has_values(images):
+    if _has_values(images) and _is_floating(images):
         check_range(np.asarray(images))
     return told
 
@@ -91,15 +298,14 @@ def check_labels(labels, num_classes: int) -> None:
     if labels is None or not hasattr(labels, "dtype"):
         raise KganError(
             f"{expected}, since the model is conditional: fit(images, labels), or a dataset of "
-            f"(images, labels). Received: {'no labels' if labels is None else labels!r}"
+            f"(images, labels). Received: {'no labels' if labels is None else short(labels)}"
         )
+    dtype = getattr(labels.dtype, "name", str(labels.dtype))
     shape = tf.TensorShape(labels.shape)
     shape = (None,) if shape.rank is None else tuple(shape)
-    if not tf.as_dtype(labels.dtype).is_integer or (len(shape) != 1 and shape[1:] != (1,)):
+    if "int" not in dtype or (len(shape) != 1 and shape[1:] not in ((1,), (None,))):
         hint = "; of one-hot labels, labels.argmax(1) gives them" if len(shape) == 2 else ""
-        raise KganError(
-            f"{expected}. Received: {tf.as_dtype(labels.dtype).name} of shape {shape}{hint}"
-        )
+        raise KganError(f"{expected}. Received: {dtype} of shape {shape}{hint}")
     if _has_values(labels) and 0 not in shape:
         low, high = int(np.min(labels)), int(np.max(labels))
         if low < 0 or high >= num_classes:
@@ -110,49 +316,8 @@ def _has_values(part):
     return isinstance(part, np.ndarray) or hasattr(part, "numpy")
 
 
-def check_network(name: str, network: keras.Model, takes: list[tuple], gives: tuple) -> tuple:
-    """Refuses a user's network of other inputs or outputs.
-
-    Args:
-        name: of the player, for the error.
-        network: functional or subclassed model that knows its shapes.
-        takes: a shape for each input without the size of the batch, None where any will do.
-        gives: the shape of the output likewise; an ellipsis stands for any number of sides.
-
-    Returns:
-        The shapes of all inputs.
-
-    Raises:
-        ValueError: if one differs.
-    """
-    if hasattr(network, "inputs"):
-        received = [tuple(x.shape) for x in network.inputs]
-    else:  # a subclassed model, which only knows its shapes
-        received = [network.input_shape]
-    fits = len(received) == len(takes) and all(
-        _fits(shape[1:], expected) for shape, expected in zip(received, takes, strict=True)
-    )
-    if not (fits and _fits(network.output_shape[1:], gives)):
-        expected = " and ".join(map(_shown, takes))
-        raise KganError(
-            f"Expected a {name} from {expected} to {_shown(gives)}. Received: one from "
-            f"{' and '.join(map(str, received))} to {network.output_shape}"
-        )
-    return received
-
-
-def _fits(shape, expected):
-    if expected == (...,):
-        return True
-    return len(shape) == len(expected) and all(
-        want in (None, got) for got, want in zip(shape, expected, strict=True)
-    )
-
-
-def _shown(shape):
-    if shape == (...,):
-        return "(batch, …)"
-    return f"({', '.join(['batch', *('any' if n is None else str(n) for n in shape)])})"
+def _is_floating(part):
+    return "float" in getattr(part.dtype, "name", str(part.dtype))
 
 
 def check_sample_labels(labels, n: int, num_classes: int | None) -> np.ndarray | None:

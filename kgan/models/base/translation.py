@@ -1,12 +1,12 @@
 """Models that turn images into images."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import Bound, check_images, check_range, one_of, or_none
+from kgan.checks import Below0, Bound, check_images, check_range, one_of, or_none
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch
@@ -48,6 +48,10 @@ class TranslationModel(AdversarialModel):
 
     # Data: pairs (a, b).
 
+    @property
+    def data_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        return self.image_shape, self.target_shape
+
     def check_batch(self, first, second=None) -> bool:
         if second is None:
             raise KganError(
@@ -55,7 +59,7 @@ class TranslationModel(AdversarialModel):
             )
         told = [
             inputs.check_image_part(part, shape)
-            for part, shape in ((first, self.image_shape), (second, self.target_shape))
+            for part, shape in zip((first, second), self.data_shapes, strict=True)
         ]
         return all(told)
 
@@ -78,6 +82,17 @@ class TranslationModel(AdversarialModel):
         """
         return self.averages[self.DIRECTIONS[direction]](images, training=False)
 
+    def export(self, filepath, *args: Any, direction: str = "a_to_b", **kwargs: Any) -> None:
+        """`keras.Model.export` of the averaged generator of a direction."""
+        name = self.DIRECTIONS[self._known(direction)]
+        self.averages[name].export(filepath, *args, **kwargs)
+
+    def _known(self, direction: str) -> str:
+        """A direction as `DIRECTIONS` has it; raises ValueError if it does not."""
+        direction = direction.replace("-", "_")
+        one_of(*self.DIRECTIONS).check("direction", direction)
+        return direction
+
     def translate(self, images, direction: str = "a_to_b") -> np.ndarray:
         """Translates images with the averaged generator.
 
@@ -97,8 +112,7 @@ class TranslationModel(AdversarialModel):
         >>> model.translate(photos, direction="a_to_b").dtype
         dtype('uint8')
         """
-        direction = direction.replace("-", "_")
-        one_of(*self.DIRECTIONS).check("direction", direction)
+        direction = self._known(direction)
         shapes = self.image_shape, self.target_shape
         given, made = shapes if direction == "a_to_b" else shapes[::-1]
         images = np.asarray(images)
@@ -107,6 +121,9 @@ class TranslationModel(AdversarialModel):
             images = images.astype(np.float32) / 127.5 - 1.0
         elif len(images):
             check_range(images)
+            below0 = Below0()
+            below0.look(images)
+            below0.decide()
         if direction not in self._translate_chunks:
             self._translate_chunks[direction] = tf.function(
                 lambda chunk: self(chunk, direction=direction)

@@ -1,0 +1,290 @@
+"""What Keras offers for every model: works here too, or is refused by name."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kgan
+from kgan.models import DCGAN, GAN, WGANGP, ConditionalGAN
+from models.base.test_translation import TinyCycleGAN
+
+SHAPE = (16, 16, 1)
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, *SHAPE), dtype="uint8")
+CONDITIONAL = {"num_classes": 3}
+
+
+def new_model(kind=GAN, *optimizers, **more):
+    config = {"width": 5 if kind is GAN else 4, **more}
+    model = kind(SHAPE, latent_dim=4, **config)
+    model.compile(*optimizers, run_eagerly=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return new_model()
+
+
+def fit(model, *callbacks, **more):
+    data = kgan.data.dataset(IMAGES, SHAPE, batch_size=4)
+    return model.fit(data, verbose=0, callbacks=list(callbacks), **more).history
+
+
+class TestCompile:
+    @pytest.mark.parametrize(
+        "argument", ["optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"]
+    )
+    def test_what_a_gan_has_not(self, model, argument):
+        with pytest.raises(ValueError, match=rf"Expected no {argument} in compile\(\): "):
+            model.compile(**{argument: ["hinge"]})
+
+    def test_loss_scaling_can_be_left_out(self):
+        model = GAN(SHAPE, latent_dim=4, width=5, dtype="mixed_float16")
+        model.compile(auto_scale_loss=False)
+        assert isinstance(model.g_optimizer, keras.optimizers.SGD)
+
+    def test_averages_of_optimizers_are_taken_at_the_end(self):
+        averaging = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+        model = new_model(GAN, averaging, keras.optimizers.SGD(0.1))
+        fit(model)
+        for v, w in zip(
+            model.generator.trainable_variables,
+            averaging._model_variables_moving_average,
+            strict=True,
+        ):
+            np.testing.assert_array_equal(v, w)
+
+
+def rates(model):
+    return [float(model.g_optimizer.learning_rate), float(model.d_optimizer.learning_rate)]
+
+
+class TestLearningRates:
+    """`model.optimizer` stands for both."""
+
+    @pytest.fixture(params=["float32", "mixed_float16"])
+    def model(self, request):
+        optimizers = keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.25)
+        return new_model(GAN, *optimizers, dtype=request.param)
+
+    def test_scheduler(self, model):
+        halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        logs = fit(model, halve, epochs=2)
+        assert rates(model) == [0.125, 0.0625]
+        assert logs["learning_rate_g_optimizer"] == [0.25, 0.125]
+        assert logs["learning_rate_d_optimizer"] == [0.125, 0.0625]
+
+    def test_plateau(self, model):
+        plateau = keras.callbacks.ReduceLROnPlateau(
+            "g_loss", factor=0.5, patience=1, mode="min", min_delta=1e9
+        )
+        fit(model, plateau, epochs=2)
+        assert rates(model) == [0.25, 0.125]
+
+    def test_loggers(self, model):
+        assert float(model.optimizer.learning_rate) == 0.5
+        assert model.optimizer.learning_rate.numpy() == 0.5
+        fit(model)
+        assert int(model.optimizer.iterations) == 2
+        model.optimizer.learning_rate = 0.125
+        assert rates(model) == [0.125, 0.125]
+
+    def test_a_schedule_says_that_it_cannot_be_set(self):
+        schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+        model = new_model(GAN, keras.optimizers.SGD(schedule), keras.optimizers.SGD(0.1))
+        with pytest.raises(TypeError, match="LearningRateSchedule"):
+            fit(model, keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate))
+        assert int(model.images_seen) == 0
+
+    def test_weights_files_are_as_without(self, tmp_path):
+        model = new_model()
+        variables = len(model.variables)
+        model.save_weights(tmp_path / "with.weights.h5")
+        model.optimizer = None
+        model.save_weights(tmp_path / "without.weights.h5")
+        assert len(model.variables) == variables
+        sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+        assert sizes[0] == sizes[1]
+
+
+class TestCallbacks:
+    @pytest.mark.parametrize(
+        ("callback", "message"),
+        [
+            (keras.callbacks.TerminateOnNaN(), "kgan.callbacks.TerminateOnDivergence"),
+            (keras.callbacks.SwapEMAWeights(), "ema_half_life.*Received: SwapEMAWeights"),
+            (keras.callbacks.ModelCheckpoint("m.h5"), "ends in .keras. Received: m.h5"),
+        ],
+    )
+    def test_those_that_would_do_nothing(self, model, callback, message):
+        for callbacks in ([callback], [[callback]], keras.callbacks.CallbackList([callback])):
+            with pytest.raises(ValueError, match=message):
+                model.fit(IMAGES, callbacks=callbacks, verbose=0)
+
+    def test_swapped_weights_of_an_optimizer_that_averages(self):
+        averaging = keras.optimizers.SGD(0.1, use_ema=True)
+        model = new_model(GAN, averaging, keras.optimizers.SGD(0.1))
+        fit(
+            model,
+            keras.callbacks.SwapEMAWeights(),
+            validation_data=kgan.data.dataset(IMAGES, SHAPE, 8),
+        )
+
+    def test_backup_and_restore_goes_on_to_the_bit(self, tmp_path):
+        def backup():
+            return keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+
+        whole, first, second = (new_model() for _ in range(3))
+        data = kgan.data.dataset(IMAGES, SHAPE, batch_size=4, shuffle=False)
+        for model, *options in ((whole, 2), (first, 1, backup()), (second, 2, backup())):
+            epochs, *callbacks = options
+            model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
+        assert int(second.images_seen) == 16
+        for v, w in zip(whole.trainable_variables, second.trainable_variables, strict=True):
+            np.testing.assert_array_equal(v, w)
+        for name in ("g_optimizer", "d_optimizer"):
+            pairs = zip(
+                getattr(whole, name).variables, getattr(second, name).variables, strict=True
+            )
+            for v, w in pairs:
+                np.testing.assert_array_equal(v, w)
+
+    def test_others_work(self, model, tmp_path):
+        logs = fit(
+            model,
+            keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+            keras.callbacks.ModelCheckpoint(tmp_path / "m.keras"),
+            keras.callbacks.EarlyStopping("g_loss", mode="min", restore_best_weights=True),
+        )
+        assert (tmp_path / "m.keras").is_file() and set(logs) <= set(
+            (tmp_path / "log.csv").read_text().splitlines()[0].split(",")
+        )
+
+
+POLICIES = {"mixed_float16": "float16", "float64": "float64"}
+
+
+class TestDtype:
+    @pytest.mark.parametrize("policy", POLICIES)
+    def test_networks_are_built_by_it_and_loaded_by_it(self, policy, tmp_path):
+        model = new_model(DCGAN, dtype=policy)
+        model.train_on_batch(IMAGES)
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        for one in (model, again):
+            assert one.dtype_policy.name == policy
+            for network in (*one.networks.values(), *one.averages.values()):
+                assert POLICIES[policy] in {layer.compute_dtype for layer in network.layers[1:]}
+        assert keras.config.dtype_policy().name == "float32"
+        np.testing.assert_array_equal(again.sample(2, seed=0), model.sample(2, seed=0))
+
+    def test_a_policy_of_all_is_kept_when_it_has_changed(self, tmp_path):
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            new_model().save(tmp_path / "m.keras")
+        finally:
+            keras.config.set_dtype_policy("float32")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+        assert again.generator.layers[1].compute_dtype == "float16"
+        assert isinstance(again.g_optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+class TestExport:
+    @pytest.mark.parametrize(
+        ("kind", "config"),
+        [(GAN, {}), (ConditionalGAN, CONDITIONAL)],
+    )
+    def test_of_the_averaged_generator(self, kind, config, tmp_path):
+        model = new_model(kind, **config)
+        weights = model.ema_generator.get_weights()
+        model.ema_generator.set_weights([2 * w for w in weights])  # no longer the generator's
+        model.export(tmp_path / "served", verbose=False)
+        latents = kgan.latents.sample_latents(0, 0, 3, 4)
+        given = [latents, np.arange(3, dtype="int32")] if config else latents
+        served = tf.saved_model.load(tmp_path / "served")
+        expected = model(*given) if config else model(given)
+        np.testing.assert_allclose(served.serve(given), expected, atol=1e-6)
+
+    def test_of_each_direction(self, tmp_path):
+        model = TinyCycleGAN()
+        images = np.zeros((2, 16, 16, 3), "float32")
+        for direction in ("a_to_b", "b-to-a"):
+            model.export(tmp_path / direction, direction=direction, verbose=False)
+            served = tf.saved_model.load(tmp_path / direction)
+            expected = model(images, direction=direction.replace("-", "_"))
+            np.testing.assert_allclose(served.serve(images), expected, atol=1e-6)
+        with pytest.raises(ValueError, match="Received: direction='up'"):
+            model.export(tmp_path / "up", direction="up")
+
+
+class TestSaving:
+    @pytest.mark.parametrize("name", ["m.h5", "m.hdf5", "m.tf", "m"])
+    def test_other_kinds_of_file(self, model, name, tmp_path):
+        (tmp_path / name).write_text("an earlier one")
+        with pytest.raises(ValueError, match="Expected a path that ends in .keras"):
+            model.save(tmp_path / name)
+        assert (tmp_path / name).read_text() == "an earlier one"
+
+    @pytest.mark.parametrize(
+        ("method", "name"), [("save", "m.keras"), ("save_weights", "m.weights.h5")]
+    )
+    def test_failing_on_the_way(self, model, method, name, tmp_path, monkeypatch):
+        path = tmp_path / name
+        path.write_text("an earlier one")
+        monkeypatch.setattr(
+            type(model.d_optimizer), "save_own_variables", lambda *_: {}["no space is left"]
+        )
+        with pytest.raises(KeyError, match="no space is left"):
+            getattr(model, method)(path)
+        assert path.read_text() == "an earlier one"
+        assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.parametrize(
+        ("method", "name"), [("save", "m.keras"), ("save_weights", "m.weights.h5")]
+    )
+    def test_nowhere(self, model, method, name, tmp_path):
+        with pytest.raises(ValueError, match="Expected to write .*Received: No such file"):
+            getattr(model, method)(tmp_path / "absent" / name)
+
+    def test_what_keras_offers_beside(self, model, tmp_path):
+        model.save(str(tmp_path / "directory"), zipped=False)
+        model.save_weights(tmp_path / "m.weights.json", max_shard_size=1)
+        assert (tmp_path / "directory" / "config.json").is_file()
+        assert (tmp_path / "m.weights.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [(GAN, {"r1_gamma": 1.0}), (WGANGP, {"critic_steps": 2}), (ConditionalGAN, CONDITIONAL)],
+)
+def test_names_and_values_of_evaluate_agree(kind, config):
+    model = new_model(kind, **config)
+    labels = (np.zeros(8, int),) if model.num_classes else ()
+    data = kgan.data.dataset((IMAGES, labels[0]) if labels else IMAGES, SHAPE, 8, shuffle=False)
+    names = model.metrics_names
+    tested = model.images_tested.numpy()
+    values = model.evaluate(data, verbose=0)
+    model.images_tested.assign(tested)  # for the same latents
+    assert dict(zip(names, values, strict=True)) == model.evaluate(
+        data, verbose=0, return_dict=True
+    )
+
+
+@pytest.mark.parametrize("kind", [DCGAN, TinyCycleGAN])
+def test_summary_tells_networks_apart(kind):
+    model = new_model() if kind is DCGAN else kind()
+    before = [network.name for network in model.networks.values()]
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    for name in (*model.networks, *[f"ema_{name}" for name in model.averages]):
+        assert f"{name} (" in "".join(lines).replace("…", ""), name
+    assert [network.name for network in model.networks.values()] == before
+
+
+def test_nothing_is_warned_of():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", kgan.errors.KganWarning)
+        fit(new_model())

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -331,9 +332,7 @@ def update_card(
     Raises:
         ValueError: if the preset is not in a directory of this machine.
     """
-    place, _ = registry.resolve(source)
-    if download.is_url(place):
-        raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
+    check_card(source)
     found = preset.read(source)
     directory = found.directory
     with preset.writing(directory) as partial:
@@ -343,6 +342,18 @@ def update_card(
     if (directory.parent / registry.REGISTRY).is_file():
         registry.write(directory.parent)
         gallery.write_gallery(directory.parent)
+
+
+def check_card(source: str | os.PathLike) -> None:
+    """Raises KganError if `update_card` could not write: before hours of measuring, not after."""
+    place, _ = registry.resolve(source)
+    if download.is_url(place):
+        raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
+    if not os.access(Path(place).resolve().parent, os.W_OK):
+        raise KganError(
+            "Expected a preset in a directory that can be written, to write figures into. "
+            f"Received: {place}"
+        )
 
 
 def _save_neighbours(found, results, directory, data_dir):

@@ -30,7 +30,7 @@ from kgan.runs.callbacks import Curves, ProgressLine, RunLog, Snapshots, StopAt
 from kgan.untrusted.networks import check_arguments
 from kgan.zoo import saving, weights
 from kgan.zoo.metadata import CURVES, RECIPE
-from kgan.zoo.preset import check_recipe
+from kgan.zoo.preset import check_recipe, check_replaceable
 from kgan.zoo.versions import versions
 
 
@@ -105,6 +105,7 @@ def train(
     """
     directory = expanded(directory)
     run_directory.check(directory, resume)
+    check_replaceable(directory / "preset")
     if resume:
         _keep_classes(recipe, directory)
     keras.utils.set_random_seed(recipe.seed)

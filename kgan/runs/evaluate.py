@@ -698,7 +698,7 @@ def _classes(sets, labels, given) -> tuple[list[_Comparison], list[str]]:
     for label, name in enumerate(given.names):
         if label in given.absent:
             continue
-        number = min(np.count_nonzero(side == label) for side in sides)
+        number = min(int(np.count_nonzero(side == label)) for side in sides)
         if number < FEWEST_FRECHET:
             too_few.append(name)
             continue

@@ -113,12 +113,16 @@ def command(
       kgan evaluate samples/ --against photos/test --size 64 --extractor inception
       kgan evaluate runs/faces/preset --update-card --json figures.json
     """
-    if json_path is not None and not json_path.parent.is_dir():
-        raise click.UsageError(f"Expected --json in a folder that exists. Received: {json_path}")
+    if json_path is not None and (not json_path.parent.is_dir() or json_path.is_dir()):
+        raise click.UsageError(
+            f"Expected --json with a file, in a folder that exists. Received: {json_path}"
+        )
     _check_options(context, against)
     import_models(import_file)
     from kgan.runs import evaluate as evaluation
 
+    if update_card:
+        evaluation.check_card(source)
     names = None if metrics is None else [name.strip() for name in metrics.split(",")]
     if against is not None:
         results = evaluation.compare(

@@ -182,7 +182,7 @@ def _check_writable(out: Path) -> None:
     """Makes the directory of a file; raises ClickException if the file cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
+        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
             pass
     except OSError as error:
         raise click.ClickException(

@@ -474,7 +474,8 @@ def _load_cached(found, rule, path):
             report, skipped = _read(found, rule, lambda some, _: writer.append(some))
             check_skipped(report)
             kept = {**vars(report), "fit": report.resize}
-            del kept["resize"]
+            for name in ("resize", "unread", "empty"):  # which kgan 0.1 did not know
+                del kept[name]
             facts = {"report": kept, "skipped": skipped}
             writer.finish(key, facts)
         images, _ = caches.read(path, key)

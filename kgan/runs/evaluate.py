@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -331,11 +332,7 @@ def update_card(
     Raises:
         ValueError: if the preset is not in a directory of this machine.
     """
-    run = opening.run_directory(source)
-    place = registry.resolve(source)[0] if run is None else opening.newest(run)
-    if place is None or download.is_url(str(place)):
-        raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
-    found = preset.read(place)
+    found = preset.read(_own_directory(source))
     directory = found.directory
     with preset.writing(directory) as partial:
         shutil.copytree(directory, partial, dirs_exist_ok=True)
@@ -344,6 +341,25 @@ def update_card(
     if (directory.parent / registry.REGISTRY).is_file():
         registry.write(directory.parent)
         gallery.write_gallery(directory.parent)
+
+
+def check_card(source: str | os.PathLike) -> None:
+    """Raises KganError if `update_card` could not write: before hours of measuring, not after."""
+    place = _own_directory(source)
+    if not os.access(place.resolve().parent, os.W_OK):
+        raise KganError(
+            "Expected a preset in a directory that can be written, to write figures into. "
+            f"Received: {place}"
+        )
+
+
+def _own_directory(source) -> Path:
+    """The directory of a preset, or of the newest one of a run, on this machine."""
+    run = opening.run_directory(source)
+    place = registry.resolve(source)[0] if run is None else opening.newest(run)
+    if place is None or download.is_url(str(place)):
+        raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
+    return Path(place)
 
 
 def _save_neighbours(found, results, directory, data_dir):
@@ -688,7 +704,7 @@ def _classes(sets, labels, given) -> tuple[list[_Comparison], list[str]]:
     for label, name in enumerate(given.names):
         if label in given.absent:
             continue
-        number = min(np.count_nonzero(side == label) for side in sides)
+        number = min(int(np.count_nonzero(side == label)) for side in sides)
         if number < FEWEST_FRECHET:
             too_few.append(name)
             continue

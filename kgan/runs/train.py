@@ -28,7 +28,7 @@ from kgan.runs import selection
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
-from kgan.zoo.preset import Preset, check_recipe
+from kgan.zoo.preset import Preset, check_recipe, check_replaceable
 from kgan.zoo.versions import versions
 
 # Of a training whose recipe does not say how long it is.
@@ -87,6 +87,7 @@ def train(
     """
     directory = expanded(directory)
     run_directory.check(directory, resume)
+    check_replaceable(directory / "preset")
     if resume:
         _keep_classes(recipe, directory)
     keras.utils.set_random_seed(recipe.seed)

@@ -1,8 +1,8 @@
 """A page of all presets in a zoo directory: their pictures, and their figures in one table."""
 
 import os
-from pathlib import Path
 
+from kgan.files import expanded, replacing
 from kgan.zoo import preset
 from kgan.zoo.metadata import CARD, METADATA, SAMPLES, number_of_samples
 from kgan.zoo.results import SUMMARY, number, summary
@@ -20,16 +20,18 @@ def write_gallery(directory: str | os.PathLike) -> None:
     kgan.zoo.gallery.write_gallery("my-zoo")
     ```
     """
-    page = Path(directory) / PAGE
+    directory = expanded(directory)
+    page = directory / PAGE
     if page.exists() and not page.read_text("utf-8").startswith(_GENERATED):
         return
-    page.write_text(gallery(directory), "utf-8")
+    with replacing(page) as partial:
+        partial.write_text(gallery(directory), "utf-8")
 
 
 def gallery(directory: str | os.PathLike) -> str:
     """The page as Markdown; paths in it are relative to the directory."""
     found = []
-    for path in Path(directory).glob(f"*/{METADATA}"):
+    for path in expanded(directory).glob(f"*/{METADATA}"):
         entry = preset.read(path.parent)  # not kept: it holds the weights
         found.append((path.parent.name, entry.metadata, entry.recipe))
     # Presets of the same data and protocol are to be compared with each other.

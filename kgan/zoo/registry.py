@@ -10,7 +10,7 @@ import kgan
 from kgan.errors import KganError
 from kgan.files import expanded, replacing, sha256
 from kgan.zoo import download
-from kgan.zoo.metadata import CONFIG, METADATA, WEIGHTS, check_pins, read_json
+from kgan.zoo.metadata import CONFIG, METADATA, WEIGHTS, check_file, check_pins, read_json
 
 REGISTRY = "registry.json"
 
@@ -62,6 +62,8 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     directory = expanded(text)
     if (directory / METADATA).is_file():
         return str(directory), None
+    if (directory / METADATA).is_symlink():
+        check_file(directory / METADATA)  # which says what it leads to
     if directory.exists():
         raise KganError(
             f"Expected a preset: a directory with {METADATA}, {CONFIG} and {WEIGHTS}. "
@@ -81,9 +83,10 @@ def is_own(place: str) -> bool:
 
 def write(directory: str | os.PathLike) -> None:
     """Pins the metadata of every preset in a registry directory."""
-    found = sorted(Path(directory).glob(f"*/{METADATA}"))
+    directory = expanded(directory)
+    found = sorted(directory.glob(f"*/{METADATA}"))
     pins = {path.parent.name: sha256(path) for path in found}
-    with replacing(Path(directory) / REGISTRY) as partial:
+    with replacing(directory / REGISTRY) as partial:
         partial.write_text(json.dumps(pins, indent=2) + "\n", "utf-8")
 
 

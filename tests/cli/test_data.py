@@ -92,7 +92,7 @@ def test_folder_in_the_data_directory(check, tmp_path, monkeypatch):
         ([], 2, "Missing argument 'FOLDER'"),
         (["photos", "--size", 0], 2, "0 is not in the range x>=1"),
         (["photos", "--resize", "zoom"], 2, "'zoom' is not one of"),
-        (["photos", "--out", "x.jpg"], 2, r"--out with \.png, or a directory. Received: x\.jpg"),
+        (["photos", "--out", "x.jpg"], 2, r"--out with \.png. Received: --out x\.jpg"),
         (["nowhere"], 1, "a folder of images. Received: nowhere, which does not exist"),
         (["photos/film.mov"], 1, r"Received: the file photos/film\.mov"),
         (["photos", "--background", "whitish"], 1, "a color such as .*'whitish'"),

@@ -11,6 +11,7 @@ from kgan import data
 from kgan.cli import evaluate, main
 from kgan.metrics import extractor, precision_recall
 from kgan.metrics.measuring import METRICS
+from kgan.runs import evaluate as evaluation
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,7 @@ def test_names_of_metrics_are_those_there_are():
         (["--split", "test"], 1, "Expected split with data of TFDS"),
         (["--data", "nowhere"], 1, "does not exist"),
         (["--json", "no/where.json"], 2, "a folder that exists"),
+        (["--json", "."], 2, "Expected --json with a file"),
     ],
 )
 def test_bad_input(tiny_preset, folder, options, code, message):
@@ -150,3 +152,10 @@ class TestAgainst:
         assert result.exit_code == 1 and "--data compares samples of a preset" in result.stderr
         result = run(tiny_preset, "--data", folder, "--size", 8)
         assert result.exit_code == 2 and "Expected --size with --against" in result.stderr
+
+
+def test_a_card_that_cannot_be_written_is_refused_first(tiny_preset, folder, monkeypatch):
+    monkeypatch.setattr(evaluation.os, "access", lambda path, how: path != tiny_preset.parent)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *args: pytest.fail("it was measured"))
+    result = run(tiny_preset, "--data", folder, "--update-card")
+    assert result.exit_code == 1 and "a directory that can be written" in result.stderr

@@ -30,7 +30,7 @@ def test_help_names_every_verb(run_python, tmp_path):
     assert [line.split()[0] for line in listed] == list(VERBS)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_any_encoding_of_the_terminal(run_python, tmp_path, encoding):
     """What it lacks is escaped, in what is printed and in what is warned of and refused."""
     for name in ("日本", "café"):
@@ -49,7 +49,7 @@ def test_any_encoding_of_the_terminal(run_python, tmp_path, encoding):
     assert said.startswith("1 b''") and ascii(shown)[2:-1].replace("\\", "\\") in said
 
 
-@pytest.mark.parametrize("verb", ["list", "--help", "--version", "info dcgan-mnist", "sample -h"])
+@pytest.mark.parametrize("verb", ["list", "--help", "sample -h"])
 def test_closed_pipe_ends_in_silence(run_python, tmp_path, verb):
     reading, writing = os.pipe()
     os.close(reading)

@@ -385,6 +385,7 @@ class TestClassesAreNames:
         by_class = {r["class"]: r for r in results if "class" in r}
         assert set(by_class) == {"ant", "cat"}
         assert results[0]["left_out"].startswith("bee, of which there are no real images: no sam")
+        json.dumps(results, allow_nan=False)
         model, tiny = kgan.zoo.load(root / "named"), extractor(network)
         # Samples are of the classes that there are.
         labels = np.array([0, 2])[sample_labels(0, 0, 1400, 2)]

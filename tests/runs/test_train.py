@@ -230,6 +230,15 @@ def test_resume_refuses_a_directory_that_is_no_run(folder, tmp_path):
         training.train(recipe(folder), tmp_path, resume=True)
 
 
+def test_a_place_that_no_preset_could_take_is_refused_first(folder, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted, tmp_path / "run")
+    shutil.rmtree(run / "preset")
+    (run / "preset").mkdir()
+    (run / "preset/thesis.tex").touch()
+    with pytest.raises(ValueError, match="which holds other files"):
+        training.train(recipe(folder), run, resume=True)
+
+
 def test_nothing_is_written_for_data_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match="does not exist"):
         training.train(recipe(tmp_path / "none"), tmp_path / "run")

@@ -124,6 +124,14 @@ def test_metadata_that_are_no_file_are_no_preset(faces):
         preset.read(faces)
 
 
+def test_metadata_that_are_a_link_to_nothing_are_named(faces):
+    """As in a hub's cache of which a part has not been fetched."""
+    (faces / "metadata.json").unlink()
+    (faces / "metadata.json").symlink_to("../../blobs/none")
+    with pytest.raises(KganError, match="Incomplete preset: .*metadata.json is a link to nothing"):
+        preset.read(faces)
+
+
 def test_says_what_the_design_promises(faces):
     size = sum(path.stat().st_size for path in faces.iterdir())
     assert kgan.zoo.info(faces) == {

@@ -74,7 +74,7 @@ class Checkpoint(keras.callbacks.Callback):
         images_seen = int(model.images_seen.numpy())
         weights = self.directory / f"images-{images_seen:09d}.weights.h5"
         with replacing(weights, flush=True) as partial:
-            model.save_weights(partial)
+            keras.Model.save_weights(model, partial)  # aside already
         state = {
             "epoch": epoch,
             "images_seen": images_seen,

@@ -373,8 +373,8 @@ def _shared_eager(harness):
 
 def settings(model) -> dict:
     """The arguments of its constructor but for the networks."""
-    config = model.get_config()
-    return {k: v for k, v in config.items() if k not in ("generator", "discriminator")}
+    others = ("generator", "discriminator", "origin")
+    return {k: v for k, v in model.get_config().items() if k not in others}
 
 
 def all_variables(model) -> list:

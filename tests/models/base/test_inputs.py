@@ -95,7 +95,7 @@ REFUSED = {
     ),
     "normalised floats": (
         (uint8() / np.float32(255) - 0.45) / np.float32(0.2),
-        "clip them, or scale by the data set's own range",
+        "normalised by a mean and a deviation",
     ),
     "not a number": (np.full((4, *SHAPE), np.nan, "float32"), r"Received: a batch in \[nan"),
 }

@@ -341,7 +341,7 @@ class AdversarialModel(keras.Model):
             x, y = inputs.split(*held_out)
             x = inputs.check_data(x, y, self, ahead=True, steps=steps)
             call["validation_data"] = x if y is None else (x, y)
-        with inputs.own_errors():
+        with inputs.own_errors(self):
             history = super().fit(**call)
         for name in OPTIMIZERS:  # for those with `use_ema`, as Keras does with its own one
             getattr(self, name).finalize_variable_values(self.variables_of(name))
@@ -352,7 +352,7 @@ class AdversarialModel(keras.Model):
         call = inputs.named(super().evaluate, (x, y, *args), kwargs)
         if not call.get("_use_cached_eval_dataset"):  # `fit` has them checked
             self._prepare(call)
-        with inputs.own_errors():
+        with inputs.own_errors(self):
             return super().evaluate(**call)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -20,6 +20,9 @@ FORMS = (
 )
 
 
+_FOUND = "kgan refuses"  # in the message of an assertion
+
+
 class Rules(Protocol):
     """What is asked of a batch: a model."""
 
@@ -185,13 +188,9 @@ def _types(spec):
 def _checked_dataset(batches: tf.data.Dataset, rules) -> tf.data.Dataset:
     """The same batches, of known shapes; one that is wrong is an error when its turn comes."""
 
-    def check(*values):
-        look(rules, *parts(values))
-        return True
-
     def step(*batch):
         flat = [part for part in parts(batch) if isinstance(part, tf.Tensor)]
-        with tf.control_dependencies([tf.numpy_function(check, flat, tf.bool)]):
+        with tf.control_dependencies(list(_assertions(flat, rules))):
             flat = [tf.identity(part) for part in flat]
         for part, shape in zip(flat, rules.data_shapes, strict=False):
             part.set_shape((None, *shape))
@@ -200,6 +199,33 @@ def _checked_dataset(batches: tf.data.Dataset, rules) -> tf.data.Dataset:
         return (*flat, *batch[len(flat) : 2])
 
     return batches.map(step)
+
+
+def _assertions(flat, rules) -> Iterator[tf.Operation]:
+    """What fails at a wrong batch, with the values that `own_errors` tells of.
+
+    Python would check it in fewer lines; but an iterator that is deleted waits for its batch, and
+    the batch for Python's lock, which the deletion holds.
+    """
+    for index, part in enumerate(flat):
+        empty = tf.equal(tf.size(part), 0)
+        if index >= len(rules.data_shapes):
+            if getattr(rules, "num_classes", None) is not None:
+                low, high = tf.reduce_min(part), tf.reduce_max(part)
+                right = (low >= 0) & (tf.cast(high, tf.int64) < rules.num_classes)
+                yield tf.debugging.Assert(empty | right, [_FOUND, "labels", low, high])
+            continue
+        sides = tf.strings.reduce_join(tf.as_string(tf.shape(part)), separator="x")
+        wanted = "x".join(["[0-9]+", *map(str, rules.data_shapes[index])])
+        right = tf.strings.regex_full_match(sides, wanted)
+        yield tf.debugging.Assert(right, [_FOUND, f"shape {index} {part.dtype.name}", sides])
+        if part.dtype.is_floating:
+            finite = tf.reduce_all(tf.math.is_finite(part))
+            ends = [
+                tf.where(finite, end, np.nan) for end in (tf.reduce_min(part), tf.reduce_max(part))
+            ]
+            right = (ends[0] >= -1.0 - 1e-3) & (ends[1] <= 1.0 + 1e-3)
+            yield tf.debugging.Assert(empty | right, [_FOUND, "images", *ends])
 
 
 def _checked(batches: Iterable, rules) -> Iterator[tuple]:
@@ -245,19 +271,36 @@ def _from_iterable(batches, rules) -> tf.data.Dataset:
     dataset = tf.data.Dataset.from_generator(arrays, output_signature=types)
     if hasattr(batches, "__len__"):
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
-    return dataset.prefetch(2)
+    return dataset
 
 
 @contextmanager
-def own_errors():
+def own_errors(rules: Rules) -> Iterator[None]:
     """Raises an error of `_checked…`, which TensorFlow wraps in one of its own, as it was."""
     try:
         yield
     except tf.errors.OpError as error:
-        found = re.search(r"KganError: (.*)", str(error))
-        if found is None:
-            raise
-        raise ValueError(found[1]) from None
+        text = str(error)
+        if found := re.search(rf"\[{_FOUND}\] \[(.*?)\] (\[.*\])", text):
+            what, *values = found[1].split(" "), *re.findall(r"\[(.*?)\]", found[2])
+            _refuse_values(rules, what, values)
+        if found := re.search(r"KganError: (.*)", text):
+            raise ValueError(found[1]) from None
+        raise
+
+
+def _refuse_values(rules, what, values):
+    """Raises what the eager checks say of values that an assertion has found."""
+    try:
+        if what[0] == "labels":
+            check_labels(np.array(values, np.int64), rules.num_classes)
+        elif what[0] == "images":
+            check_range(np.array(values, np.float64))
+        else:
+            shape = tuple(map(int, values[0].split("x")))
+            check_images(shape, tf.as_dtype(what[2]), rules.data_shapes[int(what[1])])
+    except KganError as refused:
+        raise ValueError(str(refused)) from None
 
 
 def check_image_type(images, image_shape: tuple[int, int, int]) -> bool:

@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from kgan.models import GAN
+from kgan.models import DCGAN, GAN, ConditionalGAN
+from kgan.models.base import inputs
 from models.harness import TWO_REPLICAS, unoptimized_graphs
 
 SHAPE = (16, 16, 3)
@@ -358,3 +359,22 @@ def test_dataset_of_dicts(model):
 def test_uncompiled_model_says_so():
     with pytest.raises(ValueError, match="compile"):
         GAN(SHAPE, latent_dim=4, width=5).fit(uint8(), verbose=0)
+
+
+def test_an_unconditional_model_takes_floats_beside_any_labels():
+    images = np.linspace(-1, 1, 8 * 256, dtype="float32").reshape(8, 16, 16, 1)
+    model = DCGAN(image_shape=(16, 16, 1), latent_dim=4, width=4)
+    model.compile()
+    for labels in (np.full(8, -5), np.linspace(0, 1, 8), np.array(list("abcdefgh"))):
+        model.fit(tf.data.Dataset.from_tensor_slices((images, labels)).batch(4), verbose=0)
+    assert int(model.images_seen) == 24
+
+
+def test_no_python_runs_in_the_pipeline():
+    """An iterator that is deleted waits for it, and holds the lock that it waits for."""
+    images = np.zeros((8, 16, 16, 1), "float32") - 0.5
+    batches = tf.data.Dataset.from_tensor_slices((images, np.zeros(8, int))).batch(4)
+    rules = ConditionalGAN(image_shape=(16, 16, 1), latent_dim=4, width=4, num_classes=3)
+    graph = inputs.check_data(batches, None, rules)._map_func.function.graph
+    operations = {operation.type for operation in graph.get_operations()}
+    assert "Assert" in operations and "PyFunc" not in operations

@@ -497,15 +497,18 @@ def _network():
         error.close()
         again = error.code == 429 or error.code >= 500
         after = _seconds(error.headers["Retry-After"]) if again else None
-        raise _Broken(f"HTTP {error.code} {str(error.reason)[:200]}", again, after) from None
+        said = " ".join(str(error.reason).split())[:200]
+        raise _Broken(f"HTTP {error.code} {said}", again, after) from None
     except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
         cause = getattr(error, "reason", None) or error
         # What is no HTTP, or has no right certificate, will not have it in a second either.
         again = isinstance(cause, (OSError, http.client.IncompleteRead)) and not isinstance(
             cause, (ssl.SSLError, urllib.error.URLError)
         )
-        text = " ".join(str(cause).split())[:300]
-        raise _Broken(text or type(cause).__name__, again) from None
+        text = reason(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())
+        if isinstance(cause, http.client.BadStatusLine) and not again:
+            text = f"answers in no HTTP/1: {text}"
+        raise _Broken(text[:300] or type(cause).__name__, again) from None
 
 
 def _seconds(text):

@@ -20,7 +20,7 @@ SOUND = b'{"a": 1}'
 FILE = bytes(range(256)) * 400  # the file whose size and hash the metadata say
 BLOCK = b"x" * (1 << 16)
 OK = b"HTTP/1.1 200 OK\r\n"
-LIMITS = {"_SECONDS": 0.5, "_SILENCE": 0.2, "_PAUSES": (0.01, 0.01)}
+LIMITS = {"_SECONDS": 0.3, "_SILENCE": 0.1, "_PAUSES": (0.01, 0.01)}
 MOST_SECONDS, MOST_MEMORY = 4, 100_000_000
 
 
@@ -180,7 +180,7 @@ JSON = {
     "no text": plain(4, b"\xff\xfe\0\0"),
     "a list": plain(2, b"[]"),
     "deeply nested": plain(200_000, b"[" * 200_000),
-    "a million empty tables": plain(900_010, b'{"a":[' + b"{}," * 300_000 + b"0]}"),
+    "300,000 empty tables": plain(900_009, b'{"a":[' + b"{}," * 300_000 + b"0]}"),
     "escape sequences as keys": plain(17, b'{"\\u001b[2J": 1 }'),
 }
 

@@ -440,7 +440,7 @@ def _receive(url, file, most, meter, advance):
             request = urllib.request.Request(url, headers=headers)
             response = opener.open(request, timeout=meter.patience())
     except _Broken as broken:
-        if offset and "HTTP 416" in str(broken):
+        if offset and str(broken).startswith("HTTP 416"):
             _rewind(file, advance)
             raise _Broken(str(broken), again=True) from None
         raise
@@ -500,11 +500,12 @@ def _network():
         said = " ".join(str(error.reason).split())[:200]
         raise _Broken(f"HTTP {error.code} {said}", again, after) from None
     except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
-        cause = getattr(error, "reason", None) or error
-        # What is no HTTP, or has no right certificate, will not have it in a second either.
-        again = isinstance(cause, (OSError, http.client.IncompleteRead)) and not isinstance(
-            cause, (ssl.SSLError, urllib.error.URLError)
-        )
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        again = isinstance(cause, (OSError, http.client.IncompleteRead))
+        if isinstance(cause, ssl.SSLError) and not isinstance(
+            cause, (ssl.SSLEOFError, TimeoutError)
+        ):
+            again = False  # what has no right certificate will not have it in a second either
         text = reason(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())
         if isinstance(cause, http.client.BadStatusLine) and not again:
             text = f"answers in no HTTP/1: {text}"

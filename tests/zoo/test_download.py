@@ -288,6 +288,18 @@ def test_offline_uses_the_cache_and_local_registries(served, tmp_path, monkeypat
         preset.read(f"{url}/tiny")
 
 
+def test_pinned_registry_cannot_be_checked_offline(served, monkeypatch):
+    root, url = served
+    monkeypatch.setenv("KGAN_ZOO", f"{url}#sha256={sha256(root / registry.REGISTRY)}")
+    preset.read("tiny")
+    monkeypatch.setenv("KGAN_OFFLINE", "1")
+    with (
+        pytest.warns(KganWarning, match="Left out .*its pin cannot be checked"),
+        pytest.raises(KganError, match="'tiny'; .*its pin cannot be checked"),
+    ):
+        preset.read("tiny")
+
+
 @pytest.mark.parametrize("name", ["two words", "visages-été", "顔", "a+b&c=d", "50%", "a#b?c"])
 def test_names_beyond_ascii(served, monkeypatch, name):
     root, url = served

@@ -27,3 +27,14 @@ def short(value: Any) -> str:
     """Like repr, but of no more than 200 characters."""
     text = reprlib.repr(value)
     return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def printable(text: str) -> str:
+    """A stranger's text for one line of a terminal: what it would obey, or cannot show, escaped.
+
+    Example:
+
+    >>> print(printable("a\\x1b[2J"))
+    a\\x1b[2J
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,27 +1,46 @@
 """Presets from the web, each file checked against its hash before it is kept."""
 
+import contextlib
+import email.utils
+import functools
 import hashlib
 import http.client
+import io
 import os
+import re
 import shutil
+import socket
+import ssl
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import warnings
 from pathlib import Path
 
 import click
 
-from kgan.errors import KganError
-from kgan.files import expanded
-from kgan.untrusted.text import MOST_JSON, parse_json
-from kgan.zoo.metadata import METADATA, check
+from kgan import files
+from kgan.errors import KganError, KganWarning, printable, reason
+from kgan.untrusted.text import parse_json, read_bytes
+from kgan.zoo import metadata
+from kgan.zoo.metadata import METADATA
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_TIMEOUT = 30  # seconds without an answer
-_LEAST_RATE = 1 << 13  # bytes a second, below which a server only keeps us waiting
+_SECONDS = 30  # for all of an exchange; the bytes of a file of known size buy more,
+_LEAST_RATE = 1 << 13  # so many a second, below which a server only keeps us waiting
+_SILENCE = 15  # seconds without an answer
+_PAUSES = (0.5, 1, 2)  # seconds before another try
+_MOST_JSON = 1 << 20  # bytes, 60 times those of a preset's metadata; parsed they take 50 MB
+_MOST_AROUND = 1 << 18  # bytes of headers, redirections and the like, in all of an exchange
+_PARTIAL, _ORIGIN = ".partial-", ".origin"  # in the cache: what is coming, where an entry is from
 
 
 def is_url(source: str) -> bool:
@@ -29,27 +48,40 @@ def is_url(source: str) -> bool:
     return source.startswith(("https://", "http://", "hf://"))
 
 
+def is_offline() -> bool:
+    """Whether `KGAN_OFFLINE` forbids the network: what is in the cache has to do."""
+    return os.environ.get("KGAN_OFFLINE", "") not in ("", "0")
+
+
 def split_url(source: str) -> tuple[str, str | None]:
     """The address of a preset or registry directory, and the hash it was pinned with.
 
     Args:
         source: `https://host/path[#sha256=…]` or `hf://owner/repo[#sha256=…]`, a Hugging Face
-            repository. Plain http is for this machine only.
+            repository. Plain http is for this machine only. Spaces and what is beyond ASCII
+            are encoded.
 
     Raises:
         KganError: for any other address.
     """
     url, _, fragment = source.partition("#")
-    pin = fragment.removeprefix("sha256=") if fragment else None
-    if fragment and (not fragment.startswith("sha256=") or len(pin) != 64):
+    if fragment and not re.fullmatch("sha256=[0-9a-fA-F]{64}", fragment):
         raise KganError(
-            f"Expected #sha256= and 64 hexadecimal digits after an address. Received: {source}"
+            "Expected #sha256= and 64 hexadecimal digits after an address. Received: "
+            f"{printable(source)}"
         )
+    pin = fragment.removeprefix("sha256=").lower() or None
     if url.startswith("hf://"):
         url = f"https://huggingface.co/{url.removeprefix('hf://').strip('/')}/resolve/main"
-    if not _is_allowed(url):
-        raise KganError(f"Expected https:// or hf://owner/repo. Received: {source}")
-    return url.rstrip("/"), pin
+    if not _is_allowed(url) or not url.isprintable():
+        raise KganError(f"Expected https:// or hf://owner/repo. Received: {printable(source)}")
+    try:
+        parts = urllib.parse.urlsplit(url.rstrip("/"))
+        host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+    except ValueError:
+        raise KganError(f"Expected the name of a host. Received: {printable(source)}") from None
+    path, query = (urllib.parse.quote(part, safe="/%:@!$&'()*+,;=~?") for part in parts[2:4])
+    return urllib.parse.urlunsplit((parts.scheme, host, path, query, "")), pin
 
 
 def _is_allowed(url, local=True):
@@ -67,10 +99,19 @@ def _is_allowed(url, local=True):
 def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
     """A small JSON file from the web, parsed once its hash is right, and its bytes.
 
+    Where `KGAN_OFFLINE` is set, the metadata of a preset come from the cache.
+
     Raises:
         KganError: if it cannot be had, is too large, has another hash or is no JSON table.
     """
-    content = b"".join(_chunks(url, MOST_JSON))
+    place = url.removesuffix(f"/{METADATA}")
+    cached = _cached(place, pin) if is_offline() and place != url else None
+    if cached is not None:
+        content = read_bytes(cached / METADATA, _MOST_JSON)
+    else:
+        file = io.BytesIO()
+        _get(url, file, _MOST_JSON, _Meter())
+        content = file.getvalue()
     _check_hash(url, hashlib.sha256(content).hexdigest(), pin)
     try:
         return parse_json(content, url), content
@@ -82,54 +123,267 @@ def fetch_preset(url: str, pin: str | None) -> Path:
     """Downloads a preset into the cache, unless it is there; returns its directory.
 
     The cache is `KGAN_CACHE`, or `kgan` in `XDG_CACHE_HOME` or `~/.cache`; an entry is named by
-    the hash of its metadata, which holds the hashes of all other files.
+    the hash of its metadata, which holds the hashes of all other files. One that is not whole is
+    fetched again, with a `KganWarning`. What a killed process has left there is removed.
 
     Args:
         url, pin: from `split_url`.
 
     Raises:
-        KganError: if a file cannot be had or has another hash; nothing is left behind.
+        KganError: if a file cannot be had or has another hash, and nothing is left behind; if the
+            cache cannot be written.
     """
     values, content = fetch_json(f"{url}/{METADATA}", pin)
     entry = cache_directory() / hashlib.sha256(content).hexdigest()
-    if entry.is_dir():
-        return entry
-    files = check(values, f"{url}/{METADATA}")["files"]
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=entry.parent))
+    wanted = metadata.check(values, f"{url}/{METADATA}")["files"]
     try:
-        with click.progressbar(
-            length=sum(file["size"] for file in files.values()),
-            label=f"Downloading {values['name']}",
-            file=sys.stderr,
-            hidden=not sys.stderr.isatty(),
-        ) as bar:
-            for name, expected in files.items():
-                address = f"{url}/{urllib.parse.quote(name)}"
-                digest = hashlib.sha256()
-                with open(partial / name, "wb") as file:
-                    for chunk in _chunks(address, expected["size"]):
-                        digest.update(chunk)
-                        file.write(chunk)
-                        bar.update(len(chunk))
-                _check_hash(address, digest.hexdigest(), expected["sha256"])
-        (partial / METADATA).write_bytes(content)
-        partial.chmod(0o755)
-        try:
-            os.replace(partial, entry)
-        except OSError:
-            if not entry.is_dir():  # else another process has just brought the same
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(entry.parent):
+            _remove_abandoned(entry.parent)
+        if not _is_whole(entry, wanted):
+            if entry.exists():
+                warnings.warn(f"{entry} is damaged, and fetched again", KganWarning, stacklevel=2)
+            _fetch_files(url, values["name"], wanted, content, entry)
+        _note_origin(entry, url)
+    except OSError as error:
+        raise KganError(
+            f"Expected a directory for downloads that can be written. Received: {entry.parent}: "
+            f"{reason(error)}; KGAN_CACHE names another"
+        ) from None
     return entry
+
+
+def cached_presets(registry: str) -> dict[str, tuple[str, str]]:
+    """name -> (address, hash of its metadata) of what the cache has from a registry's address."""
+    found = {}
+    for entry, origin in _origins():
+        place, _, name = origin.rpartition("/")
+        if place == registry:
+            found[urllib.parse.unquote(name)] = (origin, entry.name)
+    return found
 
 
 def cache_directory() -> Path:
     """Where downloaded presets are kept."""
     if "KGAN_CACHE" in os.environ:
-        return expanded(os.environ["KGAN_CACHE"])
+        return files.expanded(os.environ["KGAN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kgan"
+
+
+def _fetch_files(url, name, wanted, content, entry):
+    """Fetches the files of a preset, and puts them with its metadata in the cache, all at once."""
+    with _alone(entry.parent):
+        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
+        lock = _lock(partial)
+    try:
+        with click.progressbar(
+            length=sum(file["size"] for file in wanted.values()),
+            label=f"Downloading {printable(name)}",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as bar:
+            for file_name, expected in wanted.items():
+                address = f"{url}/{urllib.parse.quote(file_name)}"
+                _fetch_file(address, partial / file_name, expected, bar.update)
+        (partial / METADATA).write_bytes(content)
+        partial.chmod(0o755)
+        with _alone(entry.parent):
+            if not _is_whole(entry, wanted):  # else another process has just brought the same
+                if entry.exists():
+                    broken = tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent)
+                    os.replace(entry, Path(broken) / entry.name)
+                    shutil.rmtree(broken, ignore_errors=True)
+                os.replace(partial, entry)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _fetch_file(url, path, expected, advance):
+    meter = _Meter()
+    with open(path, "w+b") as file:
+        in_parts = _get(url, file, expected["size"], meter, advance)
+        file.flush()
+        if in_parts and files.sha256(path) != expected["sha256"]:  # parts of two files, perhaps
+            _rewind(file, advance)
+            _get(url, file, expected["size"], meter, advance)
+    _check_hash(url, files.sha256(path), expected["sha256"])
+
+
+def _is_whole(entry, wanted):
+    """Whether an entry of the cache has the files that its name and its metadata promise."""
+    try:
+        values = metadata.read(entry / METADATA, entry.name)
+        for name, expected in wanted.items():
+            metadata.check_inside(entry / name)
+            if files.sha256(entry / name) != expected["sha256"]:
+                return False
+    except (KganError, OSError):
+        return False
+    return values["files"] == wanted
+
+
+def _origins():
+    """(entry of the cache, address that it was last fetched from), the last used at the end."""
+    origins = cache_directory().glob(f"*/{_ORIGIN}")
+    for path in sorted(origins, key=lambda path: path.stat().st_mtime_ns):
+        yield path.parent, path.read_text("utf-8", errors="replace")
+
+
+def _note_origin(entry, url):
+    with contextlib.suppress(OSError), files.replacing(entry / _ORIGIN) as new:
+        new.write_text(url, "utf-8")  # a cache that is only read serves all the same
+
+
+def _cached(url, pin):
+    """The entry of the cache that an address, or rather its pin, stands for; None without one."""
+    if pin is not None:
+        entry = cache_directory() / pin
+        return entry if entry.is_dir() else None
+    return {origin: entry for entry, origin in _origins()}.get(url)
+
+
+@contextlib.contextmanager
+def _alone(cache):
+    """Keeps other processes from looking for what is abandoned while a download begins or ends."""
+    lock = _lock(cache, wait=True)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(directory, wait=False):
+    """An open descriptor that holds a directory while its process lives; None if it is held."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # held, or on a file system without locks
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_abandoned(cache):
+    """Removes the downloads of processes that are gone; where none can be held, those of a day."""
+    for partial in cache.glob(f"{_PARTIAL}*"):
+        with contextlib.suppress(OSError):
+            lock = _lock(partial)
+            if lock is None and (fcntl or partial.stat().st_mtime > time.time() - 86400):
+                continue
+            shutil.rmtree(partial, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+# The client is http.client, as urllib opens it (which knows proxies, and urllib3 stands on the
+# same). No client bounds an exchange: their limits of time are for one read of a socket, and
+# http.client follows `100 Continue` and reads trailers for as long as they come. So the reads
+# themselves are counted, below everything that could wait or gather: `_Meter` gives each what is
+# left of the time, and ends the exchange when its bytes are used up, whatever they were.
+
+
+class _Broken(Exception):
+    """An exchange that did not succeed.
+
+    Attributes:
+        again: whether another try may.
+        after: seconds that the server asks to be left alone for, or None.
+    """
+
+    def __init__(self, why, again=False, after=None):
+        super().__init__(why)
+        self.again, self.after = again, after
+
+
+class _Meter:
+    """What is left of an exchange's time and bytes, over all tries and redirections."""
+
+    def __init__(self):
+        self.deadline = time.monotonic() + _SECONDS
+        self.bytes = _MOST_AROUND
+
+    def left(self):
+        return self.deadline - time.monotonic()
+
+    def patience(self):
+        """Seconds to wait for the next bytes."""
+        left = self.left()
+        if left <= 0:
+            raise _Broken("too slow")
+        return min(_SILENCE, left)
+
+    def count(self, received):
+        self.bytes -= received
+        if self.bytes < 0:
+            raise _Broken("too many bytes beside the file")
+
+
+class _Reader(io.RawIOBase):
+    """A socket's file, each read of which is metered."""
+
+    def __init__(self, file, connection, meter):
+        self._file, self._socket, self._meter = file, connection, meter
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        self._socket.settimeout(self._meter.patience())
+        received = self._file.readinto(buffer)
+        self._meter.count(received)
+        return received
+
+    def close(self):
+        self._file.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, connection, *args, meter, **kwargs):
+        super().__init__(connection, *args, **kwargs)
+        self.fp = io.BufferedReader(_Reader(self.fp.detach(), connection, meter))
+
+
+class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens connections that are metered, from the first packet to the last."""
+
+    def __init__(self, meter):
+        urllib.request.AbstractHTTPHandler.__init__(self)
+        self._meter = meter
+
+    def http_open(self, request):
+        return self.do_open(
+            functools.partial(self._connection, http.client.HTTPConnection), request
+        )
+
+    def https_open(self, request):
+        return self.do_open(
+            functools.partial(self._connection, http.client.HTTPSConnection), request
+        )
+
+    def _connection(self, kind, host, timeout):
+        connection = kind(host, timeout=timeout)
+        connection.response_class = functools.partial(_Response, meter=self._meter)
+        connection._create_connection = self._connect
+        return connection
+
+    def _connect(self, address, timeout, source):
+        """Like `socket.create_connection`, which would wait as long for each of many addresses."""
+        failure = OSError("no address")
+        for *_, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+            try:
+                made = socket.create_connection(place[:2], self._meter.patience(), source)
+            except OSError as error:
+                failure = error
+                continue
+            made.settimeout(self._meter.patience())  # of the whole handshake, if there is one
+            return made
+        raise failure
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -142,28 +396,138 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(request, file, code, message, headers, url)
 
 
-def _chunks(url, most):
-    """The bytes at an address, piece by piece, no more than `most` of them."""
-    deadline = time.monotonic() + 2 * _TIMEOUT + most / _LEAST_RATE
+def _get(url, file, most, meter, advance=None):
+    """Writes what is at an address to a file, tried again where that may help.
+
+    Args:
+        url: the address.
+        file: where to, from its beginning on.
+        most: the bytes it may have; if `advance` is given, those it must have.
+        meter: of the exchange.
+        advance: of a file of known size, called with the bytes that were added to or, if
+            negative, taken from it. What was received then need not come a second time.
+
+    Returns:
+        Whether it came in parts, which may not belong together.
+
+    Raises:
+        KganError: if it cannot be had.
+    """
+    if is_offline():
+        raise KganError(f"Cannot get {url}: KGAN_OFFLINE is set, and it is not in the cache")
+    in_parts = False
+    for pause in (*_PAUSES, None):
+        if advance is None:
+            _rewind(file)
+        try:
+            return _receive(url, file, most, meter, advance) or in_parts
+        except _Broken as broken:
+            in_parts |= file.tell() > 0
+            pause = pause if pause is None or broken.after is None else broken.after
+            if not broken.again or pause is None or pause >= meter.left():
+                wish = f"; try again in {broken.after:.0f} seconds" if broken.after else ""
+                raise KganError(f"Cannot get {url}: {printable(str(broken))}{wish}") from None
+        time.sleep(pause)
+
+
+def _receive(url, file, most, meter, advance):
+    """One try; returns whether what was there before was gone on with."""
+    offset = file.tell()
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
+    opener = urllib.request.build_opener(_Redirects, _Handler(meter))
     try:
-        opener = urllib.request.build_opener(_Redirects)
-        with opener.open(url, timeout=_TIMEOUT) as response:
-            left = most
-            announced = response.headers.get("Content-Length", "")
-            if announced.isdecimal() and int(announced) > most:
-                raise KganError(f"Damaged preset: {url} is larger than {most} bytes")
-            while chunk := response.read1(1 << 16):
-                left -= len(chunk)
-                if left < 0:
-                    raise KganError(f"Damaged preset: {url} is larger than {most} bytes")
-                if time.monotonic() > deadline:
-                    raise KganError(f"Cannot get {url}: too slow")
-                yield chunk
-    except KganError:
+        with _network():
+            request = urllib.request.Request(url, headers=headers)
+            response = opener.open(request, timeout=meter.patience())
+    except _Broken as broken:
+        if offset and str(broken).startswith("HTTP 416"):
+            _rewind(file, advance)
+            raise _Broken(str(broken), again=True) from None
         raise
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = " ".join(str(getattr(error, "reason", error)).split())
-        raise KganError(f"Cannot get {url}: {reason or type(error).__name__}") from None
+    with response:
+        _check_coding(response)
+        if response.status == 206 and offset:
+            if not (response.headers["Content-Range"] or "").startswith(f"bytes {offset}-"):
+                _rewind(file, advance)
+                raise _Broken("answers with another part than was asked for", again=True)
+        elif response.status == 200:
+            _rewind(file, advance)
+        else:
+            raise _Broken(f"answers HTTP {response.status} {response.reason[:200]}")
+        room = most - file.tell()
+        if (response.length or 0) > room:
+            raise KganError(f"Damaged preset: {url} is larger than {most:,} bytes")
+        meter.bytes += room + room // 8  # an eighth for the sizes of chunks
+        while True:
+            with _network():
+                chunk = response.read1(1 << 16)
+            if not chunk:
+                break
+            if len(chunk) > most - file.tell():
+                raise KganError(f"Damaged preset: {url} is larger than {most:,} bytes")
+            file.write(chunk)
+            if advance is not None:
+                advance(len(chunk))
+                meter.deadline += len(chunk) / _LEAST_RATE
+        complete = response.chunked or response.length == 0
+        if response.length or (advance is not None and file.tell() < most and not complete):
+            raise _Broken(f"ended after {file.tell():,} bytes", again=True)
+    if advance is not None and file.tell() < most:
+        raise KganError(
+            f"Damaged preset: {url} has {file.tell():,} bytes, expected {most:,}; its server says "
+            "that this is all"
+        )
+    return response.status == 206
+
+
+def _check_coding(response):
+    """Raises _Broken for what would have to be unpacked: identity was asked for."""
+    for header, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        coding = (response.headers[header] or plain).strip().lower()
+        if coding != plain:
+            raise _Broken(f"expected it as it is, received it as {coding[:100]!r}")
+
+
+@contextlib.contextmanager
+def _network():
+    """Turns what can fail between two machines into `_Broken`."""
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        error.close()
+        again = error.code == 429 or error.code >= 500
+        after = _seconds(error.headers["Retry-After"]) if again else None
+        said = " ".join(str(error.reason).split())[:200]
+        raise _Broken(f"HTTP {error.code} {said}", again, after) from None
+    except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        again = isinstance(cause, (OSError, http.client.IncompleteRead))
+        if isinstance(cause, ssl.SSLError) and not isinstance(
+            cause, (ssl.SSLEOFError, TimeoutError)
+        ):
+            again = False  # what has no right certificate will not have it in a second either
+        text = reason(cause) if isinstance(cause, OSError) else " ".join(str(cause).split())
+        if isinstance(cause, http.client.BadStatusLine) and not again:
+            text = f"answers in no HTTP/1: {text}"
+        raise _Broken(text[:300] or type(cause).__name__, again) from None
+
+
+def _seconds(text):
+    """Seconds that a `Retry-After` asks for, by number or by date; None if it is no such."""
+    text = (text or "").strip()
+    if re.fullmatch("[0-9]{1,9}", text):
+        return int(text)
+    try:
+        return max(0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _rewind(file, advance=None):
+    if advance is not None and file.tell():
+        advance(-file.tell())
+    file.seek(0)
+    file.truncate()
 
 
 def _check_hash(what, received, expected):

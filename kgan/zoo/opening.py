@@ -61,7 +61,7 @@ def run_directory(source: str | os.PathLike) -> Path | None:
     """The run directory that a source names; None if it names something else."""
     text = os.fspath(source)
     directory = expanded(text)
-    if download.is_url(text) or not (directory / CHECKPOINTS).is_dir() or text in registry.names():
+    if download.is_url(text) or not (directory / CHECKPOINTS).is_dir() or registry.find(text):
         return None
     is_run = (directory / RECIPE).is_file() and not (directory / METADATA).exists()
     return directory if is_run else None

@@ -1,18 +1,32 @@
 """Names of presets, and where they are. Imports no TensorFlow."""
 
 import difflib
+import functools
 import json
 import os
 import re
+import time
+import urllib.parse
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import kgan
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning, printable, reason
 from kgan.files import expanded, replacing, sha256
 from kgan.zoo import download
-from kgan.zoo.metadata import CONFIG, METADATA, WEIGHTS, check_file, check_pins, read_json
+from kgan.zoo.metadata import (
+    CONFIG,
+    METADATA,
+    RECIPE,
+    WEIGHTS,
+    check_file,
+    check_pins,
+    read_json,
+)
 
 REGISTRY = "registry.json"
+_FORGIVEN = 60  # seconds until a server that failed is asked again
 
 
 def builtin_directory() -> Path:
@@ -34,8 +48,26 @@ def registries() -> list[str]:
 
 
 def names() -> list[str]:
-    """The names of all presets in the registries, sorted."""
-    return sorted(_entries())
+    """The names of all presets in the registries, sorted.
+
+    A registry that cannot be read is left out, with a `KganWarning`.
+    """
+    return sorted({name for registry in registries() for name in _entries(registry)})
+
+
+def find(name: str) -> tuple[str, str | None] | None:
+    """The directory or URL of a name, and its pin; None if it is in no registry.
+
+    The registries are asked in their order, and no further than need be.
+    """
+    if name != os.path.basename(name):  # a path: a name has no directory
+        return None
+    for registry in registries():
+        found = _entries(registry).get(name)
+        if found is not None:
+            _warn_of_shadow(name, found[0], registry)
+            return found
+    return None
 
 
 def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
@@ -56,9 +88,9 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     text = os.fspath(source)
     if download.is_url(text):
         return download.split_url(text)
-    entries = _entries()
-    if text in entries:
-        return entries[text]
+    found = find(text)
+    if found is not None:
+        return found
     directory = expanded(text)
     if (directory / METADATA).is_file():
         return str(directory), None
@@ -69,10 +101,20 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
             f"Expected a preset: a directory with {METADATA}, {CONFIG} and {WEIGHTS}. "
             f"Received: {text}, which has no {METADATA}"
         )
-    near = difflib.get_close_matches(text, entries, n=3, cutoff=0.4)
-    known = ", ".join(sorted(entries)) or "no presets here"
-    hint = f"did you mean {' or '.join(near)}?" if near else f"kgan has {known}"
-    raise KganError(f"Expected the name or the directory of a preset. Received: {text!r}; {hint}")
+    known = names()
+    near = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
+    all_of_them = ", ".join(known) or "no presets here"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"kgan has {all_of_them}"
+    missing = "".join(
+        f"; not looked up in {_failures[registry].why}"
+        for registry in registries()
+        if registry in _failures
+    )
+    if download.is_offline():
+        missing += "; KGAN_OFFLINE is set: of other machines only what is in the cache is known"
+    raise KganError(
+        f"Expected the name or the directory of a preset. Received: {text!r}; {hint}{missing}"
+    )
 
 
 def is_own(place: str) -> bool:
@@ -90,21 +132,80 @@ def write(directory: str | os.PathLike) -> None:
         partial.write_text(json.dumps(pins, indent=2) + "\n", "utf-8")
 
 
-def _entries() -> dict[str, tuple[str, str | None]]:
-    """name -> (directory or URL, pinned hash of its metadata); an earlier registry wins."""
-    entries = {}
-    for registry in reversed(registries()):
-        if download.is_url(registry):
-            url, pin = download.split_url(registry)
-            pins, _ = download.fetch_json(f"{url}/{REGISTRY}", pin)
-            check_pins(pins, f"{url}/{REGISTRY}")
-            entries.update({name: (f"{url}/{name}", pin) for name, pin in pins.items()})
-            continue
-        registry = Path(registry)
-        pins = read_json(registry / REGISTRY) if (registry / REGISTRY).is_file() else {}
-        check_pins(pins, registry / REGISTRY)
-        for metadata in sorted(registry.glob(f"*/{METADATA}")):
-            name = metadata.parent.name
-            if name.isprintable():
-                entries[name] = (str(metadata.parent), pins.get(name))
+@dataclass(frozen=True)
+class _Failure:
+    """Why a registry could not be read, and when that was found."""
+
+    why: str
+    time: float
+
+
+_failures: dict[str, _Failure] = {}  # by registry
+_warned: set[str] = set()  # each registry once
+
+
+def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
+    """name -> (directory or URL, pinned hash of its metadata); empty if it cannot be read."""
+    known = _failures.get(registry)
+    remote = download.is_url(registry)
+    if remote and known and time.monotonic() - known.time < _FORGIVEN:
+        return {}
+    try:
+        entries = _remote_entries(registry) if remote else _local_entries(Path(registry))
+    except (KganError, OSError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        why = f"the registry {printable(registry)}: {printable(why)}"
+        _failures[registry] = _Failure(why, time.monotonic())
+        if registry not in _warned:
+            _warned.add(registry)
+            warnings.warn(f"Left out {why}", KganWarning, stacklevel=3)
+        return {}
+    _failures.pop(registry, None)
     return entries
+
+
+def _remote_entries(registry):
+    url, pin = download.split_url(registry)
+    if download.is_offline():
+        if pin is not None:
+            raise KganError("KGAN_OFFLINE is set, and its pin cannot be checked")
+        return download.cached_presets(url)
+    pins, _ = download.fetch_json(f"{url}/{REGISTRY}", pin)
+    check_pins(pins, f"{url}/{REGISTRY}")
+    return {
+        name: (f"{url}/{urllib.parse.quote(name, safe='')}", pin)
+        for name, pin in pins.items()
+        if _is_name(name)
+    }
+
+
+def _local_entries(registry):
+    present = [name for name in sorted(os.listdir(registry)) if _is_name(name)]
+    pins = read_json(registry / REGISTRY) if (registry / REGISTRY).is_file() else {}
+    check_pins(pins, registry / REGISTRY)
+    return {
+        name: (str(registry / name), pins.get(name))
+        for name in present
+        if os.path.isfile(registry / name / METADATA)
+    }
+
+
+def _is_name(text):
+    return text.isprintable() and text not in (".", "..")
+
+
+def _warn_of_shadow(name, place, registry):
+    """Warns of a folder of a preset or a run here that has the name of another preset."""
+    folder = Path(name)
+    if not any((folder / file).is_file() for file in (METADATA, RECIPE)):
+        return
+    if download.is_url(place) or not folder.samefile(place):
+        _warn_once(
+            f"{name} is the preset of the registry {printable(registry)}; the folder of that name "
+            f"is ./{name}"
+        )
+
+
+@functools.cache
+def _warn_once(message):
+    warnings.warn(message, KganWarning, stacklevel=4)

@@ -2,12 +2,23 @@
 
 import json
 import os
+import socket
+import warnings
+from pathlib import Path
 
 import pytest
 
-from kgan.errors import KganError
-from kgan.zoo import preset, registry
+from kgan.errors import KganError, KganWarning
+from kgan.zoo import download, opening, preset, registry
 from zoo.sound import change_metadata, make_preset
+
+
+@pytest.fixture(autouse=True)
+def _new_process(monkeypatch):
+    """Nothing has been warned of yet."""
+    monkeypatch.setattr(registry, "_failures", {})
+    monkeypatch.setattr(registry, "_warned", set())
+    registry._warn_once.cache_clear()
 
 
 def test_directory_is_itself(faces):
@@ -75,7 +86,93 @@ def test_changed_metadata_is_refused_if_pinned(zoo):
 @pytest.mark.parametrize(
     "pins", [{"a/b": "0" * 64}, {"a": "0"}, {"a": 7}, {"\x1b": "0" * 64}, {"..\n": None}, []]
 )
-def test_odd_registry_is_refused(zoo, pins):
+def test_odd_registry_is_left_out(zoo, tmp_path, monkeypatch, pins):
+    make_preset(tmp_path / "more" / "cars")
+    monkeypatch.setenv("KGAN_ZOO", os.pathsep.join([str(zoo), str(tmp_path / "more")]))
     (zoo / "registry.json").write_text(json.dumps(pins))
-    with pytest.raises(KganError, match="Damaged.*registry.json"):
-        registry.names()
+    with pytest.warns(KganWarning, match="Left out the registry .*: Damaged.*registry.json"):
+        names = registry.names()
+    assert "cars" in names and "digits" not in names
+
+
+@pytest.fixture
+def failing(tmp_path, monkeypatch) -> str:
+    """A registry that cannot be read, first in KGAN_ZOO; behind it are one more, and `zoo`."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    make_preset(tmp_path / "more" / "cars")
+    monkeypatch.setenv("KGAN_ZOO", os.pathsep.join([url, str(tmp_path / "more")]))
+    monkeypatch.setattr(download, "_PAUSES", ())
+    return url
+
+
+def test_unreachable_registry_is_left_out_with_one_warning(failing):
+    with pytest.warns(KganWarning, match=f"Left out the registry {failing}: Cannot get") as caught:
+        assert preset.read("cars").metadata["model"] == "DCGAN"
+        assert "cars" in registry.names() and "dcgan-mnist" in registry.names()
+    assert len(caught) == 1 and str(caught[0].message).isprintable()
+
+
+def test_name_that_may_be_in_the_failing_registry_says_so(failing):
+    with (
+        pytest.warns(KganWarning),
+        pytest.raises(KganError, match=f"'mine'; .*not looked up in the registry {failing}: Cann"),
+    ):
+        registry.resolve("mine")
+
+
+def test_server_that_failed_is_not_waited_for_again_at_once(failing, monkeypatch):
+    tries = []
+    receive = download._receive
+    monkeypatch.setattr(download, "_receive", lambda *args: tries.append(args) or receive(*args))
+    with pytest.warns(KganWarning):
+        for _ in range(3):
+            registry.names()
+    assert len(tries) == 1
+    monkeypatch.setattr(registry, "_FORGIVEN", 0)
+    registry.names()
+    assert len(tries) == 2
+
+
+def test_registries_are_not_asked_for_what_is_nearer(failing, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_receive", None)  # whoever goes out fails
+    monkeypatch.chdir(tmp_path)
+    builtin = registry.builtin_directory()
+    assert registry.resolve("dcgan-mnist")[0] == str(builtin / "dcgan-mnist")
+    for path in ("./more/cars", "more/cars", tmp_path / "more" / "cars", "more/cars/"):
+        assert registry.resolve(path) == (str(path), None)
+    (tmp_path / "runs" / "x" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "runs" / "x" / "recipe.toml").write_text("")
+    assert opening.run_directory("runs/x") == Path("runs/x")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["/nowhere/at/all", "http://example.org/x", "https://example.org/x#sha256=12", "FILE"]
+    + ["hf://\x1b[2J", "https://[x"],
+)
+def test_mistyped_registry_is_left_out(zoo, tmp_path, monkeypatch, entry):
+    (tmp_path / "file").write_text("")
+    entry = entry.replace("FILE", str(tmp_path / "file"))
+    monkeypatch.setenv("KGAN_ZOO", os.pathsep.join([entry, str(zoo)]))
+    with pytest.warns(KganWarning, match="Left out the registry") as caught:
+        assert "digits" in registry.names()
+        assert registry.resolve("faces")[0] == str(zoo / "faces")
+    assert len(caught) == 1 and str(caught[0].message).isprintable()
+
+
+def test_name_before_a_folder_is_said_once(zoo, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_preset(tmp_path / "digits")
+    with pytest.warns(KganWarning, match=r"digits is the preset of .*; .* is \./digits") as caught:
+        assert registry.resolve("digits") == (str(zoo / "digits"), None)
+        registry.resolve("digits")
+    assert len(caught) == 1
+
+
+def test_name_that_is_the_folder_itself_is_not_said(zoo, monkeypatch):
+    monkeypatch.chdir(zoo)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert registry.resolve("digits")[0] == str(zoo / "digits")
+        assert registry.resolve("./digits")[0] == "./digits"

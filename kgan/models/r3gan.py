@@ -56,8 +56,7 @@ class _Network:
 
     def project(self, x, channels):
         """A 1x1 convolution, where the number of channels changes."""
-        same = x.shape[-1] == channels
-        return x if same else self.linear(layers.Conv2D, channels, 1)(x)
+        return x if x.shape[-1] == channels else self.linear(layers.Conv2D, channels, 1)(x)
 
 
 @keras.saving.register_keras_serializable("kgan")

@@ -5,14 +5,13 @@ python examples/add_to_zoo.py runs/dcgan-mnist/preset my-zoo
 After `export KGAN_ZOO=my-zoo`, `kgan list` shows it, and `kgan.zoo.load` takes its name.
 """
 
-import shutil
 from pathlib import Path
 
 import click
 
 from kgan.runs import evaluate as evaluation
 from kgan.zoo import registry
-from kgan.zoo.preset import complete, read, writing
+from kgan.zoo.preset import complete, copy, read, writing
 from kgan.zoo.results import text
 
 
@@ -27,7 +26,7 @@ def main(preset: Path, zoo: Path, name: str | None) -> None:
     target = zoo / metadata["name"]
     results = evaluation.evaluate(preset)
     with writing(target) as partial:
-        shutil.copytree(preset, partial, dirs_exist_ok=True)
+        copy(found, partial)
         complete(partial, metadata)
     registry.write(zoo)
     evaluation.update_card(target, results)  # which also writes the registry anew, and the gallery

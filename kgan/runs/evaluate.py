@@ -1,7 +1,6 @@
 """How good a preset is, by a protocol that its figures carry with them."""
 
 import os
-import shutil
 import sys
 import time
 import warnings
@@ -335,7 +334,7 @@ def update_card(
     found = preset.read(_own_directory(source))
     directory = found.directory
     with preset.writing(directory) as partial:
-        shutil.copytree(directory, partial, dirs_exist_ok=True)
+        preset.copy(found, partial)
         _save_neighbours(found, results, partial, data_dir)
         preset.complete(partial, {**found.metadata, "metrics": results})
     if (directory.parent / registry.REGISTRY).is_file():

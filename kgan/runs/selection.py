@@ -119,7 +119,7 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
             continue
         metadata["training"]["selected"] = judge.selected(value)
         with preset.writing(path) as partial:
-            shutil.copytree(path, partial, dirs_exist_ok=True)
+            preset.copy(preset.read(path), partial)
             preset.complete(partial, metadata)
         ready.append((path, metadata))
         each = (time.monotonic() - start) / done
@@ -149,7 +149,7 @@ def keep_best(found: list[tuple[Path, dict]], directory: Path, curves: Path) -> 
     best, metadata = min(found, key=lambda snapshot: snapshot[1]["training"]["selected"]["value"])
     metadata["training"]["selected"]["snapshots"] = len(found)
     with preset.writing(directory) as partial:
-        shutil.copytree(best, partial, dirs_exist_ok=True)
+        preset.copy(preset.read(best), partial)
         if curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
         preset.complete(partial, metadata)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kgan import recipe as recipes
-from kgan.errors import KganError
+from kgan.errors import KganError, printable
 from kgan.files import expanded, sha256
 from kgan.recipe import Recipe
 from kgan.untrusted.text import MOST_TOML, parse_json, parse_toml
@@ -144,7 +144,7 @@ def writing(directory: str | os.PathLike) -> Iterator[Path]:
 
     ```python
     with writing("my-zoo/copy") as partial:
-        shutil.copytree("my-zoo/dcgan-mnist", partial, dirs_exist_ok=True)
+        copy(read("my-zoo/dcgan-mnist"), partial)
     ```
     """
     directory = expanded(directory)
@@ -170,14 +170,33 @@ def writing(directory: str | os.PathLike) -> Iterator[Path]:
 
 
 def check_replaceable(directory: Path) -> None:
-    """Raises KganError if writing a preset there would destroy anything but a preset."""
+    """Raises KganError if writing a preset there would destroy anything but a preset of kgan's."""
     if directory.exists() and not directory.is_dir():
         raise KganError(f"Expected a directory to write a preset to. Received: file {directory}")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / METADATA).is_file():
+    others = set(os.listdir(directory)) if directory.is_dir() else set()
+    if METADATA in others:
+        try:
+            values = metadata.read(directory / METADATA, own=True)
+            others -= {METADATA, *values["files"]}
+        except KganError:  # whatever it is of, it is not of a preset
+            pass
+    if others:
+        shown = ", ".join(map(printable, sorted(others)[:5]))
         raise KganError(
             "Expected an empty or new directory, or a preset to replace. Received: "
-            f"{directory}, which holds other files"
+            f"{directory}, which holds other files: {shown}"
         )
+
+
+def copy(found: Preset, directory: Path) -> None:
+    """Copies a preset's files, and nothing that its metadata do not list, into a directory.
+
+    Args:
+        found: as it was read.
+        directory: that exists; see `writing`.
+    """
+    for name in (METADATA, *found.metadata["files"]):
+        shutil.copyfile(found.directory / name, directory / name)
 
 
 def check_recipe(recipe: Recipe) -> None:

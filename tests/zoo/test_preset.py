@@ -233,6 +233,42 @@ def test_directory_with_other_files_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize(
+    "content", ["{}", "not JSON", '{"name": "a model of another library", "files": {}}']
+)
+def test_metadata_of_something_else_are_no_licence_to_delete(tmp_path, content):
+    """Other programs call files metadata.json too."""
+    (tmp_path / "metadata.json").write_text(content)
+    (tmp_path / "thesis.tex").write_text("years")
+    said = r"other files: metadata\.json, thesis\.tex"
+    with pytest.raises(KganError, match=said), preset.writing(tmp_path):
+        pass
+    assert (tmp_path / "thesis.tex").read_text() == "years"
+    assert (tmp_path / "metadata.json").read_text() == content
+
+
+def test_files_beside_those_of_a_preset_are_kept(tiny_preset, tmp_path):
+    place = shutil.copytree(tiny_preset, tmp_path / "p")
+    with preset.writing(place) as partial:  # what kgan wrote may be replaced
+        preset.copy(preset.read(tiny_preset), partial)
+    (place / "notes.txt").write_text("mine")
+    (place / "more").mkdir()
+    with pytest.raises(KganError, match=r"other files: more, notes\.txt$"):
+        kgan.zoo.load(place).save_to_preset(place)
+    assert (place / "notes.txt").read_text() == "mine"
+
+
+def test_a_copy_holds_what_is_listed_and_no_more(tiny_preset, tmp_path):
+    """Least of all what a link leads to."""
+    place = shutil.copytree(tiny_preset, tmp_path / "p")
+    (tmp_path / "secret").write_text("password")
+    (place / "x.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "copy").mkdir()
+    preset.copy(preset.read(place), tmp_path / "copy")
+    assert sorted(os.listdir(tmp_path / "copy")) == sorted(os.listdir(tiny_preset))
+    assert preset.read(tmp_path / "copy").metadata == preset.read(tiny_preset).metadata
+
+
 def test_file_is_refused(tmp_path):
     (tmp_path / "x").touch()
     with pytest.raises(KganError, match="Expected a directory.*file"):

@@ -126,10 +126,12 @@ class Recipe:
         data: see `Data`.
         g_optimizer, d_optimizer: tables such as `{"name": "Adam", "learning_rate": 2e-4}`; a
             learning rate may be a table of a schedule. Empty for the paper's.
-        images: number of real images shown to the discriminator in all.
+        images: number of real images shown to the discriminator in all. 0 for a length that
+            `kgan train` chooses by the data.
         batch_size: real images a step.
         checkpoint_images: images between two checkpoints, each with a line in the log.
-        grid_images: images between two sample grids, each with a snapshot that can be loaded.
+        grid_images: images between two sample grids, each with a snapshot that can be loaded; early
+            on there are more grids.
         select: the metric by which the best snapshot becomes the preset: `"kernel_distance"` or
             `"frechet_distance"`. Empty for the last state.
         seed: of weights, data order and all other randomness.

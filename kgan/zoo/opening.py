@@ -27,14 +27,12 @@ def read(source: str | os.PathLike) -> Preset:
     Raises:
         KganError: see `kgan.zoo.preset.read`; if a run has saved nothing yet.
     """
-    run = run_directory(source)
-    if run is None:
-        return preset.read(source)
-    found = newest(run)
-    if found is not None:
-        return preset.read(found)
+    place = _preset_place(source)
+    if place is not None:
+        return preset.read(place)
     from kgan.zoo import building  # late: it imports TensorFlow
 
+    run = run_directory(source)
     made = building.of_checkpoint(run / CHECKPOINTS, recipes.read(run / RECIPE))
     return replace(made, directory=run, source=os.fspath(source))
 
@@ -48,13 +46,17 @@ def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]
     Raises:
         KganError: see `read`.
     """
+    place = _preset_place(source)
+    if place is not None:
+        return preset.read_metadata(place)
+    made = read(source)
+    return str(made.directory), made.metadata
+
+
+def _preset_place(source):
+    """Where the preset is that a source names; None if it is a run's newest checkpoint."""
     run = run_directory(source)
-    if run is None:
-        return preset.read_metadata(source)
-    found = newest(run)
-    if found is not None:
-        return preset.read_metadata(found)
-    return str(run), read(source).metadata
+    return source if run is None else newest(run)
 
 
 def run_directory(source: str | os.PathLike) -> Path | None:

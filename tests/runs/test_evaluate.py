@@ -343,6 +343,23 @@ def test_classes(tiny, network, tmp_path):
     )
 
 
+def of_digits(directory, number, classes, seeds):
+    """An untrained model of classes of digits, and what the classifier of digits says of it."""
+    write_images(directory / "digits", number, seed=0, classes=classes, shape=(28, 28))
+    model = ConditionalGAN((28, 28, 1), num_classes=len(classes), latent_dim=2, width=2)
+    model.compile()
+    source = Data("digits", labels="folders", class_names=classes)
+    kgan.zoo.save(model, directory / "preset", Recipe("d", "ConditionalGAN", 0, data=source))
+    results = evaluation.evaluate(
+        directory / "preset",
+        metrics=["kernel_distance"],
+        extractor="digits",
+        seeds=seeds,
+        data_dir=directory,
+    )
+    return model, results
+
+
 class TestClassesAreNames:
     """Real images of a class are compared with samples of that class, whatever their numbers."""
 
@@ -473,18 +490,7 @@ class TestClassesAreNames:
 
     def test_a_classifier_knows_classes_by_name(self, tmp_path):
         names = ["7", "3"]  # not in the order of the network's
-        write_images(tmp_path / "digits", 40, seed=0, classes=names, shape=(28, 28))
-        model = ConditionalGAN((28, 28, 1), num_classes=2, latent_dim=2, width=2)
-        model.compile()
-        source = Data("digits", labels="folders", class_names=names)
-        kgan.zoo.save(model, tmp_path / "preset", Recipe("d", "ConditionalGAN", 0, data=source))
-        results = evaluation.evaluate(
-            tmp_path / "preset",
-            metrics=["kernel_distance"],
-            extractor="digits",
-            seeds=[0],
-            data_dir=tmp_path,
-        )
+        model, results = of_digits(tmp_path, 40, names, seeds=[0])
         said = extractor("digits").classify(model.sample(20, seed=0))
         asked = np.array([7, 3])[sample_labels(0, 0, 20, 2)]
         assert named(results, "label_accuracy")["value"] == np.mean(said == asked)
@@ -492,18 +498,7 @@ class TestClassesAreNames:
 
 def test_a_classifier_says_what_classes_samples_are_of(tmp_path):
     digits = [str(digit) for digit in range(10)]
-    write_images(tmp_path / "digits", 60, seed=0, classes=digits, shape=(28, 28))
-    model = ConditionalGAN((28, 28, 1), num_classes=10, latent_dim=2, width=2)
-    model.compile()
-    source = Data("digits", labels="folders", class_names=digits)
-    kgan.zoo.save(model, tmp_path / "preset", Recipe("d", "ConditionalGAN", 0, data=source))
-    results = evaluation.evaluate(
-        tmp_path / "preset",
-        metrics=["kernel_distance"],
-        extractor="digits",
-        seeds=[0, 1],
-        data_dir=tmp_path,
-    )
+    model, results = of_digits(tmp_path, 60, digits, seeds=[0, 1])
     network = extractor("digits")
     real = data.load(tmp_path / "digits", (28, 28, 1), labels="folders")
     truth = real.labels[0::2]

@@ -332,24 +332,26 @@ def test_there_are_enough():
     assert len(JSON) + len(TLS) + len(FILES) >= 100
 
 
-@pytest.mark.parametrize("name", JSON)
-def test_metadata(name, impatient, tmp_path):
+def behaving(behaviour):
+    """A server that hears a request out, and then behaves so."""
+
     def answer(connection, request):
         request_of(connection)
-        JSON[name](connection)
+        behaviour(connection)
 
-    with server(answer) as port:
+    return server(answer)
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_metadata(name, impatient, tmp_path):
+    with behaving(JSON[name]) as port:
         path = name.replace(" ", "%20")
         check(f"http://127.0.0.1:{port}/json/{path}", tmp_path / "cache")
 
 
 @pytest.mark.parametrize("name", TLS)
 def test_tls(name, impatient, tmp_path):
-    def answer(connection, request):
-        request_of(connection)
-        TLS[name](connection)
-
-    with server(answer) as port:
+    with behaving(TLS[name]) as port:
         check(f"https://127.0.0.1:{port}/x", tmp_path / "cache")
 
 

@@ -149,26 +149,30 @@ def check_precision(name: str, network: keras.Model, policy: str) -> None:
 
 def check_logits(name: str, network: keras.Model) -> None:
     """Warns if a discriminator ends in an activation, where losses want logits."""
-    found = last_activation(network)
-    if found in _NO_LOGITS:
-        warnings.warn(
-            f"The {name} ends in {found}, where logits of any size are expected: losses apply what "
-            "they need themselves. Its last layer should have no activation.",
-            KganWarning,
-            stacklevel=2,
-        )
+    _warn_of_end(
+        name,
+        network,
+        _NO_LOGITS,
+        "where logits of any size are expected: losses apply what they need themselves. Its last "
+        "layer should have no activation",
+    )
 
 
 def check_pictures(name: str, network: keras.Model) -> None:
     """Warns if a generator ends in an activation whose values are no pictures in [-1, 1]."""
+    _warn_of_end(
+        name,
+        network,
+        _NEVER_BELOW_0,
+        "which is never below 0, and pictures are in [-1, 1]: the dark half of all values is out "
+        "of its reach. tanh is usual",
+    )
+
+
+def _warn_of_end(name, network, activations, why):
     found = last_activation(network)
-    if found in _NEVER_BELOW_0:
-        warnings.warn(
-            f"The {name} ends in {found}, which is never below 0, and pictures are in [-1, 1]: the "
-            "dark half of all values is out of its reach. tanh is usual.",
-            KganWarning,
-            stacklevel=2,
-        )
+    if found in activations:
+        warnings.warn(f"The {name} ends in {found}, {why}.", KganWarning, stacklevel=4)
 
 
 def last_activation(network: keras.Model) -> str | None:

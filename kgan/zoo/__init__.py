@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from kgan.errors import KganError, reason
 from kgan.recipe import Recipe
 from kgan.zoo import opening, registry
 
@@ -98,8 +99,8 @@ def save(
         seconds: time that training took.
 
     Raises:
-        ValueError: if the directory holds something else, or the model has networks that
-            cannot be described by Keras' own layers.
+        ValueError: if the directory holds something else or cannot be written, which is then as
+            it was, or the model has networks that cannot be described by Keras' own layers.
 
     Warns:
         KganWarning: if others can load it from the web only after raising the limit of size.
@@ -107,4 +108,9 @@ def save(
     from kgan.zoo import saving, weights  # late: it imports TensorFlow
 
     weights.note_size(model)
-    saving.save(model, directory, recipe, seconds)
+    try:
+        saving.save(model, directory, recipe, seconds)
+    except OSError as error:
+        raise KganError(
+            f"Expected to write a preset to {os.fspath(directory)}. Received: {reason(error)}"
+        ) from error

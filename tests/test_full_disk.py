@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from untrusted import hostile
 
 import kgan
 from kgan import files, images
@@ -16,7 +17,6 @@ from kgan.data import cache
 from kgan.errors import KganError
 from kgan.models import DCGAN
 from kgan.runs.callbacks import RunLog
-from untrusted import hostile
 
 
 @contextmanager

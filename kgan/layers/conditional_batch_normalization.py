@@ -65,6 +65,16 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         scale = tf.reshape(tf.matmul(chosen, self.scales), broadcast)
         return x * scale + tf.reshape(tf.matmul(chosen, self.offsets), broadcast)
 
+    def express(self, graph, x, labels) -> str:
+        """What `call` computes in inference, in a `kgan.graph.Graph`."""
+        n, channels = x.shape[0], x.shape[-1]
+        y, sides = graph.normalization(self.normalization, x), [1] * (len(x.shape) - 2)
+        scale, offset = (
+            graph.reshape(graph.op("Gather", graph.weight(w), labels), (n, *sides, channels))
+            for w in (self.scales, self.offsets)
+        )
+        return graph.op("Add", graph.op("Mul", y, scale), offset)
+
     def compute_output_shape(self, inputs_shape, labels_shape):
         return inputs_shape
 

@@ -25,8 +25,17 @@ class _Equalized(Reparametrized):
 
     @property
     def kernel(self):
+        return self._kernel * self._gain
+
+    @property
+    def _gain(self):
         fan_in = np.prod(self._kernel.shape[:-1])
-        return self._kernel * float(self.learning_rate_multiplier / np.sqrt(fan_in))
+        return float(self.learning_rate_multiplier / np.sqrt(fan_in))
+
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        kernel = graph.op("Mul", graph.weight(self._kernel), graph.constant(self._gain))
+        return graph.like(self, x, kernel)
 
     def get_config(self) -> dict:
         return {

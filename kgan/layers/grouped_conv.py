@@ -32,6 +32,10 @@ class GroupedConv2D(keras.layers.Conv2D):
         """
         return super().call(inputs)
 
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        return graph.like(self, x, graph.weight(self.kernel))
+
     def convolution_op(self, inputs, kernel):
         # TensorFlow's own has gradients on a CPU in float32 alone, and where there is oneDNN.
         outputs = [

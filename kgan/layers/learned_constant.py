@@ -45,6 +45,11 @@ class LearnedConstant(keras.layers.Layer):
         """
         return tf.tile(self.constant, (tf.shape(inputs)[0], 1, 1, 1))
 
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        shape = graph.constant([x.shape[0], 1, 1, 1], "int64")
+        return graph.op("Expand", graph.weight(self.constant), shape)
+
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.side, self.side, self.channels)
 

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgan.layers.equalized import EqualizedDense
-from kgan.layers.resampling import smooth
+from kgan.layers.resampling import express_smooth, smooth
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -103,6 +103,32 @@ class ModulatedConv2D(keras.layers.Layer):
         # Zeros between the pixels hold three quarters of the plane: the filter's gain is 4.
         padding = (5 - self.kernel_size) // 2
         return smooth(x, (padding, padding), gain=4.0)
+
+    def express(self, graph, x, styles) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        n, height, width, channels = x.shape
+        styles = graph.call(self.affine, styles)  # (batch, channels)
+        kernel = graph.op("Mul", graph.weight(self.kernel), graph.constant(self.gain))
+        y = graph.op("Mul", x, graph.reshape(styles, (n, 1, 1, channels)))
+        if self.upsample:
+            # ONNX, as Keras, keeps the channels that come out before those that go in.
+            swapped = graph.op("Transpose", kernel, perm=(0, 1, 3, 2))
+            y = graph.transposed_convolution(y, swapped, (2, 2))
+            padding = (5 - self.kernel_size) // 2
+            y = express_smooth(graph, y, self.filters, [padding] * 4, gain=4.0)
+        else:
+            y = graph.convolution(y, kernel, pads=[self.kernel_size // 2] * 4)
+        if self.demodulate:
+            norms = graph.op(
+                "ReduceSum",
+                graph.op("Mul", kernel, kernel),
+                graph.constant([0, 1], "int64"),
+                keepdims=0,
+            )
+            energy = graph.op("MatMul", graph.op("Mul", styles, styles), norms)
+            norm = graph.op("Sqrt", graph.op("Add", energy, graph.constant(1e-8)))
+            y = graph.op("Div", y, graph.reshape(norm, (n, 1, 1, self.filters)))
+        return graph.op("Add", y, graph.weight(self.bias))
 
     def compute_output_shape(self, inputs_shape, styles_shape):
         batch, height, width, _ = inputs_shape

@@ -60,6 +60,11 @@ class NoiseInjection(keras.layers.Layer):
                 noise = draws.normal(shape, dtype=inputs.dtype)
         return inputs + self.strength * noise
 
+    def express(self, graph, x) -> str:
+        """What `call` computes in inference, in a `kgan.graph.Graph`."""
+        noise = graph.op("Mul", graph.weight(self.strength), graph.weight(self.constant))
+        return graph.op("Add", x, noise)
+
     def compute_output_shape(self, input_shape):
         return input_shape
 

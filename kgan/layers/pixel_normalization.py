@@ -35,6 +35,12 @@ class PixelNormalization(keras.layers.Layer):
         mean_square = tf.reduce_mean(tf.square(x), axis=-1, keepdims=True)
         return tf.cast(x * tf.math.rsqrt(mean_square + self.epsilon), inputs.dtype)
 
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        mean_square = graph.op("ReduceMean", graph.op("Mul", x, x), axes=[-1], keepdims=1)
+        norm = graph.op("Sqrt", graph.op("Add", mean_square, graph.constant(self.epsilon)))
+        return graph.op("Div", x, norm)
+
     def compute_output_shape(self, input_shape):
         return input_shape
 

@@ -24,6 +24,18 @@ def smooth(x, padding: tuple[int, int], stride: int = 1, gain: float = 1.0):
     return tf.nn.depthwise_conv2d(x, _kernel(x, gain), [1, stride, stride, 1], "VALID")
 
 
+def express_smooth(graph, x, channels: int, pads: list[int], stride: int = 1, gain: float = 1.0):
+    """What `smooth` computes, in a `kgan.graph.Graph`."""
+    kernel = express_kernel(graph, channels, gain)
+    return graph.convolution(x, kernel, (stride, stride), pads, group=channels)
+
+
+def express_kernel(graph, channels: int, gain: float) -> str:
+    """The filter for every channel, (4, 4, 1, channels)."""
+    taps = graph.constant(np.outer(_TAPS, _TAPS)[:, :, None, None] * gain)
+    return graph.op("Expand", taps, graph.constant([1, 1, 1, channels], "int64"))
+
+
 def _kernel(x, gain):
     taps = tf.constant(np.outer(_TAPS, _TAPS)[:, :, None, None] * gain, x.dtype)
     return tf.tile(taps, (1, 1, x.shape[-1], 1))  # (4, 4, channels, 1)
@@ -60,6 +72,10 @@ class Blur2D(keras.layers.Layer):
         """
         return smooth(inputs, (self.padding, self.padding))
 
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        return express_smooth(graph, x, x.shape[-1], [self.padding] * 4)
+
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
         more = 2 * self.padding - 3
@@ -88,6 +104,10 @@ class Downsample2D(keras.layers.Layer):
             Float tensor (batch, height // 2, width // 2, channels).
         """
         return smooth(inputs, (1, 1), stride=2)
+
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        return express_smooth(graph, x, x.shape[-1], [1] * 4, stride=2)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
@@ -123,6 +143,13 @@ class Upsample2D(keras.layers.Layer):
             "VALID",
         )
         return x[:, 1:-1, 1:-1]
+
+    def express(self, graph, x) -> str:
+        """What `call` computes, in a `kgan.graph.Graph`."""
+        channels = x.shape[-1]
+        # (4, 4, outputs of a group, channels)
+        kernel = express_kernel(graph, channels, 4.0)
+        return graph.transposed_convolution(x, kernel, (2, 2), [1] * 4, group=channels)
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape

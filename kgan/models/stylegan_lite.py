@@ -41,6 +41,13 @@ def scaled_leaky_relu(x):
     return ops.leaky_relu(x, 0.2) * math.sqrt(2.0)
 
 
+def _express_scaled_leaky_relu(graph, x) -> str:
+    return graph.op("Mul", graph.op("LeakyRelu", x, alpha=0.2), graph.constant(math.sqrt(2.0)))
+
+
+scaled_leaky_relu.express = _express_scaled_leaky_relu
+
+
 def _channels(side: int, image_side: int, width: int, max_channels: int) -> int:
     return min(max_channels, width * image_side // side)
 

@@ -1,0 +1,456 @@
+"""Networks as ONNX graphs, which other runtimes than TensorFlow compute.
+
+A graph holds no weights: its initializers point into the file of a preset's weights, to the bytes
+of the dataset. A layer of kgan's says in `express(graph, *inputs)` what it computes in inference;
+what Keras' layers compute is said here. Values are as in Keras, channels last: the transposes
+around convolutions, which ONNX defines channels first, and those of their kernels are folded by the
+runtime when it loads the graph. Source: "Open Neural Network Exchange: Operator Schemas", opset 17.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import layers
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET, IR_VERSION = 17, 8
+
+_CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
+_NUMBERS = {
+    "float32": TensorProto.FLOAT,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}
+
+
+class NotExpressible(Exception):
+    """A network with a layer that no graph is known for, whose name is the message."""
+
+
+class Value(NamedTuple):
+    """What an operation of a graph puts out.
+
+    Attributes:
+        name: in the graph.
+        shape: with the size of the batch.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class Graph:
+    """A graph that is being written.
+
+    Args:
+        weights: name of the dataset in the file of weights, by the `id` of the variable.
+    """
+
+    def __init__(self, weights: dict[int, str]):
+        self._weights = weights
+        self._nodes = []
+        self._inputs = []
+        self._constants = {}  # initializers, by their bytes
+        self.used = {}  # variables by the names of their datasets
+
+    def input(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Value:
+        """Declares an input of the graph."""
+        self._inputs.append(helper.make_tensor_value_info(name, _NUMBERS[dtype], shape))
+        return Value(name, shape)
+
+    def constant(self, array: Any, dtype: str = "float32") -> str:
+        """A small array that stands in the graph itself."""
+        array = np.asarray(array, dtype)
+        key = (array.tobytes(), array.shape, dtype)
+        if key not in self._constants:
+            name = f"constant_{len(self._constants)}"
+            self._constants[key] = numpy_helper.from_array(array, name)
+        return self._constants[key].name
+
+    def weight(self, variable: keras.Variable) -> str:
+        """The values of a variable."""
+        name = self._weights.get(id(variable))
+        if name is None:
+            raise NotExpressible(variable.path)
+        self.used[name] = variable
+        return name
+
+    def op(self, kind: str, *inputs: str | Value, **attributes: Any) -> str:
+        """The first output of an operation, whose kind and attributes are ONNX's."""
+        name = f"{kind.lower()}_{len(self._nodes)}"
+        names = [x.name if isinstance(x, Value) else x for x in inputs]
+        self._nodes.append(helper.make_node(kind, names, [name], name=name, **attributes))
+        return name
+
+    def call(self, layer: Any, *inputs: Value, shape: tuple[int, ...] | None = None) -> Value:
+        """A layer applied to values; a network is a layer too.
+
+        Args:
+            layer: built.
+            *inputs: what it takes.
+            shape: of its output; by default what a layer of one input says.
+
+        Raises:
+            NotExpressible: if the layer is of a kind that is not known.
+        """
+        if hasattr(layer, "express"):
+            name = layer.express(self, *inputs)
+        elif hasattr(layer, "inputs") and hasattr(layer, "outputs"):
+            return self._network(layer, inputs)
+        elif type(layer) in _KERAS:
+            name = _KERAS[type(layer)](self, layer, *inputs)
+        else:
+            raise NotExpressible(f"{type(layer).__name__} {layer.name}")
+        return Value(name, shape or _output_shape(layer, inputs[0]))
+
+    def convolution(
+        self,
+        x: Value | str,
+        kernel: str,
+        strides: Iterable[int] = (1, 1),
+        pads: Iterable[int] = (0, 0, 0, 0),
+        **attributes: Any,
+    ) -> str:
+        """A convolution of values channels last.
+
+        Args:
+            x: (batch, height, width, channels).
+            kernel: as Keras has it, (height, width, inputs, outputs).
+            strides: vertical and horizontal.
+            pads: zeros above, at the left, below and at the right.
+            **attributes: `group` and `dilations` of ONNX's Conv.
+        """
+        x = self.op("Transpose", x, perm=_CHANNELS_FIRST)
+        kernel = self.op("Transpose", kernel, perm=(3, 2, 0, 1))
+        x = self.op("Conv", x, kernel, strides=list(strides), pads=list(pads), **attributes)
+        return self.op("Transpose", x, perm=_CHANNELS_LAST)
+
+    def transposed_convolution(
+        self,
+        x: Value | str,
+        kernel: str,
+        strides: Iterable[int],
+        pads: Iterable[int] = (0, 0, 0, 0),
+        **attributes: Any,
+    ) -> str:
+        """The transpose of `convolution`, by a kernel (height, width, outputs, inputs)."""
+        x = self.op("Transpose", x, perm=_CHANNELS_FIRST)
+        kernel = self.op("Transpose", kernel, perm=(3, 2, 0, 1))
+        x = self.op(
+            "ConvTranspose", x, kernel, strides=list(strides), pads=list(pads), **attributes
+        )
+        return self.op("Transpose", x, perm=_CHANNELS_LAST)
+
+    def normalization(self, layer: keras.layers.BatchNormalization, x: Value) -> str:
+        """Batch normalisation by the moving statistics, of values (batch, …, channels)."""
+        variance = self.op("Add", self.weight(layer.moving_variance), self.constant(layer.epsilon))
+        scale = self.op("Reciprocal", self.op("Sqrt", variance))
+        if layer.scale:
+            scale = self.op("Mul", self.weight(layer.gamma), scale)
+        # What has the shape (channels,) is folded when the graph is loaded.
+        offset = self.op("Neg", self.op("Mul", self.weight(layer.moving_mean), scale))
+        if layer.center:
+            offset = self.op("Add", self.weight(layer.beta), offset)
+        return self.op("Add", self.op("Mul", x, scale), offset)
+
+    def reshape(self, x: Value | str, shape: Iterable[int]) -> str:
+        """The same values in another shape, in which one side may be -1."""
+        return self.op("Reshape", x, self.constant(list(shape), "int64"))
+
+    def like(self, layer: Any, x: Value, kernel: str) -> str:
+        """What a dense layer or a convolution of Keras' does, by another kernel than it holds."""
+        dense = isinstance(layer, layers.Dense)
+        return (_with_dense_kernel if dense else _with_convolution_kernel)(self, layer, x, kernel)
+
+    def activation(self, function: Callable | None, x: Value | str) -> str:
+        """An activation of Keras' or kgan's."""
+        if function is None:
+            return x.name if isinstance(x, Value) else x
+        if hasattr(function, "express"):
+            return function.express(self, x)
+        name = getattr(function, "__name__", type(function).__name__)
+        if isinstance(function, keras.layers.Layer) or name not in _ACTIVATIONS:
+            raise NotExpressible(f"activation {name}")
+        return _ACTIVATIONS[name](self, x)
+
+    def finish(self, outputs: dict[str, Value], offsets: dict[str, tuple[int, int]]) -> bytes:
+        """The graph as a file.
+
+        Args:
+            outputs: by the names that they are to have.
+            offsets: of each dataset of the weights its first byte in the file and its length.
+        """
+        named = []
+        for name, value in outputs.items():
+            self._nodes.append(helper.make_node("Identity", [value.name], [name], name=name))
+            named.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape))
+        stored = [_external(name, v.shape, *offsets[name]) for name, v in self.used.items()]
+        graph = helper.make_graph(
+            self._nodes, "kgan", self._inputs, named, [*self._constants.values(), *stored]
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="kgan",
+        )
+        return model.SerializeToString(deterministic=True)
+
+    def _network(self, network, inputs):
+        """A functional network, whose nodes are visited from its outputs backwards."""
+        known = {id(x): value for x, value in zip(network.inputs, inputs, strict=True)}
+        waiting = list(network.outputs)
+        while waiting:
+            tensor = waiting[-1]
+            operation, index, _ = tensor._keras_history
+            node = operation._inbound_nodes[index]
+            missing = [x for x in node.input_tensors if id(x) not in known]
+            if id(tensor) in known or missing:
+                waiting.pop() if id(tensor) in known else waiting.extend(missing)
+                continue
+            if not node.input_tensors:  # an input of another network
+                raise NotExpressible(operation.name)
+            known[id(tensor)] = self._visit(operation, node, known)
+            waiting.pop()
+        (output,) = network.outputs
+        return known[id(output)]
+
+    def _visit(self, operation, node, known):
+        if len(node.output_tensors) != 1:
+            raise NotExpressible(operation.name)
+        arguments = node.arguments
+        given = [known[id(x)] for x in node.input_tensors]
+        shape = (given[0].shape[0], *node.output_tensors[0].shape[1:])
+        if type(operation).__name__ == "GetItem":
+            return Value(_get_item(self, given[0], arguments.args[1]), shape)
+        return self.call(operation, *given, shape=shape)
+
+
+def _external(name, shape, offset, length):
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "model.weights.h5"), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
+
+
+def _get_item(graph, x, key):
+    """`x[:, i]`, of any number of axes; nothing else is needed."""
+    key = tuple(key) if isinstance(key, (tuple, list)) else (key,)
+    axes = [(axis, k) for axis, k in enumerate(key) if k != slice(None)]
+    if any(not isinstance(k, int) for _, k in axes) or not axes:
+        raise NotExpressible("GetItem")
+    name = x.name
+    for axis, index in reversed(axes):
+        name = graph.op("Gather", name, graph.constant(index, "int64"), axis=axis)
+    return name
+
+
+def _output_shape(layer, x):
+    batch, *sides = x.shape
+    return (batch, *layer.compute_output_shape((None, *sides))[1:])
+
+
+def same_padding(sides: Iterable[int], kernel_size, strides, dilations=(1, 1)) -> list[int]:
+    """Zeros above, at the left, below and at the right, by which TensorFlow pads `"same"`."""
+    before, after = [], []
+    for side, size, stride, dilation in zip(sides, kernel_size, strides, dilations, strict=True):
+        reach = (size - 1) * dilation + 1
+        total = max((-(-side // stride) - 1) * stride + reach - side, 0)
+        before.append(total // 2)
+        after.append(total - total // 2)
+    return [*before, *after]
+
+
+# Keras' layers. Each function takes the graph, the layer and its inputs.
+
+
+def _dense(graph, layer, x):
+    return _with_dense_kernel(graph, layer, x, graph.weight(layer.kernel))
+
+
+def _with_dense_kernel(graph, layer, x, kernel):
+    y = graph.op("MatMul", x, kernel)
+    if layer.use_bias:
+        y = graph.op("Add", y, graph.weight(layer.bias))
+    return graph.activation(layer.activation, y)
+
+
+def _convolution(graph, layer, x):
+    return _with_convolution_kernel(graph, layer, x, graph.weight(layer.kernel))
+
+
+def _with_convolution_kernel(graph, layer, x, kernel):
+    _expect(layer, layer.data_format == "channels_last" and layer.padding in ("same", "valid"))
+    pads = [0, 0, 0, 0]
+    if layer.padding == "same":
+        pads = same_padding(x.shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate)
+    y = graph.convolution(
+        x, kernel, layer.strides, pads, group=layer.groups, dilations=list(layer.dilation_rate)
+    )
+    if layer.use_bias:
+        y = graph.op("Add", y, graph.weight(layer.bias))
+    return graph.activation(layer.activation, y)
+
+
+def _transposed_convolution(graph, layer, x):
+    plain = layer.output_padding is None and tuple(layer.dilation_rate) == (1, 1)
+    _expect(layer, plain and layer.data_format == "channels_last")
+    more = [0, 0]  # rows and columns that no pixel reaches
+    pads = [0, 0, 0, 0]
+    if layer.padding == "same":  # as many pixels as before, times the stride
+        left = [
+            size - stride for size, stride in zip(layer.kernel_size, layer.strides, strict=True)
+        ]
+        more = [max(-n, 0) for n in left]
+        left = [max(n, 0) for n in left]
+        pads = [*(n // 2 for n in left), *(n - n // 2 for n in left)]
+    else:
+        more = [
+            max(stride - size, 0)
+            for size, stride in zip(layer.kernel_size, layer.strides, strict=True)
+        ]
+    y = graph.transposed_convolution(
+        x, graph.weight(layer.kernel), layer.strides, pads, output_padding=more
+    )
+    if layer.use_bias:
+        y = graph.op("Add", y, graph.weight(layer.bias))
+    return graph.activation(layer.activation, y)
+
+
+def _batch_normalization(graph, layer, x):
+    _expect(layer, layer.axis in (-1, len(x.shape) - 1))
+    return graph.normalization(layer, x)
+
+
+def _embedding(graph, layer, x):
+    return graph.op("Gather", graph.weight(layer.embeddings), x, axis=0)
+
+
+def _activation(graph, layer, x):
+    return graph.activation(layer.activation, x)
+
+
+def _relu(graph, layer, x):
+    _expect(layer, not layer.threshold)
+    y = graph.op("Relu", x)
+    if layer.negative_slope:
+        y = graph.op("LeakyRelu", x, alpha=float(layer.negative_slope))
+    if layer.max_value is not None:
+        y = graph.op("Min", y, graph.constant(layer.max_value))
+    return y
+
+
+def _leaky_relu(graph, layer, x):
+    return graph.op("LeakyRelu", x, alpha=float(layer.negative_slope))
+
+
+def _reshape(graph, layer, x):
+    return graph.reshape(x, _output_shape(layer, x))
+
+
+def _up_sampling(graph, layer, x):
+    _expect(layer, layer.data_format == "channels_last")
+    how = {
+        "nearest": {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        },
+        "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    }
+    _expect(layer, layer.interpolation in how)
+    x = graph.op("Transpose", x, perm=_CHANNELS_FIRST)
+    scales = graph.constant([1, 1, *layer.size])
+    x = graph.op("Resize", x, "", scales, **how[layer.interpolation])
+    return graph.op("Transpose", x, perm=_CHANNELS_LAST)
+
+
+def _rescaling(graph, layer, x):
+    x = graph.op("Mul", x, graph.constant(layer.scale))
+    return graph.op("Add", x, graph.constant(layer.offset)) if np.any(layer.offset) else x
+
+
+def _identity(graph, layer, x):
+    return x.name
+
+
+def _chained(kind):
+    def express(graph, layer, *inputs):
+        name = inputs[0].name
+        for x in inputs[1:]:
+            name = graph.op(kind, name, x)
+        return name
+
+    return express
+
+
+def _concatenate(graph, layer, *inputs):
+    return graph.op("Concat", *inputs, axis=layer.axis)
+
+
+def _repeat_vector(graph, layer, x):
+    x = graph.reshape(x, (x.shape[0], 1, x.shape[1]))
+    return graph.op("Expand", x, graph.constant([1, layer.n, 1], "int64"))
+
+
+def _one_hot(graph, layer, x):
+    _expect(layer, layer.output_mode == "one_hot")
+    depth, ends = graph.constant([layer.num_tokens], "int64"), graph.constant([0, 1])
+    return graph.op("OneHot", x, depth, ends, axis=-1)
+
+
+_KERAS = {
+    layers.Dense: _dense,
+    layers.Conv2D: _convolution,
+    layers.Conv2DTranspose: _transposed_convolution,
+    layers.BatchNormalization: _batch_normalization,
+    layers.Embedding: _embedding,
+    layers.Activation: _activation,
+    layers.ReLU: _relu,
+    layers.LeakyReLU: _leaky_relu,
+    layers.Flatten: _reshape,
+    layers.Reshape: _reshape,
+    layers.UpSampling2D: _up_sampling,
+    layers.Rescaling: _rescaling,
+    layers.Add: _chained("Add"),
+    layers.Multiply: _chained("Mul"),
+    layers.Concatenate: _concatenate,
+    layers.RepeatVector: _repeat_vector,
+    layers.CategoryEncoding: _one_hot,
+    layers.Dropout: _identity,
+    layers.Identity: _identity,
+    layers.GaussianNoise: _identity,
+}
+
+
+def _simple(kind, **attributes):
+    return lambda graph, x: graph.op(kind, x, **attributes)
+
+
+def _silu(graph, x):
+    return graph.op("Mul", x, graph.op("Sigmoid", x))
+
+
+_ACTIVATIONS = {
+    "linear": lambda graph, x: x.name if isinstance(x, Value) else x,
+    "relu": _simple("Relu"),
+    "leaky_relu": _simple("LeakyRelu", alpha=0.2),
+    "tanh": _simple("Tanh"),
+    "sigmoid": _simple("Sigmoid"),
+    "elu": _simple("Elu"),
+    "selu": _simple("Selu", alpha=1.6732632423543772, gamma=1.0507009873554805),
+    "softplus": _simple("Softplus"),
+    "softsign": _simple("Softsign"),
+    "exponential": _simple("Exp"),
+    "softmax": _simple("Softmax", axis=-1),
+    "silu": _silu,
+}
+
+
+def _expect(layer, fits):
+    if not fits:
+        raise NotExpressible(f"{type(layer).__name__} {layer.name}, as it is set")

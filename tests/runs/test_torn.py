@@ -9,7 +9,6 @@ import tensorflow as tf
 
 import kgan
 from kgan.callbacks import Checkpoint
-from kgan.callbacks import checkpoint as checkpoints
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
 from kgan.models import DCGAN
@@ -17,10 +16,10 @@ from kgan.runs import callbacks, selection
 from kgan.runs import directory as run_directory
 from kgan.runs import train as training
 from kgan.runs.log import whole_rows
-from kgan.zoo import opening
+from kgan.zoo import building, opening
 from runs.squares import recipe, weights
 
-END = 96
+END = 64
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -31,9 +30,30 @@ class Drifting(DCGAN):
         real, draws = self.begin_step(data)
         mean = tf.reduce_mean(real.images)
         for variable in self.generator.trainable_variables:
-            variable.assign_add(tf.fill(variable.shape, 0.01 * mean))
+            variable.assign_add(tf.fill(variable.shape, -0.02 * mean))
         self.log(d_loss=mean, g_loss=-mean)
         return self.end_step(draws, real)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """One model for all sessions, as if built anew, for it to be traced once; no curves."""
+    whole, made = building.build, {}
+
+    def build(asked):
+        model = made.setdefault("model", None) or whole(asked)
+        optimizers = [model.g_optimizer.variables, model.d_optimizer.variables]
+        variables = [*model.variables, *optimizers[0], *optimizers[1]]
+        if made["model"] is None:
+            made.update(model=model, values=[v.numpy() for v in variables])
+        for variable, value in zip(variables, made["values"], strict=True):
+            variable.assign(value)
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(building, "build", build)
+        patch.setattr(callbacks, "plot_curves", lambda log, png: png.touch())
+        yield
 
 
 def drifting(folder, **changes):
@@ -51,8 +71,8 @@ def logged(run):
 def ended(folder, tmp_path_factory):
     run = tmp_path_factory.mktemp("torn") / "ended"
     training.train(drifting(folder), run)
-    assert [row["images_seen"] for row in logged(run)] == ["16", "32", "48", "64", "80", "96"]
-    assert len({row["val_kernel_distance"] for row in logged(run)}) >= 3
+    assert [row["images_seen"] for row in logged(run)] == ["16", "32", "48", "64"]
+    assert len({row["val_kernel_distance"] for row in logged(run)}) == 3
     return run
 
 
@@ -90,14 +110,14 @@ def kill(patch, place, name, count, after):
 KILLS = {
     "before the first measurement": (selection.Judge, "act", 1, False),
     "after the line is noted": (callbacks.RunLog, "note", 1, True),
-    "between weights and state": (checkpoints, "_state_path", 2, False),
+    "between weights and state": (json, "dumps", 1, True),
     "after the checkpoint of 16": (Checkpoint, "on_epoch_end", 1, True),
     "while the lost line is written": (callbacks.RunLog, "_write", 1, False),
+    "after a measurement": (selection.Judge, "act", 1, True),
     "after the next checkpoint": (Checkpoint, "on_epoch_end", 1, True),
     "after the line": (callbacks.RunLog, "on_epoch_end", 1, True),
-    "after a measurement": (selection.Judge, "act", 1, True),
     "at a snapshot": (callbacks.Snapshots, "act", 1, False),
-    "after the last checkpoint": (Checkpoint, "on_epoch_end", 3, True),
+    "after the last checkpoint": (Checkpoint, "on_epoch_end", 1, True),
     "before the curves": (callbacks.Curves, "act", 1, False),
     "before the preset": (selection, "keep_best", 1, False),
 }
@@ -116,7 +136,7 @@ def test_killed_anywhere_the_log_is_that_of_a_run_that_was_not(folder, ended, tm
 
 @pytest.fixture(scope="module")
 def killed(folder, tmp_path_factory):
-    """A run that was killed after the checkpoint of 64 images, of 96."""
+    """A run that was killed after its last checkpoint."""
     run = tmp_path_factory.mktemp("torn") / "killed"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         kill(patch, callbacks.RunLog, "on_epoch_end", 4, True)
@@ -149,7 +169,7 @@ def tear(path, damage):
     path.unlink() if content is None else path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", [cut, missing])
 def test_with_every_file_torn_but_one_checkpoint_a_run_goes_on(
     folder, killed, ended, damage, tmp_path
 ):
@@ -164,6 +184,7 @@ def test_with_every_file_torn_but_one_checkpoint_a_run_goes_on(
     assert f"{run / 'recipe.toml'} is damaged: it is written again" in said
     if damage is not missing:
         assert f"The damaged {run / 'snapshots/images-000000064'} is replaced" in said
+        assert any("images-000000064.weights.h5 is damaged" in line for line in said)
     assert check(run, ended) and (run / "recipe.toml").read_text() == drifting(folder).to_toml()
     assert json.loads((run / "versions.json").read_text())
 
@@ -221,7 +242,7 @@ class TestRecipe:
 
     def test_another_one_is_still_refused(self, run):
         tear(run / "recipe.toml", cut)
-        with pytest.raises(KganError, match="images: 96 there, 8 now"):
+        with pytest.raises(KganError, match="images: 64 there, 8 now"):
             run_directory.claim(run, drifting("photos", images=8), override=False)
 
 
@@ -261,14 +282,21 @@ class TestSnapshots:
                     found.pop(place)
                 assert sorted(found) == [other for other in places if other != place], path
 
-    def test_a_torn_one_that_was_chosen_stays_the_preset(self, folder, run, ended):
-        tear(self.best(run) / "model.weights.h5", cut)
-        last = run / "snapshots" / f"images-{END:09d}"
-        if self.best(ended).name == last.name:
-            pytest.skip("it is made again")
-        with pytest.warns(KganWarning, match="left out: Damaged preset"):
-            training.train(drifting(folder), run, resume=True)
-        check(run, ended)
+    def test_a_torn_one_that_was_chosen_stays_the_preset(self, run):
+        first, last = sorted((run / "snapshots").iterdir())
+        facts = kgan.zoo.preset.read(first).metadata
+        facts["training"]["selected"]["value"] = -1.0
+        kgan.zoo.preset.complete(first, facts)
+        for torn in (None, cut, emptied):
+            if torn is not None:
+                tear(first / "model.weights.h5", torn)
+            found = selection.measured(run / "snapshots", self.Judge())
+            selection.keep_best(found, run / "preset", run / "curves.png")
+            chosen = kgan.zoo.preset.read(run / "preset").metadata["training"]
+            assert (chosen["images_seen"], chosen["selected"]["value"]) == (32, -1.0)
+            assert chosen["selected"]["snapshots"] == 2
+        shutil.rmtree(first)  # on purpose: it is not wanted
+        assert selection.measured(run / "snapshots", self.Judge())[0][0] == last
 
     def test_if_all_are_torn_the_last_is_made_again_and_measured(self, folder, run):
         for path in run.glob("snapshots/*/metadata.json"):
@@ -288,7 +316,7 @@ class TestSnapshots:
             training.train(drifting(folder), run, resume=True)
         found = kgan.zoo.preset.read(run / "preset").metadata["training"]
         assert found["images_seen"] == END and "selected" not in found
-        assert len(list(run.glob("snapshots/*/thesis.tex"))) == 3  # nothing of anybody's is lost
+        assert len(list(run.glob("snapshots/*/thesis.tex"))) == 2  # nothing of anybody's is lost
 
     def test_a_note_in_a_snapshot_does_not_stop_the_end(self, folder, run, ended):
         shutil.rmtree(run / "preset")

@@ -202,6 +202,28 @@ def test_torn_after_its_end_a_run_ends_again(folder, ended, tmp_path):
     assert opening.has_ended(run)
 
 
+def test_without_a_checkpoint_it_says_that_it_begins_anew(folder, ended, tmp_path):
+    run = shutil.copytree(ended, tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    with pytest.warns(KganWarning, match="No checkpoint is in .*training begins anew"):
+        training.train(drifting(folder), run, resume=True)
+    check(run, ended)
+
+
+@pytest.mark.parametrize("end", [".json", ".weights.h5"])
+def test_without_a_whole_checkpoint_the_way_out_is_said(folder, ended, tmp_path, end):
+    run = shutil.copytree(ended, tmp_path / "run")
+    for path in run.glob(f"checkpoints/*{end}"):
+        tear(path, cut)
+    message = r"No checkpoint in .* is whole: start anew elsewhere, or here once images-0+64.json, "
+    with (
+        pytest.warns(KganWarning, match="is damaged"),
+        pytest.raises(KganError, match=message) as caught,
+    ):
+        training.train(drifting(folder), run, resume=True)
+    assert "\n" not in str(caught.value) and logged(run) == logged(ended)
+
+
 class TestRecipe:
     @pytest.fixture
     def run(self, tmp_path):

@@ -26,7 +26,6 @@ from kgan.files import expanded, plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
 from kgan.zoo import opening, registry
-from kgan.zoo.metadata import RECIPE
 from kgan.zoo.preset import Preset
 from kgan.zoo.preset import read as read_preset
 
@@ -265,7 +264,7 @@ def _recipe(source: str | None, parent: Preset | None, import_file: Path | None)
     if source.lower().endswith(".toml"):
         return recipes.read(expanded(source))
     if (run := opening.run_directory(source)) is not None:
-        return recipes.read(run / RECIPE)
+        return opening.recipe_of(run)
     if import_file is not None or source.lower() in model_names():
         import_models(import_file)
         if kind := model_class(source):

@@ -28,7 +28,7 @@ from kgan.runs import selection
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
-from kgan.zoo.preset import Preset, check_recipe, check_replaceable
+from kgan.zoo.preset import Preset, check_recipe
 from kgan.zoo.versions import versions
 
 # Of a training whose recipe does not say how long it is.
@@ -87,7 +87,7 @@ def train(
     """
     directory = expanded(directory)
     run_directory.check(directory, resume)
-    check_replaceable(directory / "preset")
+    run_directory.check_place(directory / opening.PRESET)
     if resume:
         _keep_classes(recipe, directory)
     keras.utils.set_random_seed(recipe.seed)
@@ -114,10 +114,13 @@ def train(
 
 def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
-    checkpoint = Checkpoint(directory / "checkpoints")
-    begun = checkpoint.restore(model)
+    preset = directory / opening.PRESET
+    checkpoint = Checkpoint(directory / opening.CHECKPOINTS)
+    begun = bool(checkpoint.restore(model) or checkpoint.notes)  # after 0 epochs: notes alone
+    checkpoint.notes["recipe"] = recipe.to_toml()
     # Every batch of the stream is full, so that the count of images tells the step.
-    step = int(model.images_seen.numpy()) // recipe.batch_size
+    seen = int(model.images_seen.numpy())
+    step = seen // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
         run_directory.note_versions(directory, step * recipe.batch_size, versions())
@@ -126,8 +129,19 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
         if judge is None:
             shape = model.image_shape
             judge = selection.judge(recipe, data, shape, data_dir, selection.METRICS[0])
-    log = RunLog(directory / "log.csv")
-    snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
+    log = RunLog(directory / "log.csv", checkpoint.notes)
+    if not begun and log.path.exists():
+        warnings.warn(
+            f"No checkpoint is in {checkpoint.directory}, though {log.path} tells of some: "
+            "training begins anew",
+            KganWarning,
+            stacklevel=3,
+        )
+    log.go_on(seen)
+    if judge:
+        judge.notes = checkpoint.notes
+    curves = Curves(directory, recipe)
+    snapshots = Snapshots(directory / opening.SNAPSHOTS, recipe, log, judge)
     if step < last:
         weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
@@ -146,27 +160,39 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
                 callbacks=[
                     TerminateOnDivergence(),
                     StopAt(last * recipe.batch_size, recipe.batch_size, received),
-                    checkpoint,
                     *([judge] if judge else []),
+                    keras.callbacks.LambdaCallback(on_epoch_end=log.note),
+                    checkpoint,
                     log,
                     Grids(directory / "grids", every_images=recipe.grid_images),
                     snapshots,
-                    Curves(directory, recipe),
+                    curves,
                     CollapseWarning(every_images=recipe.grid_images),
                     progress,
                 ],
             )
         if received:
-            saving.save(model, directory / opening.PRESET, recipe, log.seconds())
+            run_directory.make_way(preset)
+            saving.save(model, preset, recipe, log.seconds())
             raise Interrupted(received[0])
-    curves = directory / CURVES
+    else:
+        curves.act(seen)  # it may have been killed before it drew them
+    found = []
     if judge:
         snapshots.add(model)
         found = selection.measured(snapshots.directory, judge)
-        selection.keep_best(found, directory / "preset", curves)
+        if not found:
+            warnings.warn(
+                f"No snapshot in {snapshots.directory} is whole: the last state becomes the preset",
+                KganWarning,
+                stacklevel=3,
+            )
+    run_directory.make_way(preset)
+    if found:
+        selection.keep_best(found, preset, directory / CURVES)
     else:
-        saving.save(model, directory / "preset", recipe, log.seconds(), curves)
-    return directory / "preset"
+        saving.save(model, preset, recipe, log.seconds(), directory / CURVES)
+    return preset
 
 
 def _take_classes(data, recipe) -> None:

@@ -17,6 +17,7 @@ FORMATS = (1, 2)  # of what is read
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
 NEIGHBOURS, CURVES = "neighbours.png", "curves.png"
+NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES}
 
 MOST_FILES = 32
 _MOST_PLAYERS = 16

@@ -26,7 +26,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     A checkpoint holds both networks, the moving average, both optimizers' state and the counters
     from which all randomness is drawn. The last two are kept, by the images that they have seen; a
-    newest one that was torn by a crash is passed over for the one before it.
+    newest one that was torn by a crash is passed over for the one before it, and removed when the
+    next one is written.
 
     What is restored is state: moments, counters, and a learning rate that has been changed since
     the model was compiled. Another rate than was asked for then holds, with a warning.

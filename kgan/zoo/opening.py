@@ -98,9 +98,10 @@ def _noted_recipe(run):
     states = (run / CHECKPOINTS).glob("images-*.json")
     for path in sorted(states, key=images_in_name, reverse=True):
         try:
-            notes = parse_json(read_bytes(path, MOST_JSON), str(path))["notes"]
-            return notes["recipe"] if isinstance(notes["recipe"], str) else None
-        except (KganError, KeyError, TypeError):
+            text = parse_json(read_bytes(path, MOST_JSON), str(path))["notes"]["recipe"]
+            recipes.from_toml(text)
+            return text
+        except (KganError, KeyError, TypeError, AttributeError):  # torn, or of before
             continue
     return None
 

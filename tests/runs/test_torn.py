@@ -108,17 +108,14 @@ def kill(patch, place, name, count, after):
 
 # One after the other in one run, so that a session begins where the one before was killed.
 KILLS = {
-    "before the first measurement": (selection.Judge, "act", 1, False),
     "after the line is noted": (callbacks.RunLog, "note", 1, True),
     "between weights and state": (json, "dumps", 1, True),
     "after the checkpoint of 16": (Checkpoint, "on_epoch_end", 1, True),
     "while the lost line is written": (callbacks.RunLog, "_write", 1, False),
-    "after a measurement": (selection.Judge, "act", 1, True),
     "after the next checkpoint": (Checkpoint, "on_epoch_end", 1, True),
     "after the line": (callbacks.RunLog, "on_epoch_end", 1, True),
     "at a snapshot": (callbacks.Snapshots, "act", 1, False),
     "after the last checkpoint": (Checkpoint, "on_epoch_end", 1, True),
-    "before the curves": (callbacks.Curves, "act", 1, False),
     "before the preset": (selection, "keep_best", 1, False),
 }
 

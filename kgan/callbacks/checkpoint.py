@@ -9,7 +9,8 @@ from pathlib import Path
 
 import keras
 
-from kgan.errors import KganError, KganWarning, reason
+from kgan.checks import PATH, whole
+from kgan.errors import KganError, KganWarning, reason, short
 from kgan.files import images_in_name, partials, replacing, sha256
 from kgan.models.base.pair import inner
 from kgan.recipe.optimizers import rate_of
@@ -40,10 +41,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, directory: str | os.PathLike, keep: int = 2):
         super().__init__()
-        if keep < 1:
-            raise ValueError(f"Expected keep >= 1. Received: {keep}")
-        self.directory = Path(directory)
-        self.keep = keep
+        self.directory = Path(PATH.check("directory", directory))
+        self.keep = whole(1).check("keep", keep)
         self._made = False
         self._warned = False
 
@@ -56,6 +55,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: if it cannot be written; the ones before are as they were.
         """
+        whole(0).check("epoch", epoch)
         try:
             self._save(model, epoch)
         except OSError as error:
@@ -101,10 +101,11 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: if the model is not compiled, the checkpoint is of another model, or there
                 are checkpoints and none is whole.
         """
-        if not model.compiled:
+        if not getattr(model, "compiled", False):
+            what = "a model" if isinstance(model, keras.Model) else short(model)
             raise KganError(
                 "Expected a compiled model, so that its optimizers' state can be restored. "
-                "Received: a model that is not compiled"
+                f"Received: {what} that is not compiled"
             )
         saved = self._saved()
         for weights in saved:

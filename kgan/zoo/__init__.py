@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from kgan.checks import PATH, Bound, number, or_none
 from kgan.recipe import Recipe
 from kgan.zoo import opening, registry
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from kgan.models.base.latent import LatentModel
 
 __all__ = ["info", "load", "names", "save"]
+
+_RECIPE = Bound("a kgan.recipe.Recipe", lambda v: isinstance(v, Recipe))
 
 
 def names() -> list[str]:
@@ -38,7 +41,7 @@ def info(source: str | os.PathLike) -> dict:
     Raises:
         ValueError: if there is no such preset, or its metadata is damaged.
     """
-    path, metadata = opening.read_metadata(source)
+    path, metadata = opening.read_metadata(PATH.check("source", source))
     return {
         "name": metadata["name"],
         "model": metadata["model"],
@@ -80,7 +83,7 @@ def load(source: str | os.PathLike) -> "LatentModel":
     """
     from kgan.zoo import saving  # late: it imports TensorFlow
 
-    return saving.load(opening.read(source))
+    return saving.load(opening.read(PATH.check("source", source)))
 
 
 def save(
@@ -106,5 +109,9 @@ def save(
     """
     from kgan.zoo import saving, weights  # late: it imports TensorFlow
 
+    PATH.check("directory", directory)
+    saving.MODEL.check("model", model)
+    or_none(_RECIPE).check("recipe", recipe)
+    or_none(number(0, 1e12)).check("seconds", seconds)
     weights.note_size(model)
     saving.save(model, directory, recipe, seconds)

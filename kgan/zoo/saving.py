@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
+from kgan.checks import Bound
 from kgan.errors import KganError, short
 from kgan.files import expanded, sha256
 from kgan.models.base.adversarial import AdversarialModel
@@ -30,6 +31,7 @@ from kgan.zoo.metadata import CONFIG, CURVES, FORMAT, METADATA, RECIPE, SAMPLES,
 from kgan.zoo.preset import Preset, check_recipe, check_replaceable, complete, writing
 from kgan.zoo.versions import versions
 
+MODEL = Bound("a model of kgan", lambda v: isinstance(v, AdversarialModel))
 # Values that a model may have beside those that its preset holds: counters, means, states of seeds;
 # a class of the user's own may have more networks.
 _MORE_VALUES = 10_000

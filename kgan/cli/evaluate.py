@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath
+from kgan.errors import say
 from kgan.files import replacing
 from kgan.zoo.results import text
 
@@ -137,4 +138,4 @@ def command(
             partial.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     if update_card:
         evaluation.update_card(source, results, data_dir)
-    click.echo(text(results))
+    say(text(results))

@@ -16,6 +16,7 @@ from kgan import images
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
+from kgan.errors import say
 from kgan.files import replacing
 from kgan.images import RESAMPLINGS
 from kgan.recipe import Recipe
@@ -156,7 +157,7 @@ def command(
             columns = None if classes is None or len(classes) == 1 else number // len(classes)
             grid = images.grid(np.concatenate(list(batches())), columns, gap=2 * scale)
             images.save_png(grid, out, facts)
-    click.echo(out)
+    say(out)
 
 
 def _is_pixel_art(recipe: Recipe) -> bool:

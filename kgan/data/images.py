@@ -477,7 +477,9 @@ def _from_tfds(name, split, rule, data_dir):
 
     builder = tfds.builder(name, data_dir)
     tfds.prepare(builder)
-    tfds.ranges(builder, split)  # which says what is wrong with it in one line
+    parts = tfds.ranges(builder, split)  # which says what is wrong with it in one line
+    if not any(stop > start for _, start, stop in parts):
+        raise KganError(f"Expected a split with images. Received: tfds:{name}#{split}, of none")
     read = ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
     images = allocate((len(examples), *rule.image_shape))

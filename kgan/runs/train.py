@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import keras
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.data import parts
 from kgan.data.folder import sample
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
@@ -122,7 +121,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     if step < last:
         run_directory.note_versions(directory, step * recipe.batch_size, versions())
     elif opening.has_ended(directory):
-        sys.stderr.write("The run has ended: its snapshots are measured\n")
+        say("The run has ended: its snapshots are measured", err=True)
         if judge is None:
             shape = model.image_shape
             judge = selection.judge(recipe, data, shape, data_dir, selection.METRICS[0])
@@ -245,9 +244,10 @@ def _stretch(recipe, images, batch_size) -> None:
         after = stretched(before, updates, ratio)
         setattr(recipe, name, after)
         for key, old, new in changes(before, after):
-            sys.stderr.write(
+            say(
                 f"The learning rate of {name} follows the {recipe.images:,} images: {key} {new} in "
-                f"place of {old}\n"
+                f"place of {old}",
+                err=True,
             )
 
 
@@ -257,9 +257,10 @@ def _tell_idle(recipe, model) -> None:
         updates = model.updates(name, recipe.images, recipe.batch_size)
         share = optimizers.active_share(getattr(recipe, name), updates, recipe.images)
         if share < LEAST_ACTIVE:
-            sys.stderr.write(
+            say(
                 f"The learning rate of {name} is below a hundredth of its highest from "
-                f"{share * recipe.images:,.0f} of {recipe.images:,} images on\n"
+                f"{share * recipe.images:,.0f} of {recipe.images:,} images on",
+                err=True,
             )
 
 
@@ -278,7 +279,7 @@ def _parent(recipe) -> Preset:
 def _show(directory, data):
     """Prints what was found in the data; writes that and a sheet of it into the run directory."""
     if data.report is not None:
-        sys.stderr.write(data.report.text(most=10) + "\n")
+        say(data.report.text(most=10), err=True)
         (directory / "data.txt").write_text(data.report.text() + "\n", "utf-8")
     some = data.images[sample(len(data))]
     save_png(grid(some), directory / "data.png", None)

@@ -41,7 +41,7 @@ def info(source: str | os.PathLike) -> dict:
     Raises:
         ValueError: if there is no such preset, or its metadata is damaged.
     """
-    path, metadata = opening.read_metadata(PATH.check("source", source))
+    path, metadata = opening.read_metadata(source)
     return {
         "name": metadata["name"],
         "model": metadata["model"],
@@ -83,7 +83,7 @@ def load(source: str | os.PathLike) -> "LatentModel":
     """
     from kgan.zoo import saving  # late: it imports TensorFlow
 
-    return saving.load(opening.read(PATH.check("source", source)))
+    return saving.load(opening.read(source))
 
 
 def save(

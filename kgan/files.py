@@ -1,17 +1,26 @@
 """Files: their hashes, and writes that happen whole or not at all."""
 
 import errno
-import glob
 import hashlib
 import os
 import re
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None
 
 _PREFIX = ".partial-"
 _TOKEN = 8  # characters that tell the partial files of one path apart
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows
+_ABANDONED = 86400  # seconds, of what cannot tell whether a process still writes it
+_NEW, _OLD = "new", "old"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a write, which names no file
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -25,18 +34,40 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def write(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Writes a file whole or not at all, as `replacing` does.
+
+    Args:
+        path: the file to write.
+        content: all of it. What other libraries make is made in memory, and written here: on a
+            disk that is full, some of them end the process.
+
+    Raises:
+        OSError: see `replacing`.
+
+    Example:
+
+    ```python
+    write("scores.json", json.dumps(scores))
+    ```
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, flush: bool = False) -> Iterator[Path]:
-    """Writes a file whole or not at all: beside its path first, then in one step over it.
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Writes a file whole or not at all: aside first, then in one step over its path.
+
+    The content is on the disk before it takes its place, and the place before this returns: a loss
+    of power, too, leaves one file or the other.
 
     Args:
         path: the file to write. What stands there is untouched until the block has succeeded.
-        flush: bool, whether the content is on the disk before the file takes its place, and the
-            place before this returns: then a loss of power, too, leaves one file or the other.
 
     Yields:
-        A path in the same directory, for the block to write to. It ends as `path` does, for
-        writers that go by the suffix; whether the block succeeds or not, it is gone afterwards.
+        A path of the same name in a hidden directory beside, for the block to write to. It is gone
+        afterwards, whether the block succeeds or not; after a kill, with the next write beside it.
 
     Raises:
         OSError: if the directory does not exist, `path` is a directory, or the write fails.
@@ -50,29 +81,145 @@ def replacing(path: str | os.PathLike[str], *, flush: bool = False) -> Iterator[
     """
     path = Path(path)
     _check(path)
-    partial = path.with_name(_PREFIX + os.urandom(_TOKEN // 2).hex() + _end(path.name))
-    try:
+    with aside(path) as room:
+        partial = room / path.name
         yield partial
-        if flush:
-            with open(partial, "rb+") as file:
-                os.fsync(file.fileno())
+        _flush(partial)
         os.replace(partial, path)
-        if flush:
-            _flush_directory(path.parent)
-    finally:
-        with suppress(OSError):  # most often it is in its place
-            partial.unlink()
+        _flush(path.parent)
 
 
-def partials(directory: str | os.PathLike[str], name: str | None = None) -> list[Path]:
-    """What `replacing` has left of processes that were killed, or is writing at this moment.
+@contextmanager
+def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Writes a directory whole or not at all, as `replacing` does a file.
+
+    No system puts a directory in the place of another in one step. One that was taken away by a
+    process that was killed before the next step is put back by `recover`.
 
     Args:
-        directory: the directory to look in.
-        name: the file that was to be written; by default any.
+        path: the directory to write. What stands there is removed once the block has succeeded.
+
+    Yields:
+        An empty directory on the same disk, for the block to fill.
+
+    Raises:
+        OSError: if a write fails; what stands there is as it was.
     """
-    end = "*" if name is None else glob.escape(_end(name))
-    return sorted(Path(directory).glob(_PREFIX + "?" * _TOKEN + end))
+    path = Path(path)
+    with aside(path) as room:
+        new, old = room / _NEW, room / _OLD / path.name
+        new.mkdir()
+        old.parent.mkdir()
+        yield new
+        for directory, _, names in os.walk(new, topdown=False):
+            for name in names:
+                _flush(Path(directory, name))
+            _flush(Path(directory))
+        try:
+            with suppress(FileNotFoundError):
+                os.replace(path, old)
+            os.replace(new, path)
+        finally:  # an interrupt between the two must not cost what was there
+            _put_back(room)
+        _flush(path.parent)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A hidden directory beside a path, for what is to take its place; removed afterwards.
+
+    It is held until then, and what others have left beside it is cleared.
+
+    Raises:
+        OSError: if none can be made there.
+    """
+    clear(path.parent)
+    with ExitStack() as held:
+        while True:
+            room = path.with_name(_PREFIX + os.urandom(_TOKEN // 2).hex() + _end(path.name))
+            room.mkdir()
+            with suppress(FileNotFoundError):
+                held.enter_context(hold(room))
+                if room.exists():
+                    break  # else another process has cleared it before it was held
+        try:
+            yield room
+        except OSError as error:  # is to name what the user has named
+            if str(error.filename or "").startswith(str(room)) or (
+                error.filename is None and error.errno in _NO_ROOM
+            ):
+                error.filename = os.fspath(path)
+            raise
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
+
+
+def recover(path: str | os.PathLike[str]) -> None:
+    """Puts a directory back that a process took away to replace it, and was killed.
+
+    Args:
+        path: the directory. If anything is there, nothing is done.
+    """
+    path = Path(path)
+    if not os.path.lexists(path):
+        clear(path.parent)
+
+
+def partials(directory: str | os.PathLike[str]) -> list[Path]:
+    """What writers of a directory's files are writing at this moment, or have left, killed."""
+    pattern = re.escape(_PREFIX) + f"[0-9a-f]{{{_TOKEN}}}-.*"
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return []
+    return [Path(directory, n) for n in sorted(names) if re.fullmatch(pattern, n, re.DOTALL)]
+
+
+def clear(directory: str | os.PathLike[str]) -> None:
+    """Removes what writers of a directory's files have left that were killed.
+
+    Directories that these had taken away to replace them are put back. What a living process is
+    writing stays, and so does what cannot be removed.
+    """
+    for partial in partials(directory):
+        with suppress(OSError):
+            abandoned = time.time() - partial.lstat().st_mtime > _ABANDONED
+            if not partial.is_dir() or partial.is_symlink():  # of a kgan before, which held nothing
+                if abandoned:
+                    partial.unlink()
+                continue
+            with hold(partial) as held:
+                if (held or held is None and abandoned) and _is_ours(partial):
+                    _put_back(partial)
+                    shutil.rmtree(partial)
+
+
+@contextmanager
+def hold(directory: Path, wait: bool = False) -> Iterator[bool | None]:
+    """Holds a directory while the block runs; a process that ends lets go, however it does.
+
+    Args:
+        directory: that is there.
+        wait: whether to wait for another process that holds it.
+
+    Yields:
+        Whether it is held: False if another process does, None where there are no such locks.
+    """
+    if fcntl is None:
+        yield None
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        except BlockingIOError:
+            held = False
+        except OSError:
+            held = None
+        yield held
+    finally:
+        os.close(descriptor)
 
 
 def plain_name(text: str, otherwise: str) -> str:
@@ -100,6 +247,21 @@ def images_in_name(path: str | os.PathLike[str]) -> int:
     return int(found[1]) if found else -1
 
 
+def _is_ours(room):
+    """Whether a directory holds nothing but what `replacing` and its like put there."""
+    end = room.name[len(_PREFIX) + _TOKEN :]
+    return all(name in (_NEW, _OLD) or _end(name).endswith(end[1:]) for name in os.listdir(room))
+
+
+def _put_back(room):
+    """Puts back what was taken away to be replaced, if nothing has come in its place."""
+    with suppress(FileNotFoundError):
+        for old in (room / _OLD).iterdir():
+            path = room.with_name(old.name)
+            if not os.path.lexists(path):
+                os.replace(old, path)
+
+
 def _end(name):
     """What follows the token: the name, of a long one only as many last bytes as have room."""
     room = _LONGEST_NAME - len(_PREFIX) - _TOKEN - 1
@@ -116,12 +278,19 @@ def _check(path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
-def _flush_directory(directory):
+def _flush(path):
+    """Waits until a file, or the names in a directory, are on the disk."""
+    directory = path.is_dir()
     try:
-        descriptor = os.open(directory, os.O_RDONLY)
-    except OSError:  # Windows opens no directories
-        return
+        descriptor = os.open(path, os.O_RDONLY if directory else os.O_RDWR)
+    except OSError:
+        if directory:  # Windows opens no directories
+            return
+        raise
     try:
         os.fsync(descriptor)
+    except OSError:
+        if not directory:  # of which not all file systems can tell
+            raise
     finally:
         os.close(descriptor)

@@ -1,5 +1,6 @@
 """Pictures on disk: grids, and files, still or animated, that say what made them."""
 
+import io
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from kgan import __version__
-from kgan.files import expanded, replacing
+from kgan.files import expanded, write
 
 ANIMATION_SUFFIXES = (".png", ".webp")
 RESAMPLINGS = ("nearest", "lanczos")
@@ -89,7 +90,14 @@ def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None
             in the text chunk "kgan", beside the IPTC digital source type. None for a picture that
             no model made.
     """
-    return _write(_picture(image), path, "PNG", pnginfo=_png_info(provenance))
+    path = expanded(path)
+    write(path, png(image, provenance))
+    return path
+
+
+def png(image: np.ndarray, provenance: dict | None) -> bytes:
+    """The file that `save_png` writes."""
+    return _encoded(_picture(image), "PNG", pnginfo=_png_info(provenance))
 
 
 def save_animation(
@@ -121,13 +129,15 @@ def save_animation(
     first, *others = (_picture(frame) for frame in frames)
     options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
     if path.suffix.lower() == ".png":
-        return _write(first, path, "PNG", pnginfo=_png_info(provenance), **options)
+        write(path, _encoded(first, "PNG", pnginfo=_png_info(provenance), **options))
+        return path
     exif = Image.Exif()
     exif[_SOFTWARE] = "kgan"
     if provenance is not None:
         exif[_DESCRIPTION] = json.dumps(provenance)
         options["xmp"] = _XMP.encode()
-    return _write(first, path, "WEBP", exif=exif, quality=90, method=4, **options)
+    write(path, _encoded(first, "WEBP", exif=exif, quality=90, method=4, **options))
+    return path
 
 
 def _picture(image):
@@ -143,11 +153,11 @@ def _png_info(provenance):
     return info
 
 
-def _write(picture, path, format, **options) -> Path:
-    path = expanded(path)
-    with replacing(path) as partial:
-        picture.save(partial, format=format, **options)
-    return path
+def _encoded(picture, format, **options) -> bytes:
+    # In memory: of a disk that is full Pillow says "encoder error -2".
+    file = io.BytesIO()
+    picture.save(file, format=format, **options)
+    return file.getvalue()
 
 
 def provenance(

@@ -9,7 +9,15 @@ import time
 
 import pytest
 
-from kgan.files import partials, plain_name, replacing, sha256
+from kgan.files import (
+    clear,
+    partials,
+    plain_name,
+    recover,
+    replacing,
+    replacing_directory,
+    sha256,
+)
 
 
 def test_sha256_is_that_of_the_content(tmp_path):
@@ -20,15 +28,14 @@ def test_sha256_is_that_of_the_content(tmp_path):
 
 
 class TestReplacing:
-    @pytest.mark.parametrize("flush", [False, True])
     @pytest.mark.parametrize("there", [False, True])
-    def test_the_file_appears_when_the_block_has_ended(self, tmp_path, there, flush):
+    def test_the_file_appears_when_the_block_has_ended(self, tmp_path, there):
         path = tmp_path / "x.weights.h5"
         if there:
             path.write_text("old")
-        with replacing(path, flush=flush) as partial:
+        with replacing(path) as partial:
             partial.write_text("new")
-            assert partial.parent == tmp_path and partial.name.endswith("-x.weights.h5")
+            assert partial.parent.parent == tmp_path and partial.name == path.name
             assert (path.read_text() == "old") if there else not path.exists()
         assert path.read_text() == "new" and os.listdir(tmp_path) == [path.name]
 
@@ -47,15 +54,20 @@ class TestReplacing:
             pass
         assert (tmp_path / "x").read_text() == "old"
 
-    def test_flush_comes_before_the_rename(self, tmp_path, monkeypatch):
+    def test_the_content_is_on_the_disk_before_the_rename(self, tmp_path, monkeypatch):
         done = []
         for name in ("fsync", "replace"):
             real = getattr(os, name)
             monkeypatch.setattr(os, name, lambda *a, n=name, f=real: (done.append(n), f(*a)))
-        for flush in (False, True):
-            with replacing(tmp_path / "x", flush=flush) as partial:
-                partial.write_text("new")
-        assert done == ["replace", "fsync", "replace", "fsync"]
+        with replacing(tmp_path / "x") as partial:
+            partial.write_text("new")
+        assert done == ["fsync", "replace", "fsync"]
+        done.clear()
+        with replacing_directory(tmp_path / "d") as partial:
+            (partial / "sub").mkdir()
+            (partial / "sub" / "file").touch()
+        # The file, its directory, the whole; then the place is free, taken, and noted.
+        assert done == ["fsync"] * 3 + ["replace"] * 2 + ["fsync"]
 
     def test_two_at_once_do_not_meet(self, tmp_path):
         with replacing(tmp_path / "x") as first, replacing(tmp_path / "x") as second:
@@ -90,8 +102,7 @@ class TestReplacing:
     def test_every_name_that_the_system_takes(self, tmp_path, name):
         with replacing(tmp_path / name) as partial:
             partial.write_text("new")
-            assert partial.suffix == (tmp_path / name).suffix
-            assert partials(tmp_path, name) == partials(tmp_path) == [partial]
+            assert partial.name == name and partials(tmp_path) == [partial.parent]
         assert os.listdir(tmp_path) == [name]
 
     def test_a_directory_that_does_not_exist_is_named(self, tmp_path):
@@ -113,14 +124,153 @@ class TestReplacing:
         assert raised.value.filename == str(tmp_path / "x")
 
 
-def test_partials_are_those_of_one_file_or_of_all(tmp_path):
-    names = ["a.png", "a.png", "b-a.png", "b"]
-    torn = [tmp_path / f".partial-{i:08d}-{name}" for i, name in enumerate(names)]
-    for path in (*torn, tmp_path / "a.png", tmp_path / "partial-a.png", tmp_path / ".partial-mine"):
-        path.touch()
-    assert partials(tmp_path) == torn
-    assert partials(tmp_path, "a.png") == torn[:2]
-    assert partials(tmp_path, "*") == []
+def directory_of(path, text):
+    path.mkdir()
+    (path / "file").write_text(text)
+    return path
+
+
+class TestReplacingDirectory:
+    @pytest.mark.parametrize("there", [False, True])
+    def test_it_appears_when_the_block_has_ended(self, tmp_path, there):
+        path = tmp_path / "x"
+        if there:
+            directory_of(path, "old")
+        with replacing_directory(path) as partial:
+            (partial / "file").write_text("new")
+            assert (path / "file").read_text() == "old" if there else not path.exists()
+        assert (path / "file").read_text() == "new" and os.listdir(tmp_path) == ["x"]
+
+    @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, FileNotFoundError])
+    def test_whatever_ends_the_block_early_leaves_the_old_one_alone(self, tmp_path, error):
+        directory_of(tmp_path / "x", "old")
+        with pytest.raises(error), replacing_directory(tmp_path / "x") as partial:
+            (partial / "file").write_text("ne")
+            raise error
+        assert (tmp_path / "x" / "file").read_text() == "old" and os.listdir(tmp_path) == ["x"]
+
+    @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+    @pytest.mark.parametrize("call", [1, 2])
+    def test_an_interrupt_between_the_renames_costs_nothing(
+        self, tmp_path, monkeypatch, call, error
+    ):
+        directory_of(tmp_path / "x", "old")
+        replace, calls = os.replace, []
+
+        def interrupted(*args):
+            calls.append(args)
+            if len(calls) == call:
+                raise error
+            replace(*args)
+
+        monkeypatch.setattr(os, "replace", interrupted)
+        with pytest.raises(error), replacing_directory(tmp_path / "x") as partial:
+            (partial / "file").write_text("new")
+        assert (tmp_path / "x" / "file").read_text() == "old" and os.listdir(tmp_path) == ["x"]
+
+
+# Writes "new" over whatever is at x, as a file or a directory, and is killed by its n-th call of
+# one of the functions that change a directory.
+KILLED = """
+import os, pathlib, shutil, signal, sys
+from kgan import files
+calls, last, kind = 0, int(sys.argv[1]), sys.argv[2]
+def counted(function):
+    def call(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return call
+for name in ("mkdir", "replace", "fsync", "unlink", "rmdir"):
+    setattr(os, name, counted(getattr(os, name)))
+if kind == "file":
+    files.write("x", "new")
+else:
+    with files.replacing_directory("x") as partial:
+        (partial / "file").write_text("new")
+"""
+
+
+class TestKilled:
+    @pytest.mark.parametrize("kind", ["file", "directory"])
+    def test_at_any_call_leaves_the_old_or_the_new_and_nothing_else(self, tmp_path, kind):
+        ends = []
+        for last in range(1, 30):
+            place = tmp_path / str(last)
+            place.mkdir()
+            target = place / "x" if kind == "file" else directory_of(place / "x", "old") / "file"
+            target.write_text("old")
+            done = subprocess.run([sys.executable, "-c", KILLED, str(last), kind], cwd=place)
+            recover(place / "x")
+            ends.append(target.read_text())
+            with replacing(place / "other") as partial:
+                partial.touch()
+            assert sorted(os.listdir(place)) == ["other", "x"]
+            if done.returncode == 0:
+                break
+        # mkdir, fsync, replace, fsync, unlink or rmdir; of a directory with more of each.
+        assert last > 4 and done.returncode == 0
+        assert ends == sorted(ends, reverse=True) and set(ends) == {"old", "new"}
+
+    def test_what_was_taken_away_is_put_back_unless_something_has_come_in_its_place(self, tmp_path):
+        room = tmp_path / ".partial-0123abcd-x"
+        (room / "old").mkdir(parents=True)
+        directory_of(room / "old" / "x", "old")
+        recover(tmp_path / "x")
+        assert (tmp_path / "x" / "file").read_text() == "old" and os.listdir(tmp_path) == ["x"]
+        (room / "old").mkdir(parents=True)
+        directory_of(room / "old" / "x", "older")
+        recover(tmp_path / "x")  # which is there
+        clear(tmp_path)
+        assert (tmp_path / "x" / "file").read_text() == "old" and os.listdir(tmp_path) == ["x"]
+
+
+class TestClear:
+    def test_what_is_held_stays_until_it_is_held_no_longer(self, tmp_path):
+        with replacing(tmp_path / "x") as partial:
+            partial.touch()
+            for other in range(3):  # in this process or in another
+                with replacing(tmp_path / "y") as another:
+                    another.write_text(str(other))
+            code = "from kgan import files; files.write('z', 'z'); files.clear('.')"
+            subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+            assert partial.exists()
+        assert sorted(os.listdir(tmp_path)) == ["x", "y", "z"]
+
+    def test_nothing_but_what_kgan_has_left_is_removed(self, tmp_path):
+        names = [
+            ".partial-mine",
+            ".partial-0123abcd",
+            ".partial-0123ABCD-x",
+            ".partial-012345678-x",
+            "partial-0123abcd-x",
+            "a.partial-0123abcd-x",
+        ]
+        for name in names:
+            directory_of(tmp_path / name, "mine")
+        directory_of(tmp_path / ".partial-0123abcd-others", "a file that is called otherwise")
+        (tmp_path / ".partial-89abcdef-x").write_text("a file")
+        target = directory_of(tmp_path / "target", "old")
+        (target / "x").mkdir()
+        (tmp_path / ".partial-01234567-x").symlink_to(target)
+        before = sorted(os.listdir(tmp_path))
+        clear(tmp_path)
+        assert sorted(os.listdir(tmp_path)) == before and (target / "x").is_dir()
+
+    def test_files_of_kgan_before_are_removed_after_a_day(self, tmp_path):
+        torn = [tmp_path / f".partial-{i:08d}-x.h5" for i in range(2)]
+        for path in torn:
+            path.touch()
+        os.utime(torn[0], (0, 0))
+        clear(tmp_path)
+        assert partials(tmp_path) == torn[1:]
+
+    def test_a_directory_that_is_not_there_has_nothing_to_clear(self, tmp_path):
+        clear(tmp_path / "missing")
+        recover(tmp_path / "missing" / "x")
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Checkpoints from which training goes on as if it had never stopped."""
 
 import errno
+import hashlib
 import json
 import os
 import warnings
@@ -11,7 +12,8 @@ import keras
 
 from kgan.checks import PATH, whole
 from kgan.errors import KganError, KganWarning, reason, short
-from kgan.files import images_in_name, partials, replacing, sha256
+from kgan.files import clear, images_in_name, write
+from kgan.models.base import keras_files
 from kgan.models.base.pair import inner
 from kgan.recipe.optimizers import rate_of
 
@@ -73,17 +75,16 @@ class Checkpoint(keras.callbacks.Callback):
         self._remove_torn()
         images_seen = int(model.images_seen.numpy())
         weights = self.directory / f"images-{images_seen:09d}.weights.h5"
-        with replacing(weights, flush=True) as partial:
-            keras.Model.save_weights(model, partial)  # aside already
+        content = keras_files.weights(model)
+        write(weights, content)
         state = {
             "epoch": epoch,
             "images_seen": images_seen,
-            "sha256": sha256(weights),
+            "sha256": hashlib.sha256(content).hexdigest(),
             "rates_asked": model.rates_asked,
         }
         # Only a checkpoint with this file counts: it is written last.
-        with replacing(_state_path(weights), flush=True) as partial:
-            partial.write_text(json.dumps(state), "utf-8")
+        write(_state_path(weights), json.dumps(state))
         others = [saved for saved in self._saved() if saved != weights]
         for old in others[self.keep - 1 :]:
             _state_path(old).unlink(missing_ok=True)
@@ -111,7 +112,8 @@ class Checkpoint(keras.callbacks.Callback):
         for weights in saved:
             try:
                 state = json.loads(_state_path(weights).read_text("utf-8"))
-                whole = sha256(weights) == state["sha256"]
+                content = weights.read_bytes()
+                whole = hashlib.sha256(content).hexdigest() == state["sha256"]
             except (OSError, ValueError, KeyError):
                 whole = False
             if not whole:
@@ -123,7 +125,7 @@ class Checkpoint(keras.callbacks.Callback):
                 continue
             try:
                 with _either_kind_of_rate(model):
-                    model.load_weights(weights)
+                    keras_files.load_weights(model, content)
             except ValueError as error:
                 raise KganError(
                     f"Expected a checkpoint of this model. Received: {weights}: "
@@ -137,8 +139,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _remove_torn(self):
         """Removes what killed processes have left; those of kgan 0.1 named it without the dot."""
-        for torn in (*partials(self.directory), *self.directory.glob("partial-*")):
-            torn.unlink(missing_ok=True)
+        clear(self.directory)
+        whole = self._saved()
+        for path in self.directory.glob("*.weights.h5"):
+            unfinished = images_in_name(path) >= 0 and path not in whole
+            if unfinished or path.name.startswith("partial-"):
+                path.unlink(missing_ok=True)
 
     def _saved(self):
         """Weight files of checkpoints, newest first."""

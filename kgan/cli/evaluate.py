@@ -9,7 +9,7 @@ from click.core import ParameterSource
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath
 from kgan.errors import say
-from kgan.files import replacing
+from kgan.files import write
 from kgan.zoo.results import text
 
 METRICS = (
@@ -134,8 +134,7 @@ def command(
             source, data, split, images, names, extractor, seeds, truncation, data_dir
         )
     if json_path is not None:
-        with replacing(json_path) as partial:
-            partial.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+        write(json_path, json.dumps(results, indent=2) + "\n")
     if update_card:
         evaluation.update_card(source, results, data_dir)
     say(text(results))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import tempfile
 import zipfile
@@ -17,7 +16,7 @@ from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.errors import say
-from kgan.files import replacing
+from kgan.files import aside, plain_name, replacing
 from kgan.images import RESAMPLINGS
 from kgan.recipe import Recipe
 from kgan.zoo import opening
@@ -99,8 +98,7 @@ def command(
             f"Expected -n to be a multiple of {len(classes)}, the number of --labels. Received: "
             f"-n {number}"
         )
-    # Of an untrusted preset: a file name, not a path.
-    name = Path(metadata["name"]).name or "samples"
+    name = plain_name(metadata["name"], "samples")
     out = _output(out, name, separate)
     as_array = not separate and out.suffix.lower() == ".npz"
     in_a_grid = not separate and not as_array
@@ -192,26 +190,26 @@ def _check_writable(out: Path) -> None:
 
 
 def _save_separate(batches, out, facts, digits):
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     labels = facts.pop("labels", None)
-    moved = []
-    try:
+    with aside(out) as room:
+        partial = room / out.name
+        partial.mkdir()
         for index, image in enumerate(image for batch in batches for image in batch):
-            path = partial / f"seed{facts['seed']}-{index:0{digits}d}.png"
             label = {} if labels is None else {"labels": [labels[index]]}
-            images.save_png(image, path, {**facts, "index": index, **label})
+            content = images.png(image, {**facts, "index": index, **label})
+            (partial / f"seed{facts['seed']}-{index:0{digits}d}.png").write_bytes(content)
         if not out.exists():
-            partial.chmod(0o755)
             os.replace(partial, out)
             return
-        for path in sorted(partial.iterdir()):
-            moved.append(out / path.name)
-            os.replace(path, out / path.name)
-        moved.clear()
-    finally:
-        for path in moved:  # an interrupt leaves the directory as it was
-            path.unlink(missing_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        moved = []
+        try:
+            for path in sorted(partial.iterdir()):
+                moved.append(out / path.name)
+                os.replace(path, out / path.name)
+            moved.clear()
+        finally:
+            for path in moved:  # an interrupt leaves the directory as it was
+                path.unlink(missing_ok=True)
 
 
 def _save_npz(batches, out, shape, labels=None):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from kgan.errors import KganError
-from kgan.files import partials, replacing
+from kgan.files import clear, replacing
 
 # head, images, JSON, length of the JSON, SHA-256 of the JSON
 _HEAD = b"kgan images 1\n".ljust(4096, b"\0")
 _TAIL = 8 + 32
 _STORED = {"resize": "fit"}  # names in files, as kgan 0.1 wrote them: caches outlive versions
-_ABANDONED = 3600  # seconds after which a file that is still partial has no writer any more
 
 
 class Stale(Exception):
@@ -66,15 +64,13 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
     needed = images * int(np.prod(image_shape))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for other in partials(path.parent, path.name):  # what killed processes have left
-            if time.time() - other.stat().st_mtime > _ABANDONED:
-                other.unlink()
+        clear(path.parent)  # of what holds the space that is needed
         free = shutil.disk_usage(path.parent).free
         if free < needed:
             raise KganError(
                 f"Expected {needed:,} bytes of free disk for the cache {path}. Received: {free:,}"
             )
-        with replacing(path, flush=True) as partial, open(partial, "wb") as file:
+        with replacing(path) as partial, open(partial, "wb") as file:
             yield Writer(file, image_shape)
     except OSError as error:
         raise KganError(

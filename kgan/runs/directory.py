@@ -13,7 +13,7 @@ except ImportError:  # Windows has no such locks
 
 from kgan import recipe as recipes
 from kgan.errors import KganError, reason
-from kgan.files import partials, replacing
+from kgan.files import clear, partials, write
 from kgan.recipe import Recipe
 from kgan.zoo.metadata import RECIPE
 
@@ -31,7 +31,7 @@ def check(directory: Path, resume: bool) -> None:
     if not directory.is_dir():
         return
     occupied = set(os.listdir(directory)) - {LOCK}
-    occupied -= {path.name for path in partials(directory, RECIPE)}  # killed before it had one
+    occupied -= {path.name for path in partials(directory)}  # of one killed before it had a recipe
     if occupied and not resume:
         raise KganError(
             f"Expected a new directory for the run. Received: {directory}, which is not empty; "
@@ -57,8 +57,8 @@ def locked(directory: Path) -> Iterator[None]:
         directory.mkdir(parents=True, exist_ok=True)
         with open(directory / LOCK, "a") as file:
             _lock(file, directory)
-            for torn in partials(directory):  # left by a process that was killed
-                torn.unlink(missing_ok=True)
+            for place in (directory, *directory.glob("*/")):
+                clear(place)
             yield
     except BrokenPipeError:  # of the terminal, not of the directory
         raise
@@ -112,8 +112,7 @@ def claim(directory: Path, recipe: Recipe, override: bool) -> None:
             )
         if not changed:
             return
-    with replacing(path) as partial:
-        partial.write_text(recipe.to_toml(), "utf-8")
+    write(path, recipe.to_toml())
 
 
 def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -> None:
@@ -128,5 +127,4 @@ def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -
         return
     noted = noted if isinstance(noted, list) else []
     noted.append({"images_seen": images_seen, **versions})
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
+    write(path, json.dumps(noted, indent=2) + "\n")

@@ -15,7 +15,7 @@ from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError, KganWarning, say
-from kgan.files import expanded
+from kgan.files import expanded, write
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
 from kgan.models.base.adversarial import OPTIMIZERS
@@ -280,7 +280,7 @@ def _show(directory, data):
     """Prints what was found in the data; writes that and a sheet of it into the run directory."""
     if data.report is not None:
         say(data.report.text(most=10), err=True)
-        (directory / "data.txt").write_text(data.report.text() + "\n", "utf-8")
+        write(directory / "data.txt", data.report.text() + "\n")
     some = data.images[sample(len(data))]
     save_png(grid(some), directory / "data.png", None)
 

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from kgan.checks import PATH, Bound, number, or_none
+from kgan.errors import KganError, reason
 from kgan.recipe import Recipe
 from kgan.zoo import opening, registry
 
@@ -101,8 +102,8 @@ def save(
         seconds: time that training took.
 
     Raises:
-        ValueError: if the directory holds something else, or the model has networks that
-            cannot be described by Keras' own layers.
+        ValueError: if the directory holds something else or cannot be written, which is then as
+            it was, or the model has networks that cannot be described by Keras' own layers.
 
     Warns:
         KganWarning: if others can load it from the web only after raising the limit of size.
@@ -114,4 +115,9 @@ def save(
     or_none(_RECIPE).check("recipe", recipe)
     or_none(number(0, 1e12)).check("seconds", seconds)
     weights.note_size(model)
-    saving.save(model, directory, recipe, seconds)
+    try:
+        saving.save(model, directory, recipe, seconds)
+    except OSError as error:
+        raise KganError(
+            f"Expected to write a preset to {os.fspath(directory)}. Received: {reason(error)}"
+        ) from error

@@ -10,7 +10,7 @@ import keras
 
 from kgan import layers
 from kgan.callbacks import Checkpoint
-from kgan.errors import KganError
+from kgan.errors import KganError, reason
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.recipe import Recipe, optimizers
 from kgan.untrusted.networks import check_arguments
@@ -100,9 +100,15 @@ def of_checkpoint(directory: Path, recipe: Recipe) -> Preset:
     """
     model = build(recipe)
     Checkpoint(directory).restore(model)
-    with tempfile.TemporaryDirectory() as place:
-        saving.save(model, Path(place) / "preset", recipe)
-        return preset.read(Path(place) / "preset")
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            saving.save(model, Path(place) / "preset", recipe)
+            return preset.read(Path(place) / "preset")
+    except OSError as error:
+        raise KganError(
+            "Expected room for a preset in the folder of temporary files. Received: "
+            f"{reason(error)}; TMPDIR names another folder"
+        ) from error
 
 
 def _freeze(model, number):

@@ -8,11 +8,9 @@ import http.client
 import io
 import os
 import re
-import shutil
 import socket
 import ssl
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -28,11 +26,6 @@ from kgan.untrusted.text import parse_json, read_bytes
 from kgan.zoo import metadata
 from kgan.zoo.metadata import METADATA
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SECONDS = 30  # for all of an exchange; the bytes of a file of known size buy more,
 _LEAST_RATE = 1 << 13  # so many a second, below which a server only keeps us waiting
@@ -40,7 +33,7 @@ _SILENCE = 15  # seconds without an answer
 _PAUSES = (0.5, 1, 2)  # seconds before another try
 _MOST_JSON = 1 << 20  # bytes, 60 times those of a preset's metadata; parsed they take 50 MB
 _MOST_AROUND = 1 << 18  # bytes of headers, redirections and the like, in all of an exchange
-_PARTIAL, _ORIGIN = ".partial-", ".origin"  # in the cache: what is coming, where an entry is from
+_ORIGIN = ".origin"  # in the cache: where an entry is from
 
 
 def is_url(source: str) -> bool:
@@ -138,8 +131,7 @@ def fetch_preset(url: str, pin: str | None) -> Path:
     wanted = metadata.check(values, f"{url}/{METADATA}")["files"]
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(entry.parent):
-            _remove_abandoned(entry.parent)
+        files.clear(entry.parent)
         if not _is_whole(entry, wanted):
             if entry.exists():
                 warnings.warn(f"{entry} is damaged, and fetched again", KganWarning, stacklevel=2)
@@ -172,10 +164,9 @@ def cache_directory() -> Path:
 
 def _fetch_files(url, name, wanted, content, entry):
     """Fetches the files of a preset, and puts them with its metadata in the cache, all at once."""
-    with _alone(entry.parent):
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent))
-        lock = _lock(partial)
-    try:
+    with files.aside(entry) as room:
+        partial = room / entry.name
+        partial.mkdir()
         with click.progressbar(
             length=sum(file["size"] for file in wanted.values()),
             label=f"Downloading {printable(name)}",
@@ -186,18 +177,11 @@ def _fetch_files(url, name, wanted, content, entry):
                 address = f"{url}/{urllib.parse.quote(file_name)}"
                 _fetch_file(address, partial / file_name, expected, bar.update)
         (partial / METADATA).write_bytes(content)
-        partial.chmod(0o755)
-        with _alone(entry.parent):
+        with files.hold(entry.parent, wait=True):
             if not _is_whole(entry, wanted):  # else another process has just brought the same
                 if entry.exists():
-                    broken = tempfile.mkdtemp(prefix=_PARTIAL, dir=entry.parent)
-                    os.replace(entry, Path(broken) / entry.name)
-                    shutil.rmtree(broken, ignore_errors=True)
+                    os.replace(entry, room / f"broken-{entry.name}")
                 os.replace(partial, entry)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
 
 
 def _fetch_file(url, path, expected, advance):
@@ -243,42 +227,6 @@ def _cached(url, pin):
         entry = cache_directory() / pin
         return entry if entry.is_dir() else None
     return {origin: entry for entry, origin in _origins()}.get(url)
-
-
-@contextlib.contextmanager
-def _alone(cache):
-    """Keeps other processes from looking for what is abandoned while a download begins or ends."""
-    lock = _lock(cache, wait=True)
-    try:
-        yield
-    finally:
-        if lock is not None:
-            os.close(lock)
-
-
-def _lock(directory, wait=False):
-    """An open descriptor that holds a directory while its process lives; None if it is held."""
-    if fcntl is None:
-        return None
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # held, or on a file system without locks
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _remove_abandoned(cache):
-    """Removes the downloads of processes that are gone; where none can be held, those of a day."""
-    for partial in cache.glob(f"{_PARTIAL}*"):
-        with contextlib.suppress(OSError):
-            lock = _lock(partial)
-            if lock is None and (fcntl or partial.stat().st_mtime > time.time() - 86400):
-                continue
-            shutil.rmtree(partial, ignore_errors=True)
-            if lock is not None:
-                os.close(lock)
 
 
 # The client is http.client, as urllib opens it (which knows proxies, and urllib3 stands on the

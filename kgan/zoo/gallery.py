@@ -2,7 +2,7 @@
 
 import os
 
-from kgan.files import expanded, replacing
+from kgan.files import expanded, write
 from kgan.zoo import preset
 from kgan.zoo.metadata import CARD, METADATA, SAMPLES, number_of_samples
 from kgan.zoo.results import SUMMARY, number, summary
@@ -24,8 +24,7 @@ def write_gallery(directory: str | os.PathLike) -> None:
     page = directory / PAGE
     if page.exists() and not page.read_text("utf-8").startswith(_GENERATED):
         return
-    with replacing(page) as partial:
-        partial.write_text(gallery(directory), "utf-8")
+    write(page, gallery(directory))
 
 
 def gallery(directory: str | os.PathLike) -> str:

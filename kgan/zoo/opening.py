@@ -8,7 +8,7 @@ from typing import Any
 from kgan import recipe as recipes
 from kgan.checks import PATH
 from kgan.errors import KganError
-from kgan.files import expanded, images_in_name
+from kgan.files import clear, expanded, images_in_name
 from kgan.zoo import download, metadata, preset, registry
 from kgan.zoo.metadata import METADATA, RECIPE
 from kgan.zoo.preset import Preset
@@ -76,6 +76,8 @@ def newest(run: Path) -> Path | None:
     Raises:
         KganError: if there is none of them.
     """
+    for place in (run, run / SNAPSHOTS):
+        clear(place)
     if has_ended(run):
         return run / PRESET
     found = {_seen(path / METADATA): path for path in (run / SNAPSHOTS).glob("images-*")}

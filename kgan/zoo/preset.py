@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 
 from kgan import recipe as recipes
 from kgan.errors import KganError, printable
-from kgan.files import expanded, sha256
+from kgan.files import expanded, recover, replacing_directory, sha256
 from kgan.recipe import Recipe
 from kgan.untrusted.text import MOST_TOML, parse_json, parse_toml
 from kgan.zoo import download, metadata, registry
@@ -150,27 +149,13 @@ def writing(directory: str | os.PathLike) -> Iterator[Path]:
     directory = expanded(directory)
     check_replaceable(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        partial.chmod(0o755)
+    with replacing_directory(directory) as partial:
         yield partial
-        if directory.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-            try:
-                os.replace(directory, old)
-                os.replace(partial, directory)
-            finally:  # an interrupt between the two must not cost what was there
-                if not directory.exists():
-                    os.replace(old, directory)
-                shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(partial, directory)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def check_replaceable(directory: Path) -> None:
     """Raises KganError if writing a preset there would destroy anything but a preset of kgan's."""
+    recover(directory)
     if directory.exists() and not directory.is_dir():
         raise KganError(f"Expected a directory to write a preset to. Received: file {directory}")
     others = set(os.listdir(directory)) if directory.is_dir() else set()

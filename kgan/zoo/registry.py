@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kgan
+from kgan import files
 from kgan.errors import KganError, KganWarning, printable, reason
-from kgan.files import expanded, replacing, sha256
+from kgan.files import expanded, recover, sha256
 from kgan.zoo import download
 from kgan.zoo.metadata import (
     CONFIG,
@@ -92,6 +93,7 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     if found is not None:
         return found
     directory = expanded(text)
+    recover(directory)
     if (directory / METADATA).is_file():
         return str(directory), None
     if (directory / METADATA).is_symlink():
@@ -128,8 +130,7 @@ def write(directory: str | os.PathLike) -> None:
     directory = expanded(directory)
     found = sorted(directory.glob(f"*/{METADATA}"))
     pins = {path.parent.name: sha256(path) for path in found}
-    with replacing(directory / REGISTRY) as partial:
-        partial.write_text(json.dumps(pins, indent=2) + "\n", "utf-8")
+    files.write(directory / REGISTRY, json.dumps(pins, indent=2) + "\n")
 
 
 @dataclass(frozen=True)

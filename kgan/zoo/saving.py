@@ -64,7 +64,7 @@ def save(
     with writing(directory) as partial:
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
-        weights.write(model, partial / WEIGHTS)
+        (partial / WEIGHTS).write_bytes(weights.content(model))
         samples = _save_samples(model, recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)

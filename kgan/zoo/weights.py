@@ -6,11 +6,10 @@ are contiguous and little-endian, floats of 32 bits, integers of 64. In format 1
 read, Keras names them.
 """
 
+import io
 import math
 import re
-import tempfile
 import warnings
-from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
@@ -21,17 +20,20 @@ import numpy as np
 import tensorflow as tf
 
 from kgan.errors import KganError, KganWarning
+from kgan.models.base import keras_files
 from kgan.untrusted.weights import Stored, values
 from kgan.zoo.metadata import CONFIG, WEIGHTS, most_bytes
 from kgan.zoo.preset import Preset
 
 
-def write(model, path: Path) -> None:
-    """Writes what a preset holds of a model: see `named`."""
-    with h5py.File(path, "w", libver="earliest", track_order=False) as file:
+def content(model) -> bytes:
+    """The file of what a preset holds of a model: see `named`."""
+    buffer = io.BytesIO()  # HDF5 does not survive a disk that is full
+    with h5py.File(buffer, "w", libver="earliest", track_order=False) as file:
         for name, variable in sorted(named(model).items()):
             array = keras.ops.convert_to_numpy(variable).astype(_stored_dtype(variable))
             file.create_dataset(name, data=array, track_times=False)
+    return buffer.getvalue()
 
 
 def note_size(model) -> None:
@@ -190,23 +192,19 @@ class Contents(keras.Model):
 
 def _assign_format_1(model, preset, stored):
     contents = Contents(model)
-    with tempfile.TemporaryDirectory(prefix="kgan-") as scratch:
-        # Keras reads what it has written itself, with other values in it.
-        clean = Path(scratch) / WEIGHTS
-        contents.save_weights(clean)
-        with h5py.File(clean, "r+") as file:
-            datasets = {}
-            file.visititems(
-                lambda name, item: (
-                    datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None
-                )
+    # Keras reads what it has written itself, with other values in it.
+    clean = io.BytesIO(keras_files.weights(contents))
+    with h5py.File(clean, "r+") as file:
+        datasets = {}
+        file.visititems(
+            lambda name, item: (
+                datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None
             )
-            _check_fit(
-                *({n: _type_of(x) for n, x in t.items()} for t in (datasets, stored)), preset
-            )
-            for name, dataset in datasets.items():
-                dataset[...] = values(preset.content[WEIGHTS], stored[name])
-        contents.load_weights(clean)
+        )
+        _check_fit(*({n: _type_of(x) for n, x in t.items()} for t in (datasets, stored)), preset)
+        for name, dataset in datasets.items():
+            dataset[...] = values(preset.content[WEIGHTS], stored[name])
+    keras_files.load_weights(contents, clean.getvalue())
 
 
 def _type_of(dataset):

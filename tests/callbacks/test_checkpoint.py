@@ -1,6 +1,7 @@
 """Checkpoints: exact, atomic, and with one in reserve."""
 
 import json
+import os
 import re
 import warnings
 
@@ -82,10 +83,11 @@ def test_a_damaged_newest_one_is_passed_over(damage, tmp_path):
     assert int(model.images_seen.numpy()) == 48
 
 
-@pytest.mark.parametrize("prefix", [".partial-0123abcd-", "partial-"])  # kgan 0.1's: the second
+@pytest.mark.parametrize("prefix", [".partial-0123abcd-", "partial-"])  # of kgan before; of 0.1
 def test_a_torn_write_is_not_a_checkpoint(tmp_path, prefix):
     fit(new_model(), tmp_path, epochs=1)
     (tmp_path / f"{prefix}images-000000048.weights.h5").write_bytes(b"torn")
+    os.utime(tmp_path / f"{prefix}images-000000048.weights.h5", (0, 0))
     (tmp_path / "images-000000048.weights.h5").write_bytes(b"no hash was written yet")
     model = new_model()
     assert Checkpoint(tmp_path).restore(model) == 1

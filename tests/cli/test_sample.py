@@ -17,7 +17,7 @@ from PIL import Image
 
 import kgan
 from kgan.cli import main
-from kgan.files import partials, sha256
+from kgan.files import sha256
 from kgan.images import enlarge, grid, read_provenance
 from kgan.recipe import Data
 from kgan.zoo import preset
@@ -205,9 +205,9 @@ def test_a_signal_leaves_what_was_there(interruptible, tiny_preset, tmp_path, op
         deadline = time.monotonic() + 120
         # Once images are written; an interrupt while TensorFlow traces may get lost in it.
         while time.monotonic() < deadline:
-            if len(list(tmp_path.glob(".x*/*.png"))) > 20:
+            if len(list(tmp_path.glob(".partial-*/x/*.png"))) > 20:
                 break
-            if any(path.stat().st_size > 10_000 for path in partials(tmp_path, "x.npz")):
+            if any(path.stat().st_size > 10_000 for path in tmp_path.glob(".partial-*/x.npz")):
                 break
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.01)

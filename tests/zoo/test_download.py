@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import kgan
+from kgan import files
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
 from kgan.zoo import download, preset, registry
@@ -236,13 +237,13 @@ def test_file_in_the_place_of_an_entry_is_replaced(served):
 
 def test_what_killed_downloads_left_is_removed_and_what_runs_is_kept(served, tmp_path):
     _, url = served
-    for name in ("left", "running"):
-        (tmp_path / "cache" / f".partial-{name}").mkdir(parents=True)
-        (tmp_path / "cache" / f".partial-{name}" / WEIGHTS).write_text("half")
-    lock = download._lock(tmp_path / "cache" / ".partial-running")
-    entry = download.fetch_preset(f"{url}/tiny", None)
-    assert {path.name for path in entry.parent.iterdir()} == {entry.name, ".partial-running"}
-    os.close(lock)
+    left, running = (tmp_path / "cache" / f".partial-{n * 4}-{'0' * 64}" for n in ("0a", "1b"))
+    for room in (left, running):
+        (room / ("0" * 64)).mkdir(parents=True)
+        (room / ("0" * 64) / WEIGHTS).write_text("half")
+    with files.hold(running):
+        entry = download.fetch_preset(f"{url}/tiny", None)
+        assert {path.name for path in entry.parent.iterdir()} == {entry.name, running.name}
     download.fetch_preset(f"{url}/tiny", None)
     assert [path.name for path in entry.parent.iterdir()] == [entry.name]
 

@@ -31,9 +31,8 @@ from kgan.checks import (
     shape_of_images,
     whole,
 )
-from kgan.errors import KganError, reason
-from kgan.files import replacing
-from kgan.models.base import inputs
+from kgan.errors import KganError
+from kgan.models.base import inputs, keras_files
 from kgan.models.base.networks import (
     check_logits,
     check_pictures,
@@ -638,8 +637,10 @@ class AdversarialModel(keras.Model):
                 "Expected a path that ends in .keras; save_to_preset(directory) writes a preset, "
                 f"export(directory) a SavedModel to serve. Received: {path}"
             )
-        with _written(path, overwrite) as partial:
-            super().save(partial, overwrite, zipped, **kwargs)
+        if not overwrite and os.path.exists(path):  # Keras asks
+            super().save(path, overwrite, zipped, **kwargs)
+            return
+        keras_files.write_over(path, keras_files.archive(self, **kwargs))
 
     def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
         """`keras.Model.save_weights`; what stands there stays until the new file is whole."""
@@ -647,8 +648,10 @@ class AdversarialModel(keras.Model):
         if "://" in path or max_shard_size is not None or not path.endswith(".weights.h5"):
             super().save_weights(path, overwrite, max_shard_size)
             return
-        with _written(path, overwrite) as partial:
-            super().save_weights(partial, overwrite)
+        if not overwrite and os.path.exists(path):  # Keras asks
+            super().save_weights(path, overwrite)
+            return
+        keras_files.write_over(path, keras_files.weights(self))
 
     def export(self, filepath, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.export` of the averaged generator, which is what pictures are made with.
@@ -747,19 +750,6 @@ class AdversarialModel(keras.Model):
 def output_dtype() -> str:
     """Of the last layer of a network: losses and pixels need full precision under any policy."""
     return keras.config.dtype_policy().variable_dtype
-
-
-@contextmanager
-def _written(path: str, overwrite: bool) -> Iterator[str]:
-    """A path to write to that takes the place of `path`; this itself where Keras is to ask."""
-    if not overwrite and os.path.exists(path):
-        yield path
-        return
-    try:
-        with replacing(path) as partial:
-            yield os.fspath(partial)
-    except OSError as error:
-        raise KganError(f"Expected to write {path}. Received: {reason(error)}") from error
 
 
 def add_gradients(gradients: list, more: list) -> list:

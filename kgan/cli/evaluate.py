@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from kgan.checks import TRUNCATION
+from kgan.cli.bounded import Bounded
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath
 from kgan.errors import say
@@ -78,7 +80,7 @@ def _check_options(context: click.Context, against: str | None) -> None:
     show_default=True,
     help="Of the samples; figures are means over them.",
 )
-@click.option("--truncation", type=float, help="Of StyleGAN; the protocol says so.")
+@click.option("--truncation", type=Bounded(TRUNCATION), help="Of StyleGAN; the protocol says so.")
 @click.option("--json", "json_path", type=ExpandedPath(), help="File for all figures.")
 @click.option("--update-card", is_flag=True, help="Write the figures into the preset.")
 @import_option

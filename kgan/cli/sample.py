@@ -12,6 +12,8 @@ import numpy as np
 
 import kgan
 from kgan import images
+from kgan.checks import TRUNCATION
+from kgan.cli.bounded import Bounded
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
@@ -46,7 +48,9 @@ MOST_PIXELS = 1 << 28  # of one picture
     help="Of a conditional model: classes by name or number, such as Sneaker,Coat, 7 or 0-9; a "
     "row for each. Names with commas in quotes. [default: drawn at random]",
 )
-@click.option("--truncation", type=float, help="Of StyleGAN: below 1 less varied, but cleaner.")
+@click.option(
+    "--truncation", type=Bounded(TRUNCATION), help="Of StyleGAN: below 1 less varied, but cleaner."
+)
 @click.option("--out", type=ExpandedPath(), help="PNG, .npz or directory to write.")
 @click.option("--separate", is_flag=True, help="A PNG for each image instead of one grid.")
 @click.option(

@@ -3,8 +3,9 @@
 import os
 import socket
 import urllib.request
+import warnings
 
-from kgan.errors import KganError, one_line
+from kgan.errors import KganError, KganWarning, one_line
 from kgan.files import expanded
 
 _PREFIX = "tfds:"
@@ -35,8 +36,13 @@ def builder(name: str, data_dir: str | os.PathLike | None = None):
     import tensorflow_datasets as tfds
 
     tfds.display_progress_bar(True)
-    root = data_dir or os.environ.get("TFDS_DATA_DIR") or os.environ.get("KGAN_DATA_DIR")
+    named = [name for name in ("TFDS_DATA_DIR", "KGAN_DATA_DIR") if os.environ.get(name)]
+    root = data_dir or (os.environ[named[0]] if named else None)
     root = None if root is None else expanded(root)
+    if root is not None and not data_dir and not root.is_dir():
+        warnings.warn(
+            f"{named[0]} names {root}, which is not there: it is made", KganWarning, stacklevel=2
+        )
     if root is not None and (root / "tensorflow_datasets").is_dir():
         root = root / "tensorflow_datasets"
     try:

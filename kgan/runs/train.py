@@ -12,6 +12,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
+from kgan.checks import whole
 from kgan.data import parts
 from kgan.data.folder import sample
 from kgan.errors import KganError, KganWarning, say
@@ -27,7 +28,7 @@ from kgan.runs import selection
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
-from kgan.zoo.preset import Preset, check_recipe, check_replaceable
+from kgan.zoo.preset import Preset, check_replaceable
 from kgan.zoo.versions import versions
 
 # Of a training whose recipe does not say how long it is.
@@ -92,12 +93,13 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     as_read = recipe.as_dict()
     model = building.build(recipe)
+    saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
-    check_recipe(recipe)
+    saving.check(model, recipe)  # now with the names of classes
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
     if recipe.as_dict() != as_read:
         model = building.build(recipe)
@@ -219,6 +221,7 @@ def _take_length(recipe, directory, available, images, epochs, batch_size) -> No
         by_data = min(max(EPOCHS * available, LEAST_IMAGES), MOST_IMAGES)
         images = begun.images if begun else by_data
     recipe.images = recipe.images if images is None else images
+    whole(1, 2**53).check("images", recipe.images)
     if recipe.images < recipe.batch_size:
         raise KganError(
             f"Expected at least one batch of {recipe.batch_size} images. Received: images = "

@@ -349,7 +349,7 @@ def _labels(array):
     elif array.dtype.kind in "USO":
         hint = "; of names, np.unique(labels, return_inverse=True)[1] gives them"
     elif array.dtype.kind in "biu" and (array.ndim == 1 or array.shape[1:] == (1,)):
-        if array.size == 0 or 0 <= array.min() <= array.max() < 2**63:
+        if array.size == 0 or 0 <= int(array.min()) <= int(array.max()) < 2**63:
             return array.astype(np.int64).reshape(-1)
         hint = f", the least of which is {array.min()}"
     raise KganError(

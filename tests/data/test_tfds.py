@@ -7,7 +7,7 @@ import pytest
 
 import kgan
 from kgan.data import tfds
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
 
 # What of a builder is looked at.
 SPLITS = {name: SimpleNamespace(num_examples=n) for name, n in (("train", 60), ("test", 10))}
@@ -70,3 +70,12 @@ def test_what_is_not_prepared_without_a_network_is_said_at_once(tmp_path, monkey
     monkeypatch.setenv("KGAN_OFFLINE", "1")
     with pytest.raises(KganError, match="KGAN_OFFLINE is set"):
         tfds.prepare(builder)
+
+
+def test_a_directory_that_is_not_there_is_said_with_its_variable(tmp_path, monkeypatch):
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.setenv("KGAN_DATA_DIR", str(tmp_path / "typo"))
+    with pytest.warns(KganWarning, match="^KGAN_DATA_DIR names .*typo, which is not there"):
+        tfds.builder("mnist")
+    monkeypatch.setenv("KGAN_DATA_DIR", "")  # as if it were not set, rather than here
+    assert tfds.builder("mnist").data_dir_root != "."

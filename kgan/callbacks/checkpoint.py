@@ -12,8 +12,8 @@ from typing import Any
 
 import keras
 
-from kgan.checks import number, whole
-from kgan.errors import KganError, KganWarning, reason
+from kgan.checks import PATH, number, whole
+from kgan.errors import KganError, KganWarning, reason, short
 from kgan.files import clear, images_in_name, write
 from kgan.models.base import keras_files
 from kgan.models.base.pair import inner
@@ -51,10 +51,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, directory: str | os.PathLike, keep: int = 2):
         super().__init__()
-        if keep < 1:
-            raise ValueError(f"Expected keep >= 1. Received: {keep}")
-        self.directory = Path(directory)
-        self.keep = keep
+        self.directory = Path(PATH.check("directory", directory))
+        self.keep = whole(1).check("keep", keep)
         self.notes: dict[str, Any] = {}
         self._damaged: list[Path] = []
         self._made = False
@@ -69,6 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: if it cannot be written; the ones before are as they were.
         """
+        whole(0).check("epoch", epoch)
         try:
             self._save(model, epoch)
         except OSError as error:
@@ -115,10 +114,11 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: if the model is not compiled, the checkpoint is of another model, or there
                 are checkpoints and none is whole.
         """
-        if not model.compiled:
+        if not getattr(model, "compiled", False):
+            what = "a model" if isinstance(model, keras.Model) else short(model)
             raise KganError(
                 "Expected a compiled model, so that its optimizers' state can be restored. "
-                "Received: a model that is not compiled"
+                f"Received: {what} that is not compiled"
             )
         saved = self._saved()
         for weights in saved:

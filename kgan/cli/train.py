@@ -21,7 +21,7 @@ from kgan.cli.paths import ExpandedPath
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
-from kgan.errors import KganError
+from kgan.errors import KganError, say
 from kgan.files import expanded, plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
@@ -166,7 +166,7 @@ def command(
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
         recipe.data = Data(data, flip=kept.flip, resize=kept.resize, background=kept.background)
         if parent is None and source in registry.names():
-            click.echo(
+            say(
                 f"{source} is trained anew, on {data}; to begin from its weights: kgan train "
                 f"--from {source} --data {data}",
                 err=True,
@@ -229,9 +229,9 @@ def command(
         kept = {"--import": import_file, "--data-dir": data_dir, "--cache": cache}
         more = [str(word) for pair in kept.items() if pair[1] is not None for word in pair]
         again = shlex.join(["kgan", "train", *more, str(out)])
-        click.echo(f"Saved. Go on with: {again}", err=True)
+        say(f"Saved. Go on with: {again}", err=True)
         raise
-    click.echo(preset)
+    say(preset)
 
 
 def _no_data(source):

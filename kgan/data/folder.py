@@ -19,8 +19,9 @@ import click
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from kgan import errors
 from kgan._renamed import renamed_argument
-from kgan.checks import check_box, free_memory
+from kgan.checks import PATH, check_box, free_memory
 from kgan.data import cache as caches
 from kgan.data.report import SHEET, Report
 from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image
@@ -89,7 +90,7 @@ def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = 
 
     In both `~` is the home directory, as in a shell.
     """
-    path = expanded(source)
+    path = expanded(PATH.check("a folder of images", source))
     root = data_dir or os.environ.get("KGAN_DATA_DIR")
     if path.exists() or path.is_absolute() or root is None:
         return path
@@ -353,13 +354,18 @@ def sample(images: int) -> np.ndarray:
 
 
 def printable(name: str | os.PathLike) -> str:
-    """A path as text that can be written anywhere, also if it is no valid UTF-8."""
+    """A path as text that can be written anywhere, whatever is in it."""
+    return errors.printable(_decoded(name))
+
+
+def _decoded(name):
+    """A path as text, also if it is no valid UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def class_name(folder: str | os.PathLike) -> str:
     """The class that a folder is of: its name, composed, since macOS writes it in parts."""
-    return unicodedata.normalize("NFC", printable(folder))
+    return unicodedata.normalize("NFC", _decoded(folder))
 
 
 def unread_text(unread: dict[str, int]) -> str:
@@ -597,7 +603,7 @@ def _reason(error):
     if isinstance(error, KganError):
         return str(error)
     text = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    return " ".join(printable(text).split())[:200]
+    return errors.one_line(text)[:200]
 
 
 def allocate(shape: tuple[int, ...]) -> np.ndarray:

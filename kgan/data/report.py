@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kgan._renamed import renamed_attribute
+from kgan.errors import printable
 
 SHEET = 64  # images on a contact sheet
 
@@ -102,7 +103,9 @@ class Report:
         lines += [("", f"{name}: {reason}") for name, reason in shown]
         if len(shown) < len(self.skipped):
             lines.append(("", f"and {len(self.skipped) - len(shown):,} more"))
-        return "\n".join(f"{name + ':' if name else '':10}{value}" for name, value in lines)
+        return "\n".join(
+            f"{name + ':' if name else '':10}{printable(value)}" for name, value in lines
+        )
 
 
 _RESIZED = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}

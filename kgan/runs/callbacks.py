@@ -13,7 +13,7 @@ from rich.table import Column
 
 from kgan.callbacks import SampleGrid
 from kgan.callbacks.periodic import Periodic
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, printable, say
 from kgan.files import write
 from kgan.recipe import Recipe
 from kgan.runs.curves import plot_curves
@@ -273,7 +273,7 @@ class Progress(keras.callbacks.Callback):
         if self._bar is None:
             self._say("  ".join([count, pace, left, *losses]))
         else:
-            line = "  ".join([left, pace, count, *losses])
+            line = printable("  ".join([left, pace, count, *losses]))
             self._bar.update(self._task, completed=self._seen, description=line)
 
     def _rate(self):
@@ -281,9 +281,7 @@ class Progress(keras.callbacks.Callback):
         return (self._seen - self._first) / max(time.monotonic() - self._start, 1e-9)
 
     def _say(self, line):
-        # rich writes it above the bar.
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        say(line, err=True)  # above the bar, which rich sees to
 
 
 def clock(seconds: float) -> str:

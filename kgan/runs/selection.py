@@ -1,7 +1,6 @@
 """Selection: the snapshots of a run measured, the best of them made its preset."""
 
 import shutil
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.data import ImageSet, parts
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, say
 from kgan.files import images_in_name
 from kgan.metrics import protocol
 from kgan.recipe import Recipe
@@ -141,11 +140,11 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
         _write_value(path, metadata)
         ready.append((path, metadata))
         each = (time.monotonic() - start) / done
-        sys.stderr.write(
+        say(
             f"Snapshot {done} of {len(waiting)}, {path.name}: {judge.metric.replace('_', ' ')} "
-            f"{value:.4g}  {each:.0f} s each  {clock(each * (len(waiting) - done))} left\n"
+            f"{value:.4g}  {each:.0f} s each  {clock(each * (len(waiting) - done))} left",
+            err=True,
         )
-        sys.stderr.flush()
     return sorted(ready, key=lambda snapshot: snapshot[1]["training"]["images_seen"])
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,10 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
+from kgan.checks import whole
 from kgan.data import parts
 from kgan.data.folder import sample
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded, write
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
@@ -28,7 +28,7 @@ from kgan.runs import selection
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
-from kgan.zoo.preset import Preset, check_recipe
+from kgan.zoo.preset import Preset
 from kgan.zoo.versions import versions
 
 # Of a training whose recipe does not say how long it is.
@@ -93,12 +93,13 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     as_read = recipe.as_dict()
     model = building.build(recipe)
+    saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
-    check_recipe(recipe)
+    saving.check(model, recipe)  # now with the names of classes
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
     if recipe.as_dict() != as_read:
         model = building.build(recipe)
@@ -125,7 +126,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     if step < last:
         run_directory.note_versions(directory, step * recipe.batch_size, versions())
     elif opening.has_ended(directory):
-        sys.stderr.write("The run has ended: its snapshots are measured\n")
+        say("The run has ended: its snapshots are measured", err=True)
         if judge is None:
             shape = model.image_shape
             judge = selection.judge(recipe, data, shape, data_dir, selection.METRICS[0])
@@ -246,6 +247,7 @@ def _take_length(recipe, directory, available, images, epochs, batch_size) -> No
         by_data = min(max(EPOCHS * available, LEAST_IMAGES), MOST_IMAGES)
         images = begun.images if begun else by_data
     recipe.images = recipe.images if images is None else images
+    whole(1, 2**53).check("images", recipe.images)
     if recipe.images < recipe.batch_size:
         raise KganError(
             f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
@@ -271,9 +273,10 @@ def _stretch(recipe, images, batch_size) -> None:
         after = stretched(before, updates, ratio)
         setattr(recipe, name, after)
         for key, old, new in changes(before, after):
-            sys.stderr.write(
+            say(
                 f"The learning rate of {name} follows the {recipe.images:,} images: {key} {new} in "
-                f"place of {old}\n"
+                f"place of {old}",
+                err=True,
             )
 
 
@@ -283,9 +286,10 @@ def _tell_idle(recipe, model) -> None:
         updates = model.updates(name, recipe.images, recipe.batch_size)
         share = optimizers.active_share(getattr(recipe, name), updates, recipe.images)
         if share < LEAST_ACTIVE:
-            sys.stderr.write(
+            say(
                 f"The learning rate of {name} is below a hundredth of its highest from "
-                f"{share * recipe.images:,.0f} of {recipe.images:,} images on\n"
+                f"{share * recipe.images:,.0f} of {recipe.images:,} images on",
+                err=True,
             )
 
 
@@ -304,7 +308,7 @@ def _parent(recipe) -> Preset:
 def _show(directory, data):
     """Prints what was found in the data; writes that and a sheet of it into the run directory."""
     if data.report is not None:
-        sys.stderr.write(data.report.text(most=10) + "\n")
+        say(data.report.text(most=10), err=True)
         write(directory / "data.txt", data.report.text() + "\n")
     some = data.images[sample(len(data))]
     save_png(grid(some), directory / "data.png", None)

@@ -157,7 +157,7 @@ def cached_presets(registry: str) -> dict[str, tuple[str, str]]:
 
 def cache_directory() -> Path:
     """Where downloaded presets are kept."""
-    if "KGAN_CACHE" in os.environ:
+    if os.environ.get("KGAN_CACHE"):
         return files.expanded(os.environ["KGAN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kgan"
 

@@ -94,10 +94,11 @@ def check(metadata: dict[str, Any], where: str | os.PathLike, own: bool = False)
     return metadata
 
 
-def check_names(values: dict[str, Any], where: str | os.PathLike) -> None:
-    """Raises KganError unless what a recipe gives the metadata of a preset can stand in them."""
-    _check_fields(values, where, ("name", "dataset", "licence", "class_names"))
-    text.check(values, str(where))
+def check_part(values: dict[str, Any], where: str) -> None:
+    """Raises KganError unless values can stand in the metadata of a preset, as far as they go."""
+    for key in _FIELDS.keys() & values.keys():
+        _FIELDS[key].check(key, values[key], where)
+    text.check(values, where)
 
 
 def check_format(values: dict[str, Any], where: str | os.PathLike) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kgan import recipe as recipes
+from kgan.checks import PATH
 from kgan.errors import KganError
 from kgan.files import clear, expanded, images_in_name
 from kgan.recipe import Recipe
@@ -63,7 +64,7 @@ def _preset_place(source):
 
 def run_directory(source: str | os.PathLike) -> Path | None:
     """The run directory that a source names; None if it names something else."""
-    text = os.fspath(source)
+    text = os.fspath(PATH.check("source", source))
     directory = expanded(text)
     if download.is_url(text) or not (directory / CHECKPOINTS).is_dir() or registry.find(text):
         return None

@@ -19,17 +19,21 @@ import numpy as np
 import tensorflow as tf
 
 from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
+from kgan.checks import Bound
 from kgan.errors import KganError, short
 from kgan.files import expanded, sha256
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.recipe import Origin, Recipe, from_dict, optimizers
 from kgan.untrusted.networks import check_arguments, check_values
+from kgan.untrusted.text import MOST_JSON, parse_json
 from kgan.untrusted.weights import layout
 from kgan.zoo import weights
-from kgan.zoo.metadata import CONFIG, CURVES, FORMAT, METADATA, RECIPE, SAMPLES, WEIGHTS
+from kgan.zoo.card import card
+from kgan.zoo.metadata import CONFIG, CURVES, FORMAT, METADATA, RECIPE, SAMPLES, WEIGHTS, check_part
 from kgan.zoo.preset import Preset, check_recipe, check_replaceable, complete, writing
 from kgan.zoo.versions import versions
 
+MODEL = Bound("a model of kgan", lambda v: isinstance(v, AdversarialModel))
 # Values that a model may have beside those that its preset holds: counters, means, states of seeds;
 # a class of the user's own may have more networks.
 _MORE_VALUES = 10_000
@@ -56,9 +60,7 @@ def save(
     """
     directory = expanded(directory)
     check_replaceable(directory)
-    recipe = _with_origin(model, recipe or recipe_of(model, directory.name))
-    check_recipe(recipe)
-    config = _config(model)
+    recipe, config, metadata = _contents(model, recipe or recipe_of(model, directory.name))
     with writing(directory) as partial:
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
@@ -66,25 +68,62 @@ def save(
         samples = _save_samples(model, recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
-        metadata = {
-            "format": FORMAT,
-            "name": recipe.name,
-            **_facts(model),
-            "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
-            "licence": recipe.data.licence or None,
-            "class_names": recipe.data.class_names or None,
-            "samples": samples,
-            "versions": versions(),
-            "training": {
-                "images_seen": int(model.images_seen.numpy()),
-                "seconds": seconds and round(seconds),
-                "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
-                "seed": model.seed,
-                **({} if selected is None else {"selected": selected}),
-            },
-            "metrics": [],
-        }
+        metadata["samples"] = samples
+        metadata["training"]["seconds"] = seconds and round(seconds)
+        if selected is not None:
+            metadata["training"]["selected"] = selected
         complete(partial, metadata)
+
+
+def check(model, recipe: Recipe) -> None:
+    """Looks whether a preset can hold all of a model but its weights, before it is trained.
+
+    What `save` writes is read again: recipe, names, arguments and networks, metadata, card.
+
+    Args:
+        model: as it would be saved.
+        recipe: what it is trained by.
+
+    Raises:
+        KganError: saying what cannot be written or read again, and the way out.
+    """
+    _, config, _ = _contents(model, recipe)
+    for name, network in model.networks.items():
+        check_values(network, f"the model's {name}")
+    if not type(model).__module__.startswith("kgan."):  # whose arguments may be anything
+        try:
+            type(model).from_config(config["config"])
+        except Exception as error:
+            raise KganError(
+                f"Expected a {type(model).__name__} that its own get_config() describes. Received: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _contents(model, recipe) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
+    """The recipe, the configuration and the metadata of a preset, which can be read again."""
+    recipe = _with_origin(model, recipe)
+    check_recipe(recipe)
+    config = _config(model)
+    values = {
+        "format": FORMAT,
+        "name": recipe.name,
+        **_facts(model),
+        "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
+        "licence": recipe.data.licence or None,
+        "class_names": recipe.data.class_names or None,
+        "versions": versions(),
+        "training": {
+            "images_seen": int(model.images_seen.numpy()),
+            "seconds": None,
+            "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
+            "seed": model.seed,
+        },
+        "metrics": [],
+    }
+    check_part(values, "the model")
+    card(values, recipe)
+    return recipe, config, values
 
 
 def _save_samples(model, name, directory):
@@ -321,7 +360,19 @@ def _config(model) -> dict:
     config = model.get_config()
     for name in ("name", "trainable", "dtype", "origin"):
         config.pop(name, None)
-    config = json.loads(json.dumps(config, default=_plain))
+    try:
+        content = json.dumps(config, default=_plain).encode()
+    except (TypeError, ValueError) as error:
+        raise KganError(
+            "Expected arguments of plain values, which a preset can hold. Received: "
+            f"{short(config)}: {error}"
+        ) from None
+    config = parse_json(content, f"the arguments of {type(model).__name__}")
+    if len(content) > MOST_JSON:
+        raise KganError(
+            f"Expected arguments and networks whose description takes at most {MOST_JSON:,} bytes. "
+            f"Received: {len(content):,}"
+        )
     check_registered(type(model))
     check_arguments(config, type(model), layers.__all__, "the model")
     return {"format": FORMAT, "class": type(model).__name__, "config": config}

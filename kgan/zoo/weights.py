@@ -32,6 +32,11 @@ def content(model) -> bytes:
     with h5py.File(buffer, "w", libver="earliest", track_order=False) as file:
         for name, variable in sorted(named(model).items()):
             array = keras.ops.convert_to_numpy(variable).astype(_stored_dtype(variable))
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise KganError(
+                    f"Expected finite weights to save. Received: NaN or infinity in {name}, as of "
+                    "a training that has diverged"
+                )
             file.create_dataset(name, data=array, track_times=False)
     return buffer.getvalue()
 

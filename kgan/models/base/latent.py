@@ -1,5 +1,6 @@
 """Models that turn latents into images: what sampling needs."""
 
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan.checks import Bound, or_none, whole
+from kgan.checks import SEED, Bound, as_array, free_memory, or_none, whole
 from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents
 from kgan.models.base import inputs
@@ -38,7 +39,7 @@ class LatentModel(AdversarialModel):
         "latent_dim": or_none(whole(1, 1 << 14)),
         "num_classes": or_none(whole(1, 100_000)),
     }
-    SAMPLE_OPTIONS: ClassVar[tuple[str, ...]] = ()  # numbers that `sample` takes, and `call` gets
+    SAMPLE_OPTIONS: ClassVar[dict[str, Bound]] = {}  # numbers that `sample` takes, and `call` gets
 
     def __init__(self, *, latent_dim: int | None, num_classes: int | None = None, **kwargs):
         super().__init__(latent_dim=latent_dim, num_classes=num_classes, **kwargs)
@@ -75,8 +76,9 @@ class LatentModel(AdversarialModel):
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
         whole(0).check("n", n)
-        whole(0).check("seed", seed)
+        SEED.check("seed", seed)
         whole(1).check("batch_size", batch_size)
+        inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
         for start in range(0, n, SAMPLE_CHUNK):
@@ -119,7 +121,12 @@ class LatentModel(AdversarialModel):
         >>> model.sample(16, seed=0).shape
         (16, 28, 28, 1)
         """
-        whole(0).check("n", n)
+        size = whole(0).check("n", n) * math.prod(self.image_shape)
+        if size > free_memory():
+            raise KganError(
+                f"Expected images that fit into the free memory. Received: n={n:,}, of {size:,} "
+                "bytes; iter_samples gives them in batches"
+            )
         images = np.empty((n, *self.image_shape), np.uint8)
         filled = 0
         for batch in self.iter_samples(n, seed, batch_size, labels, **options):
@@ -148,11 +155,16 @@ class LatentModel(AdversarialModel):
         >>> np.array_equal(model.render(latents), model.sample(16, seed=0))
         True
         """
-        latents = np.asarray(latents, np.float32)
+        expected = f"an array (n, {self.latent_dim}) of finite numbers"
+        latents = as_array("latents", latents, expected)
         if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
             raise KganError(
                 f"Expected latents (n, {self.latent_dim}). Received: shape {latents.shape}"
             )
+        with np.errstate(over="ignore"):
+            latents = latents.astype(np.float32)
+        if not np.isfinite(latents).all():
+            raise KganError(f"Expected latents to be {expected}. Received: NaN or infinity")
         if labels is None and self.num_classes is not None:
             raise KganError(
                 "Expected labels beside the latents, since the model is conditional. Received: "
@@ -204,5 +216,14 @@ def with_labels(x, labels):
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] to uint8 in [0, 255], rounded to the nearest level."""
+    """Floats in [-1, 1] to uint8 in [0, 255], rounded to the nearest level.
+
+    Raises:
+        KganError: if a generator gave NaN or infinity, of which pictures would be black.
+    """
+    if not np.isfinite(images).all():
+        raise KganError(
+            "Expected a generator whose images are finite. Received: NaN or infinity, of weights "
+            "that are damaged or whose training has diverged"
+        )
     return np.clip(np.rint((images.astype(np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)

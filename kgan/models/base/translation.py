@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import Below0, Bound, check_images, check_range, one_of, or_none
+from kgan.checks import TEXT, Below0, Bound, as_array, check_images, check_range, one_of, or_none
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch
@@ -89,9 +89,8 @@ class TranslationModel(AdversarialModel):
 
     def _known(self, direction: str) -> str:
         """A direction as `DIRECTIONS` has it; raises ValueError if it does not."""
-        direction = direction.replace("-", "_")
-        one_of(*self.DIRECTIONS).check("direction", direction)
-        return direction
+        direction = TEXT.check("direction", direction).replace("-", "_")
+        return one_of(*self.DIRECTIONS).check("direction", direction)
 
     def translate(self, images, direction: str = "a_to_b") -> np.ndarray:
         """Translates images with the averaged generator.
@@ -115,7 +114,7 @@ class TranslationModel(AdversarialModel):
         direction = self._known(direction)
         shapes = self.image_shape, self.target_shape
         given, made = shapes if direction == "a_to_b" else shapes[::-1]
-        images = np.asarray(images)
+        images = as_array("images", images, "an array (n, height, width, channels)", "biufcUSO")
         check_images(images.shape, images.dtype, given)
         if images.dtype == np.uint8:
             images = images.astype(np.float32) / 127.5 - 1.0

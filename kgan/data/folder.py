@@ -512,9 +512,9 @@ def _read(
             raise KganError("empty file")
         with Image.open(file.path, formats=formats) as picture:
             kinds[index] = picture.format, picture.mode
-            sizes[index] = picture.size
+            whole = sizes[index] = picture.size
             image = resize_image(picture, rule)
-            taken[index] = bytes_taken(picture, image_shape)  # of a draft, less than of all of it
+            taken[index] = bytes_taken(picture, whole, image_shape)  # of a draft, less than of all
         images[index % at_once] = image
         contents[index] = hash(image.tobytes())
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -12,6 +13,7 @@ except ImportError:  # Windows has no such locks
     fcntl = None
 
 from kgan import recipe as recipes
+from kgan.checks import whole
 from kgan.errors import KganError, reason
 from kgan.files import partials, replacing
 from kgan.recipe import Recipe
@@ -19,6 +21,8 @@ from kgan.zoo.metadata import RECIPE
 
 LOCK = ".lock"
 VERSIONS = "versions.json"
+THREADS = "threads"  # in it
+_MOST_THREADS = whole(1, 4096)
 
 
 def check(directory: Path, resume: bool) -> None:
@@ -116,17 +120,40 @@ def claim(directory: Path, recipe: Recipe, override: bool) -> None:
         partial.write_text(recipe.to_toml(), "utf-8")
 
 
-def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -> None:
-    """Writes down which code trains on from `images_seen` images, if it is another than before."""
-    path = directory / VERSIONS
-    try:
-        noted = json.loads(path.read_text("utf-8"))
-        last = {k: v for k, v in noted[-1].items() if k != "images_seen"} if noted else None
-    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
-        noted, last = [], None  # a note that is lost must not stop a run
-    if last == versions:
+def note_versions(directory: Path, images_seen: int, versions: dict[str, Any]) -> None:
+    """Writes down what trains on from `images_seen` images, if it is something else than before.
+
+    Args:
+        directory: of the run.
+        images_seen: by its model.
+        versions: of the code, by name, and the number of `THREADS`.
+    """
+    noted = _noted(directory)
+    if noted and {k: v for k, v in noted[-1].items() if k != "images_seen"} == versions:
         return
-    noted = noted if isinstance(noted, list) else []
     noted.append({"images_seen": images_seen, **versions})
-    with replacing(path) as partial:
+    with replacing(directory / VERSIONS) as partial:
         partial.write_text(json.dumps(noted, indent=2) + "\n", "utf-8")
+
+
+def threads_of(directory: Path) -> int | None:
+    """With how many threads a run was trained last; None if that is not known."""
+    noted = _noted(directory)
+    threads = noted[-1].get(THREADS) if noted else None
+    return threads if _MOST_THREADS.fits(threads) else None
+
+
+def _noted(directory):
+    """What is written down of a run; nothing if the note is lost, which must not stop the run."""
+    noted = _json(directory / VERSIONS)
+    if isinstance(noted, list) and all(isinstance(note, dict) for note in noted):
+        return noted
+    return []
+
+
+def _json(path):
+    """What a file of the run says; None if it is not there or damaged."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None

@@ -24,7 +24,7 @@ from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
 from kgan.runs import evaluate as evaluation
-from kgan.runs import selection
+from kgan.runs import selection, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
@@ -60,7 +60,8 @@ def train(
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
-    machine, as one that was never interrupted.
+    machine, as one that was never interrupted. It keeps its number of threads, which its
+    `versions.json` tells with the versions.
 
     Args:
         recipe: what to train. One of 0 images is trained for `EPOCHS` passes over the data, but
@@ -90,6 +91,7 @@ def train(
     check_replaceable(directory / "preset")
     if resume:
         _keep_classes(recipe, directory)
+    threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
     keras.utils.set_random_seed(recipe.seed)
     as_read = recipe.as_dict()
     model = building.build(recipe)
@@ -120,7 +122,9 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     step = int(model.images_seen.numpy()) // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
-        run_directory.note_versions(directory, step * recipe.batch_size, versions())
+        before = run_directory.threads_of(directory)
+        noted = {**versions(), run_directory.THREADS: threads.told(before)}
+        run_directory.note_versions(directory, step * recipe.batch_size, noted)
     elif opening.has_ended(directory):
         sys.stderr.write("The run has ended: its snapshots are measured\n")
         if judge is None:

@@ -103,7 +103,7 @@ from kgan.zoo.preset import read as read_preset
     help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
 )
 @import_option
-@click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
+@click.option("--override", is_flag=True, help="Resume with another recipe or other images.")
 def command(
     source: str | None,
     parent: str | None,

@@ -1,7 +1,9 @@
 """The directory of a run: one recipe, and one process at a time."""
 
+import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ except ImportError:  # Windows has no such locks
 
 from kgan import recipe as recipes
 from kgan.checks import whole
-from kgan.errors import KganError, reason
+from kgan.errors import KganError, printable, reason
 from kgan.files import partials, replacing
 from kgan.recipe import Recipe
 from kgan.zoo.metadata import RECIPE
@@ -22,18 +24,23 @@ from kgan.zoo.metadata import RECIPE
 LOCK = ".lock"
 VERSIONS = "versions.json"
 THREADS = "threads"  # in it
+DATA = "data.json"
+_NAMES = 5  # of files, in one line
 _MOST_THREADS = whole(1, 4096)
 
 
-def check(directory: Path, resume: bool) -> None:
+def check(directory: Path, resume: bool) -> bool:
     """Looks, without writing, whether a run can begin in a directory, or go on.
+
+    Returns:
+        Whether there is one that goes on.
 
     Raises:
         KganError: if it holds anything and `resume` is False, or something other than a run, or
             another process is training in it.
     """
     if not directory.is_dir():
-        return
+        return False
     occupied = set(os.listdir(directory)) - {LOCK}
     occupied -= {path.name for path in partials(directory, RECIPE)}  # killed before it had one
     if occupied and not resume:
@@ -46,6 +53,7 @@ def check(directory: Path, resume: bool) -> None:
     if LOCK in os.listdir(directory):
         with locked(directory):
             pass
+    return bool(occupied)
 
 
 @contextmanager
@@ -118,6 +126,82 @@ def claim(directory: Path, recipe: Recipe, override: bool) -> None:
             return
     with replacing(path) as partial:
         partial.write_text(recipe.to_toml(), "utf-8")
+
+
+def check_data(directory: Path, sums: dict[str, str], override: bool) -> None:
+    """Looks, without writing, whether a run is about to go on with the images that it had before.
+
+    Args:
+        directory: of the run, which need not exist yet.
+        sums: what the images are read from now; see `kgan.data.ImageSet`.
+        override: whether others are welcome.
+
+    Raises:
+        KganError: if it had others, saying which files differ.
+    """
+    before = _data(directory)
+    if before not in (None, sums) and not override:
+        raise KganError(
+            f"Expected the images that the run in {directory} is trained on (--override goes on "
+            f"with others). Received: {_differences(before, sums)}"
+        )
+
+
+def note_data(directory: Path, sums: dict[str, str], begun: bool) -> None:
+    """Writes down which files a run is trained on, if they are others than before.
+
+    Args:
+        directory: of the run.
+        sums: see `check_data`.
+        begun: whether the run goes on; then a line on stderr tells of it.
+    """
+    before = _data(directory)
+    if before == sums:
+        return
+    if before is not None:
+        sys.stderr.write(f"The run goes on with other images: {_differences(before, sums)}\n")
+    elif begun:
+        sys.stderr.write(
+            f"{DATA} did not tell what the run was trained on up to now: it does from now on, and "
+            "a change of the images will be noticed\n"
+        )
+    table = {"sha256": _digest(sums), "files": sums}
+    with replacing(directory / DATA) as partial:
+        partial.write_text(json.dumps(table, indent=0) + "\n", "utf-8")
+
+
+def _data(directory):
+    """The files that a run was trained on last; None if that is not known."""
+    table = _json(directory / DATA)
+    try:
+        return table["files"] if table["sha256"] == _digest(table["files"]) else None
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def _digest(sums):
+    """One fingerprint of many, whatever their order."""
+    digest = hashlib.sha256()
+    for name in sorted(sums):
+        digest.update(f"{sums[name]}  {name}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _differences(before, now):
+    """Which files differ, in one line."""
+    names = {
+        "added": now.keys() - before.keys(),
+        "removed": before.keys() - now.keys(),
+        "changed": {name for name in now.keys() & before.keys() if now[name] != before[name]},
+    }
+    parts = [
+        f"{len(those):,} {'file' if len(those) == 1 else 'files'} {what} ("
+        + ", ".join(map(printable, sorted(those)[:_NAMES]))
+        + (", …)" if len(those) > _NAMES else ")")
+        for what, those in names.items()
+        if those
+    ]
+    return ", ".join(parts)
 
 
 def note_versions(directory: Path, images_seen: int, versions: dict[str, Any]) -> None:

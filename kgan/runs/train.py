@@ -72,8 +72,8 @@ def train(
         data_dir: where relative folders and TFDS datasets are looked for.
         epochs: passes over the data, in place of the recipe's number of images. Schedules of
             learning rates, and what else of the model counts images, follow.
-        override: whether to go on with another recipe than the run was started with, whose
-            place it takes.
+        override: whether to go on with another recipe or other images than the run was started
+            with, whose place they take.
         cache: path of a file for a folder's decoded images; see `kgan.data.load`.
         images, batch_size: in place of the recipe's, as `epochs`.
 
@@ -82,12 +82,14 @@ def train(
 
     Raises:
         ValueError: if the directory holds anything and `resume` is False, or a run of another
-            recipe, or another process trains in it; for what `kgan.data.load` and the model
+            recipe or other images, or another process trains in it, or its pictures would be
+            found among the images; for what `kgan.data.load` and the model
             refuse; if training diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
     directory = expanded(directory)
-    run_directory.check(directory, resume)
+    begun = run_directory.check(directory, resume)
+    parts.check_outside(recipe.data, directory, data_dir)
     check_replaceable(directory / "preset")
     if resume:
         _keep_classes(recipe, directory)
@@ -97,6 +99,7 @@ def train(
     model = building.build(recipe)
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
+    run_directory.check_data(directory, data.sums, override)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
@@ -110,6 +113,7 @@ def train(
         judge = selection.judge(recipe, data, model.image_shape, data_dir)
     with run_directory.locked(directory):
         run_directory.claim(directory, recipe, override)
+        run_directory.note_data(directory, data.sums, begun)
         _show(directory, data)
         return _go_on(recipe, directory, model, data, judge, data_dir)
 

@@ -18,6 +18,7 @@ from kgan.cli.models import (
     model_names,
 )
 from kgan.cli.paths import ExpandedPath
+from kgan.cli.quiet import import_tensorflow
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
@@ -101,7 +102,7 @@ from kgan.zoo.preset import read as read_preset
     help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
 )
 @import_option
-@click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
+@click.option("--override", is_flag=True, help="Resume with another recipe or other images.")
 def command(
     source: str | None,
     parent: str | None,
@@ -216,7 +217,12 @@ def command(
         raise click.UsageError("Expected --freeze-d beside --from PRESET. Received: no --from.")
     out = out or Path("runs") / plain_name(recipe.name, recipe.model.lower())
 
-    import_models(import_file)
+    import_models(import_file, begin=False)
+    from kgan.runs import directory as run_directory
+    from kgan.runs import threads
+
+    threads.use(run_directory.threads_of(out))
+    import_tensorflow()
     from kgan.runs import train as training
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
@@ -266,7 +272,7 @@ def _recipe(source: str | None, parent: Preset | None, import_file: Path | None)
     if (run := opening.run_directory(source)) is not None:
         return opening.recipe_of(run)
     if import_file is not None or source.lower() in model_names():
-        import_models(import_file)
+        import_models(import_file, begin=False)
         if kind := model_class(source):
             recipe = Recipe(
                 name=f"my-{source.lower().removeprefix('my-')}",

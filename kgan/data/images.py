@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +27,7 @@ from kgan.checks import (
     whole,
 )
 from kgan.data import tfds
-from kgan.data.folder import LABELS, allocate, find_folder, load_folder
+from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sums_of
 from kgan.data.report import Report
 from kgan.data.resize import Rule, resize_image
 from kgan.errors import KganError, short
@@ -44,6 +45,8 @@ class ImageSet:
         class_names: list of str, or None.
         report: of a folder, what was found in it.
         own_classes: the class names that the source itself has, where `class_names` has more.
+        sums: SHA-256 of each file that the images were read from, by its name in the source; see
+            `kgan.data.Report`. None of arrays.
     """
 
     images: np.ndarray
@@ -51,6 +54,7 @@ class ImageSet:
     class_names: list[str] | None = None
     report: Report | None = None
     own_classes: list[str] | None = None
+    sums: dict[str, str] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -282,7 +286,7 @@ def load(
             folders = [find_folder(place, data_dir) for place in group]
             images, numbers, report = load_folder(folders, rule, labels, cache, only)
             names = None if report.classes is None else list(report.classes)
-            parts.append(ImageSet(images, numbers, names, report))
+            parts.append(ImageSet(images, numbers, names, report, sums=report.sums))
             continue
         for place in group:
             for name, value in (("labels", labels), ("cache", cache), ("only", only)):
@@ -316,15 +320,16 @@ def _joined(parts):
     """Several sets as one; it has labels if all have labels, of named classes or all of numbers."""
     images = allocate((sum(map(len, parts)), *parts[0].images.shape[1:]))
     np.concatenate([part.images for part in parts], out=images)
+    sums = {f"{i}/{k}": v for i, part in enumerate(parts, 1) for k, v in part.sums.items()}
     named = {part.class_names is not None for part in parts}
     if any(part.labels is None for part in parts) or len(named) > 1:
-        return ImageSet(images)
+        return ImageSet(images, sums=sums)
     names = None
     if named == {True}:  # a class is a name: its number is that of the first set that has it
         names = list(dict.fromkeys(name for part in parts for name in part.class_names))
         for part in parts:
             part.number_classes(names)
-    return ImageSet(images, np.concatenate([part.labels for part in parts]), names)
+    return ImageSet(images, np.concatenate([part.labels for part in parts]), names, sums=sums)
 
 
 def _from_memory(source, rule):
@@ -480,6 +485,8 @@ def _from_tfds(name, split, rule, data_dir):
     parts = tfds.ranges(builder, split)  # which says what is wrong with it in one line
     if not any(stop > start for _, start, stop in parts):
         raise KganError(f"Expected a split with images. Received: tfds:{name}#{split}, of none")
+    files = tfds.files(builder, split)
+    sums = dict(zip(files, sums_of(files.values()), strict=True))
     read = ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
     images = allocate((len(examples), *rule.image_shape))
@@ -492,5 +499,5 @@ def _from_tfds(name, split, rule, data_dir):
         labels[i] = example.get("label", 0)
     features = builder.info.features
     if "label" not in features:
-        return ImageSet(images)
-    return ImageSet(images, labels, getattr(features["label"], "names", None))
+        return ImageSet(images, sums=sums)
+    return ImageSet(images, labels, getattr(features["label"], "names", None), sums=sums)

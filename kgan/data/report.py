@@ -32,6 +32,8 @@ class Report:
         reading: bytes that reading took beyond these, at most.
         file: bytes of the file that holds the images instead, of the cache or a temporary one.
         cache: path of the cache, or None.
+        sums: SHA-256 of each image file, skipped or not, by its name in the folder; of several
+            folders the names begin with `1/`, `2/` and so on. "" of one that could not be opened.
     """
 
     folder: str
@@ -55,6 +57,7 @@ class Report:
     reading: int = 0
     file: int = 0
     cache: str | None = None
+    sums: dict[str, str] = field(default_factory=dict, repr=False)
 
     fit = renamed_attribute("fit", "resize")
 

@@ -110,3 +110,18 @@ def ranges(found, split: str) -> list[tuple[str, int, int]]:
         size = splits[part.splitname].num_examples
         examples.append((part.splitname, part.from_ or 0, size if part.to is None else part.to))
     return examples
+
+
+def files(found, split: str) -> dict[str, str]:
+    """The files that a prepared data set has of a split: paths by name, with the set's version.
+
+    Args:
+        found: its builder.
+        split: see `ranges`.
+
+    Raises:
+        KganError: if it has no such split.
+    """
+    parts = dict.fromkeys(part for part, _, _ in ranges(found, split))
+    paths = [os.fspath(path) for part in parts for path in found.info.splits[part].filepaths]
+    return {f"{found.info.full_name}/{os.path.basename(path)}": path for path in paths}

@@ -1,5 +1,6 @@
 """The directory of a run: one recipe, and one process at a time."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -14,7 +16,8 @@ except ImportError:  # Windows has no such locks
     fcntl = None
 
 from kgan import recipe as recipes
-from kgan.errors import KganError, KganWarning, reason
+from kgan.checks import whole
+from kgan.errors import KganError, KganWarning, printable, reason, say
 from kgan.files import clear, partials, write
 from kgan.recipe import Recipe
 from kgan.zoo import metadata, opening
@@ -23,17 +26,24 @@ from kgan.zoo.preset import check_replaceable
 
 LOCK = ".lock"
 VERSIONS = "versions.json"
+THREADS = "threads"  # in it
+DATA = "data.json"
+_NAMES = 5  # of files, in one line
+_MOST_THREADS = whole(1, 4096)
 
 
-def check(directory: Path, resume: bool) -> None:
+def check(directory: Path, resume: bool) -> bool:
     """Looks, without writing, whether a run can begin in a directory, or go on.
+
+    Returns:
+        Whether there is one that goes on.
 
     Raises:
         KganError: if it holds anything and `resume` is False, or something other than a run, or
             another process is training in it.
     """
     if not directory.is_dir():
-        return
+        return False
     occupied = set(os.listdir(directory)) - {LOCK}
     occupied -= {path.name for path in partials(directory)}  # of one killed before it had a recipe
     if occupied and not resume:
@@ -46,6 +56,7 @@ def check(directory: Path, resume: bool) -> None:
     if LOCK in os.listdir(directory):
         with locked(directory):
             pass
+    return bool(occupied)
 
 
 @contextmanager
@@ -183,16 +194,115 @@ def _is_torn(directory):
     return False
 
 
-def note_versions(directory: Path, images_seen: int, versions: dict[str, str]) -> None:
-    """Writes down which code trains on from `images_seen` images, if it is another than before."""
-    path = directory / VERSIONS
-    try:
-        noted = json.loads(path.read_text("utf-8"))
-        last = {k: v for k, v in noted[-1].items() if k != "images_seen"} if noted else None
-    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        noted, last = [], None  # a note that is lost must not stop a run
-    if last == versions:
+def check_data(directory: Path, sums: dict[str, str], override: bool) -> None:
+    """Looks, without writing, whether a run is about to go on with the images that it had before.
+
+    Args:
+        directory: of the run, which need not exist yet.
+        sums: what the images are read from now; see `kgan.data.ImageSet`.
+        override: whether others are welcome.
+
+    Raises:
+        KganError: if it had others, saying which files differ.
+    """
+    before = _data(directory)
+    if before not in (None, sums) and not override:
+        raise KganError(
+            f"Expected the images that the run in {directory} is trained on (--override goes on "
+            f"with others). Received: {_differences(before, sums)}"
+        )
+
+
+def note_data(directory: Path, sums: dict[str, str], begun: bool) -> None:
+    """Writes down which files a run is trained on, if they are others than before.
+
+    Args:
+        directory: of the run.
+        sums: see `check_data`.
+        begun: whether the run goes on; then a line on stderr tells of it.
+    """
+    before = _data(directory)
+    if before == sums:
         return
-    noted = noted if isinstance(noted, list) else []
+    if before is not None:
+        say(f"The run goes on with other images: {_differences(before, sums)}", err=True)
+    elif begun:
+        say(
+            f"{DATA} did not tell what the run was trained on up to now: it does from now on, and "
+            "a change of the images will be noticed",
+            err=True,
+        )
+    table = {"sha256": _digest(sums), "files": sums}
+    write(directory / DATA, json.dumps(table, indent=0) + "\n")
+
+
+def _data(directory):
+    """The files that a run was trained on last; None if that is not known."""
+    table = _json(directory / DATA)
+    try:
+        return table["files"] if table["sha256"] == _digest(table["files"]) else None
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def _digest(sums):
+    """One fingerprint of many, whatever their order."""
+    digest = hashlib.sha256()
+    for name in sorted(sums):
+        digest.update(f"{sums[name]}  {name}\n".encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _differences(before, now):
+    """Which files differ, in one line."""
+    names = {
+        "added": now.keys() - before.keys(),
+        "removed": before.keys() - now.keys(),
+        "changed": {name for name in now.keys() & before.keys() if now[name] != before[name]},
+    }
+    parts = [
+        f"{len(those):,} {'file' if len(those) == 1 else 'files'} {what} ("
+        + ", ".join(map(printable, sorted(those)[:_NAMES]))
+        + (", …)" if len(those) > _NAMES else ")")
+        for what, those in names.items()
+        if those
+    ]
+    return ", ".join(parts)
+
+
+def note_versions(directory: Path, images_seen: int, versions: dict[str, Any]) -> None:
+    """Writes down what trains on from `images_seen` images, if it is something else than before.
+
+    Args:
+        directory: of the run.
+        images_seen: by its model.
+        versions: of the code, by name, and the number of `THREADS`.
+    """
+    noted = _noted(directory)
+    if noted and {k: v for k, v in noted[-1].items() if k != "images_seen"} == versions:
+        return
     noted.append({"images_seen": images_seen, **versions})
-    write(path, json.dumps(noted, indent=2) + "\n")
+    write(directory / VERSIONS, json.dumps(noted, indent=2) + "\n")
+
+
+def threads_of(directory: Path) -> int | None:
+    """With how many threads a run was trained last; None if that is not known."""
+    noted = _noted(directory)
+    threads = noted[-1].get(THREADS) if noted else None
+    return threads if _MOST_THREADS.fits(threads) else None
+
+
+def _noted(directory):
+    """What is written down of a run; nothing if the note is lost, which must not stop the run."""
+    noted = _json(directory / VERSIONS)
+    if isinstance(noted, list) and all(isinstance(note, dict) for note in noted):
+        return noted
+    return []
+
+
+def _json(path):
+    """What a file of the run says; None if it is not there or damaged."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None

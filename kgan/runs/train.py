@@ -24,7 +24,7 @@ from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
 from kgan.runs import evaluate as evaluation
-from kgan.runs import selection
+from kgan.runs import selection, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
@@ -60,7 +60,8 @@ def train(
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
-    machine, as one that was never interrupted.
+    machine, as one that was never interrupted. It keeps its number of threads, which its
+    `versions.json` tells with the versions.
 
     Args:
         recipe: what to train. One of 0 images is trained for `EPOCHS` passes over the data, but
@@ -71,8 +72,8 @@ def train(
         data_dir: where relative folders and TFDS datasets are looked for.
         epochs: passes over the data, in place of the recipe's number of images. Schedules of
             learning rates, and what else of the model counts images, follow.
-        override: whether to go on with another recipe than the run was started with, whose
-            place it takes.
+        override: whether to go on with another recipe or other images than the run was started
+            with, whose place they take.
         cache: path of a file for a folder's decoded images; see `kgan.data.load`.
         images, batch_size: in place of the recipe's, as `epochs`.
 
@@ -81,21 +82,25 @@ def train(
 
     Raises:
         ValueError: if the directory holds anything and `resume` is False, or a run of another
-            recipe, or another process trains in it; for what `kgan.data.load` and the model
+            recipe or other images, or another process trains in it, or its pictures would be
+            found among the images; for what `kgan.data.load` and the model
             refuse; if training diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
     directory = expanded(directory)
-    run_directory.check(directory, resume)
+    begun = run_directory.check(directory, resume)
+    parts.check_outside(recipe.data, directory, data_dir)
     run_directory.check_place(directory / opening.PRESET)
     if resume:
         _keep_classes(recipe, directory)
+    threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
     keras.utils.set_random_seed(recipe.seed)
     as_read = recipe.as_dict()
     model = building.build(recipe)
     saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
+    run_directory.check_data(directory, data.sums, override)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
@@ -109,6 +114,7 @@ def train(
         judge = selection.judge(recipe, data, model.image_shape, data_dir)
     with run_directory.locked(directory):
         run_directory.claim(directory, recipe, override)
+        run_directory.note_data(directory, data.sums, begun)
         _show(directory, data)
         return _go_on(recipe, directory, model, data, judge, data_dir)
 
@@ -124,7 +130,9 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     step = seen // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
-        run_directory.note_versions(directory, step * recipe.batch_size, versions())
+        before = run_directory.threads_of(directory)
+        noted = {**versions(), run_directory.THREADS: threads.told(before)}
+        run_directory.note_versions(directory, step * recipe.batch_size, noted)
     elif opening.has_ended(directory):
         say("The run has ended: its snapshots are measured", err=True)
         if judge is None:

@@ -200,7 +200,7 @@ def some_of(x) -> np.ndarray:
 def no_data(x) -> KganError:
     """What is said of data that hold nothing."""
     shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else " without a batch"
-    return KganError(f"Expected at least one image. Received: a {type(x).__name__}{shape}")
+    return KganError(f"Expected at least one image. Received: {type(x).__name__}{shape}")
 
 
 def look(rules: Rules, first, second, below0: Iterable[Below0] = ()) -> None:

@@ -2,10 +2,9 @@
 
 import re
 import reprlib
+import sys
 import unicodedata
 from typing import Any
-
-import click
 
 _NO_BYTES = re.compile("[^\udca0-\udcff]+")  # bytes of a path, but for those of controls
 _JOINERS = "\u200c\u200d"  # in the spelling of Persian and Indic words, and in emoji
@@ -72,7 +71,9 @@ def say(text: object, err: bool = False) -> None:
         err: whether to print to stderr.
     """
     lines = [_NO_BYTES.sub(lambda some: printable(some[0]), line) for line in str(text).split("\n")]
-    click.echo("\n".join(lines), err=err)
+    stream = sys.stderr if err else sys.stdout
+    if stream is not None:  # where there is no terminal
+        print("\n".join(lines), file=stream, flush=True)
 
 
 def _is_shown(character):

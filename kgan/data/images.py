@@ -303,8 +303,8 @@ def check_source(source) -> None:
         return
     if not (isinstance(source, tuple) and len(source) == 2):
         raise KganError(
-            "Expected 'tfds:<name>', a folder of images, a list of these, a uint8 array, or an "
-            f"array and labels. Received: {type(source).__name__}"
+            "Expected 'tfds:<name>', a folder of images, a list of these, a tuple of an array and "
+            f"labels, or a uint8 array. Received: {type(source).__name__}"
             + (f" of {len(source)} items" if isinstance(source, list) else f" {short(source)}")
         )
 

@@ -18,7 +18,7 @@ _OPTIMIZERS = {
         *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
     )
 }
-_RATE = number(0, 100)
+_RATE = number(0, 100)  # 0 holds a player still
 _MOMENT = Bound("a number from 0 to below 1", lambda v: number(0, 1).fits(v) and v < 1)
 _MOST_PIECES = 1000  # of a piecewise constant schedule
 

@@ -42,12 +42,6 @@ def build(recipe: Recipe) -> AdversarialModel:
         g_optimizer=optimizers.from_table(recipe.g_optimizer),
         d_optimizer=optimizers.from_table(recipe.d_optimizer),
     )
-    for name, rate in model.rates_asked.items():
-        if rate == 0:
-            raise KganError(
-                f"Expected {name} to have a learning rate above 0: nothing would be learned. "
-                "Received: learning_rate=0"
-            )
     return model
 
 

@@ -321,5 +321,5 @@ def test_refusals(tmp_path):
     other.compile()
     with pytest.raises(ValueError, match="this model. Received: .*images-000000024.weights.h5: "):
         Checkpoint(tmp_path).restore(other)
-    with pytest.raises(ValueError, match="keep >= 1. Received: 0"):
+    with pytest.raises(ValueError, match="keep to be an int >= 1. Received: keep=0"):
         Checkpoint(tmp_path, keep=0)

@@ -454,6 +454,7 @@ class TestTFDS:
             }[failure]
 
         monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", download)
+        monkeypatch.setattr("kgan.data.tfds._check_network", lambda: None)
         with pytest.raises(KganError, match=f"tfds:mnist in {tmp_path} .*TFDS_DATA_DIR.*no route"):
             load("tfds:mnist", (28, 28, 1), data_dir=tmp_path)
 

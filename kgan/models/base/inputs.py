@@ -200,7 +200,7 @@ def some_of(x) -> np.ndarray:
 def no_data(x) -> KganError:
     """What is said of data that hold nothing."""
     shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else " without a batch"
-    return KganError(f"Expected at least one image. Received: a {type(x).__name__}{shape}")
+    return KganError(f"Expected at least one image. Received: {type(x).__name__}{shape}")
 
 
 def look(rules: Rules, first, second, below0: Iterable[Below0] = ()) -> None:
@@ -337,7 +337,7 @@ def own_errors(rules: Rules) -> Iterator[None]:
             what, *values = found[1].split(" "), *re.findall(r"\[(.*?)\]", found[2])
             _refuse_values(rules, what, values)
         if found := re.search(r"KganError: (.*)", text):
-            raise ValueError(found[1]) from None
+            raise KganError(found[1]) from None
         raise
 
 
@@ -352,7 +352,7 @@ def _refuse_values(rules, what, values):
             shape = tuple(map(int, values[0].split("x")))
             check_images(shape, tf.as_dtype(what[2]), rules.data_shapes[int(what[1])])
     except KganError as refused:
-        raise ValueError(str(refused)) from None
+        raise KganError(str(refused)) from None
 
 
 def check_image_type(images, image_shape: tuple[int, int, int]) -> bool:

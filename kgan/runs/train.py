@@ -11,6 +11,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
 # isort: split
 import keras
+import tensorflow as tf
 
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.data import parts
@@ -140,7 +141,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
         weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
-        with _signals() as received, progress:
+        with _signals() as received, progress, _own_errors(data):
             if not begun:
                 if recipe.parent:
                     building.begin_from(model, _parent(recipe))
@@ -175,6 +176,18 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     else:
         saving.save(model, directory / "preset", recipe, log.seconds(), curves)
     return directory / "preset"
+
+
+@contextmanager
+def _own_errors(data):
+    """Raises what kgan said of images that cannot be read; TensorFlow makes an error of its own."""
+    try:
+        yield
+    except tf.errors.OpError:
+        failure = getattr(data.images, "failure", None)  # of a cache
+        if failure is None:
+            raise
+        raise failure from None
 
 
 def _take_classes(data, recipe) -> None:

@@ -100,10 +100,10 @@ def train(
     model = building.build(recipe)
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
-    run_directory.check_data(directory, data.sums, override)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
+    run_directory.check_data(directory, data.sums, override)
     check_recipe(recipe)
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
     if recipe.as_dict() != as_read:

@@ -39,3 +39,19 @@ def test_ranges_of_a_split(split, expected):
 def test_no_such_split(split):
     with pytest.raises(KganError, match="a split of tfds:mnist, which has train, test. Received"):
         tfds.ranges(MNIST, split)
+
+
+def test_the_files_of_a_split_are_those_of_its_parts_by_version():
+    splits = {
+        name: SimpleNamespace(
+            num_examples=10,
+            filepaths=[f"/there/x/1.0.0/x-{name}.tfrecord-0000{i}-of-00002" for i in range(2)],
+        )
+        for name in ("train", "test")
+    }
+    found = SimpleNamespace(name="x", info=SimpleNamespace(splits=splits, full_name="x/1.0.0"))
+    assert tfds.files(found, "test[:5]+test[7:]") == {
+        f"x/1.0.0/x-test.tfrecord-0000{i}-of-00002": path
+        for i, path in enumerate(splits["test"].filepaths)
+    }
+    assert len(tfds.files(found, "train+test[:3]")) == 4

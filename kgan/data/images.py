@@ -40,7 +40,8 @@ class ImageSet:
     """Images of one shape, with labels if they have them.
 
     Attributes:
-        images: uint8 array (images, height, width, channels).
+        images: uint8 array (images, height, width, channels); of a cache, one that is read from
+            the file as it is indexed.
         labels: int64 array (images,), or None.
         class_names: list of str, or None.
         report: of a folder, what was found in it.
@@ -319,8 +320,12 @@ def _folders_only(name, value, source):
 def _joined(parts):
     """Several sets as one; it has labels if all have labels, of named classes or all of numbers."""
     images = allocate((sum(map(len, parts)), *parts[0].images.shape[1:]))
-    np.concatenate([part.images for part in parts], out=images)
-    sums = {f"{i}/{k}": v for i, part in enumerate(parts, 1) for k, v in part.sums.items()}
+    starts = itertools.accumulate(map(len, parts), initial=0)
+    for start, part in zip(starts, parts, strict=False):
+        for i in range(0, len(part), 1024):  # of a cache no more is to be in memory
+            some = part.images[i : i + 1024]
+            images[start + i : start + i + len(some)] = some
+    sums = {f"{i}/{k}": v for i, part in enumerate(parts, 1) for k, v in (part.sums or {}).items()}
     named = {part.class_names is not None for part in parts}
     if any(part.labels is None for part in parts) or len(named) > 1:
         return ImageSet(images, sums=sums)

@@ -10,6 +10,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
 # isort: split
 import keras
+import tensorflow as tf
 
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.checks import whole
@@ -100,10 +101,10 @@ def train(
     saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
-    run_directory.check_data(directory, data.sums, override)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
+    run_directory.check_data(directory, data.sums, override)
     saving.check(model, recipe)  # now with the names of classes
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
     if recipe.as_dict() != as_read:
@@ -155,7 +156,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
         weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
-        with _signals() as received, progress:
+        with _signals() as received, progress, _own_errors(data):
             if not begun:
                 if recipe.parent:
                     building.begin_from(model, _parent(recipe))
@@ -202,6 +203,18 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     else:
         saving.save(model, preset, recipe, log.seconds(), directory / CURVES)
     return preset
+
+
+@contextmanager
+def _own_errors(data):
+    """Raises what kgan said of images that cannot be read; TensorFlow makes an error of its own."""
+    try:
+        yield
+    except tf.errors.OpError:
+        failure = getattr(data.images, "failure", None)  # of a cache
+        if failure is None:
+            raise
+        raise failure from None
 
 
 def _take_classes(data, recipe) -> None:

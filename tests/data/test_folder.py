@@ -15,9 +15,10 @@ import pytest
 from PIL import ExifTags, Image
 
 import kgan.data.folder
-from kgan.data.folder import allocate, check, find_images, load_folder
+from kgan.data.folder import allocate, check, find_images, load_folder, reaches
 from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning
+from kgan.files import sha256
 
 SHAPE = (16, 16, 3)
 RULE = Rule.checked(SHAPE)
@@ -525,3 +526,115 @@ def test_strips_take_no_more_than_other_pictures(run_python, tmp_path, resize):
     folders = [tmp_path / name for name in sizes]
     for name, (taken, announced) in _measured(run_python, tmp_path, folders, resize).items():
         assert taken <= min(announced, 96 << 20), name
+
+
+class TestSums:
+    """The SHA-256 of the files, by which a run knows what it is trained on."""
+
+    @pytest.fixture
+    def photos(self, tmp_path):
+        _write_images(tmp_path / "photos/a", 3)
+        _write_images(tmp_path / "photos/b", 60)
+        (tmp_path / "photos/a/broken.png").write_bytes(b"\x89PNG")
+        return tmp_path / "photos"
+
+    @staticmethod
+    def sums(*folders, **options):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KganWarning)
+            return load_folder(folders, RULE, **options)[2].sums
+
+    def test_are_of_all_image_files_by_name(self, photos):
+        files = [path for path in photos.rglob("*") if path.is_file()]
+        expected = {path.relative_to(photos).as_posix(): sha256(path) for path in files}
+        assert len(expected) == 64 and self.sums(photos) == expected
+
+    def test_large_files_are_summed_whole(self, tmp_path):
+        Image.effect_noise((400, 400), 99).convert("RGB").save(tmp_path / "x.bmp")
+        assert self.sums(tmp_path) == {"x.bmp": sha256(tmp_path / "x.bmp")}
+
+    @pytest.mark.parametrize("change", ["time", "place", "order", "others"])
+    def test_do_not_change(self, photos, change):
+        before = self.sums(photos)
+        if change == "time":
+            for path in photos.rglob("*"):
+                os.utime(path, (1, 1))
+        elif change == "place":
+            photos = photos.rename(photos.with_name("Bilder ü"))
+        elif change == "order":
+            for path in sorted(photos.rglob("*.png"), reverse=True):
+                content = path.read_bytes()
+                path.unlink()
+                path.write_bytes(content)
+        else:
+            for name in ("Thumbs.db", ".hidden.png", "notes.txt", ".git/x.png", "a/desktop.ini"):
+                (photos / name).parent.mkdir(exist_ok=True)
+                (photos / name).write_bytes(b"x")
+        assert self.sums(photos) == before
+
+    @pytest.mark.parametrize("change", ["bytes", "name", "repaired", "end"])
+    def test_change(self, photos, change):
+        before = self.sums(photos)
+        some = min((photos / "b").iterdir())
+        if change == "bytes":  # of the same size, at the same time
+            times, content = some.stat(), bytearray(some.read_bytes())
+            content[-20] ^= 1
+            some.write_bytes(content)
+            os.utime(some, ns=(times.st_atime_ns, times.st_mtime_ns))
+        elif change == "name":
+            some.rename(some.with_name("zz.png"))
+        elif change == "repaired":
+            (photos / "a/broken.png").write_bytes(some.read_bytes())
+        else:
+            with open(some, "ab") as file:
+                file.write(b"x")
+        assert self.sums(photos) != before
+
+    def test_are_of_the_files_wanted_only(self, photos):
+        sums = self.sums(photos, only=lambda path: path.startswith("b/"))
+        assert len(sums) == 60
+
+    def test_of_several_folders_go_by_their_order(self, photos):
+        both = self.sums(photos / "b", photos / "a")
+        assert both == {
+            **{f"1/{name}": value for name, value in self.sums(photos / "b").items()},
+            **{f"2/{path.name}": sha256(path) for path in (photos / "a").iterdir()},
+        }
+
+    def test_a_file_that_cannot_be_opened_has_none(self, photos):
+        (photos / "a/broken.png").unlink()
+        (photos / "a/broken.png").symlink_to("nothing.png")
+        assert self.sums(photos)["a/broken.png"] == ""
+
+
+class TestRunsAmongImages:
+    @pytest.mark.parametrize("marks", [("recipe.toml", ".lock"), ("recipe.toml", "checkpoints/x")])
+    @pytest.mark.parametrize("place", ["", "runs/faces"])
+    def test_are_refused(self, tmp_path, marks, place):
+        _write_images(tmp_path / place / "grids", 1)
+        _write_images(tmp_path, 1)
+        for name in marks:
+            path = tmp_path / place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        with pytest.raises(KganError, match=f"apart from the runs of .* with the run .*{place}"):
+            load_folder(tmp_path, RULE)
+        assert len(load_folder(tmp_path / place / "grids", RULE)[0]) == 1
+
+    @pytest.mark.parametrize(
+        "directory, reached",
+        [
+            *(("photos/run", True), ("photos/a/b/run", True), ("photos", True), (".", True)),
+            *(("photos/../photos/run", True), ("link/run", True), ("a/link/run", True)),
+            *(("photos-2/run", False), ("run", False), ("photos/.runs/x", False)),
+            *(("linked", True), ("linked/run", True)),
+        ],
+    )
+    def test_are_looked_for_through_links(self, tmp_path, directory, reached):
+        (tmp_path / "photos/a").mkdir(parents=True)
+        (tmp_path / "a").mkdir()
+        (tmp_path / "linked").mkdir()
+        (tmp_path / "link").symlink_to("photos")
+        (tmp_path / "a/link").symlink_to("../photos/a")
+        (tmp_path / "photos/inner").symlink_to(tmp_path / "linked")
+        assert reaches(tmp_path / "photos", tmp_path / directory) is reached

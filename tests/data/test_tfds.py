@@ -79,3 +79,19 @@ def test_a_directory_that_is_not_there_is_said_with_its_variable(tmp_path, monke
         tfds.builder("mnist")
     monkeypatch.setenv("KGAN_DATA_DIR", "")  # as if it were not set, rather than here
     assert tfds.builder("mnist").data_dir_root != "."
+
+
+def test_the_files_of_a_split_are_those_of_its_parts_by_version():
+    splits = {
+        name: SimpleNamespace(
+            num_examples=10,
+            filepaths=[f"/there/x/1.0.0/x-{name}.tfrecord-0000{i}-of-00002" for i in range(2)],
+        )
+        for name in ("train", "test")
+    }
+    found = SimpleNamespace(name="x", info=SimpleNamespace(splits=splits, full_name="x/1.0.0"))
+    assert tfds.files(found, "test[:5]+test[7:]") == {
+        f"x/1.0.0/x-test.tfrecord-0000{i}-of-00002": path
+        for i, path in enumerate(splits["test"].filepaths)
+    }
+    assert len(tfds.files(found, "train+test[:3]")) == 4

@@ -184,6 +184,9 @@ class _Grammar:
         else:
             calls = 1
             for key, value in self.table(layer.get("config")).items():
+                if key == "groups" and "Conv" in kind and type(value) is int and value > 1:
+                    # One operation each, or compiled by XLA, which takes as long as many calls.
+                    calls += value // 16 if kind == "GroupedConv2D" else 8
                 if key == "layer":  # of a wrapper
                     calls += self.layer(value, level + 1)
                 elif key == "dtype" and kind == "InputLayer":
@@ -295,11 +298,15 @@ class _Grammar:
         for call in calls:
             if not isinstance(call, dict) or call.keys() != {"args", "kwargs"}:
                 self.refuse("calls with args and kwargs", call)
-            self.argument(call["args"])
-            self.argument(list(self.table(call["kwargs"]).values()))
+            if not isinstance(call["args"], list):
+                self.refuse("a list of arguments", call["args"])
+            for value in [*call["args"], *self.table(call["kwargs"]).values()]:
+                if not (value is None or type(value) is bool):  # no mask; whether it is training
+                    self.argument(value)
         return len(calls)
 
     def argument(self, value):
+        """Checks a tensor, or a list of tensors, that a layer is called on."""
         if isinstance(value, list):
             for item in value:
                 self.argument(item)
@@ -310,7 +317,7 @@ class _Grammar:
             self.shapes(tensor.get("shape"))
             self.dtype(tensor.get("dtype"), _DTYPES)
             self.references(tensor.get("keras_history"))
-        elif isinstance(value, str):
+        else:
             self.refuse("calls on tensors", value)
 
     def table(self, value):

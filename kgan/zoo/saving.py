@@ -22,6 +22,7 @@ from kgan import images, layers, models  # noqa: F401  (the classes of `models` 
 from kgan.errors import KganError, short
 from kgan.files import expanded, sha256
 from kgan.models.base.adversarial import AdversarialModel
+from kgan.models.base.latent import SAMPLE_CHUNK
 from kgan.recipe import Origin, Recipe, from_dict, optimizers
 from kgan.untrusted import memory
 from kgan.untrusted.networks import check_arguments, check_values
@@ -135,6 +136,8 @@ def load(preset: Preset):
             model = kind.from_config(arguments)
         for network in model.networks.values():
             check_values(network, str(where))
+        largest = max(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.variables)
+        left.check(2 * largest, "copies of a variable while it is read")
         weights.assign(model, preset, stored)
         _check_same(preset, _facts(model))
         model.origin = Origin(recipe, preset.lineage)
@@ -308,7 +311,7 @@ class _Memory:
 
 @contextmanager
 def _variables_within(
-    memory_left: "_Memory", values: float = math.inf, zeros: bool = False
+    left: _Memory, values: float = math.inf, zeros: bool = False
 ) -> Iterator[None]:
     """Refuses variables of more bytes or values than there may be, before they have memory.
 
@@ -331,13 +334,11 @@ def _variables_within(
         values_left -= math.prod(shape)
         if values_left < 0:
             raise KganError(
-                f"Damaged preset: {memory_left.where / WEIGHTS} does not fit the model in {CONFIG}. "
+                f"Damaged preset: {left.where / WEIGHTS} does not fit the model in {CONFIG}. "
                 f"Expected weights for a variable of shape {shape} and those before it. Received: "
                 "too few"
             )
-        size = math.prod(shape) * dtype.size
-        memory_left.take(size, f"variables, the last of shape {shape}")
-        memory_left.check(2 * size, f"copies while a variable of shape {shape} is read")
+        left.take(math.prod(shape) * dtype.size, f"variables, the last of shape {shape}")
         return next_creator(**kwargs)
 
     with tf.variable_creator_scope(create):
@@ -349,8 +350,10 @@ def _try_out(model, left, described):
 
     Networks that the preset describes may be of any kind: they make a few.
     """
-    if not described and 4 * 16 * sum(map(memory.outputs, model.averages.values())) < left.left:
-        return
+    if not described:
+        roughly = sum(memory.rough(network, SAMPLE_CHUNK) for network in model.averages.values())
+        if roughly <= left.left:
+            return
     for function, example, shape in model.passes():
         cost = memory.cost(function.graph)
         left.check(cost.bytes if cost.known else math.inf, "a pass through its networks")
@@ -359,8 +362,7 @@ def _try_out(model, left, described):
                 f"Expected networks of at most {_MOST_WORK:.0e} multiplications for a few images. "
                 f"Received: {cost.work:.0e} in {left.where}"
             )
-        received = function(*example).shape if described else shape
-        if received != shape:
+        if described and (received := function(*example).shape) != shape:
             raise KganError(
                 f"Expected images of shape {shape}. Received: {received} in {left.where}"
             )

@@ -232,14 +232,17 @@ def test_files_in_the_cache_are_hashed_once(served, monkeypatch):
     expected = {sha256(path): 1 for path in entry.iterdir() if path.name[0] not in ".m"}
     expected[sha256(entry / WEIGHTS)] = 1
     hashed = []
-    for name in ("sha256", "file_digest"):
 
-        def counting(*args, real=getattr(hashlib, name)):
-            digest = real(*args)
+    def counting(function):
+        def count(*args):
+            digest = function(*args)
             hashed.append(digest.hexdigest())
             return digest
 
-        monkeypatch.setattr(hashlib, name, counting)
+        return count
+
+    monkeypatch.setattr(hashlib, "sha256", counting(hashlib.sha256))
+    monkeypatch.setattr(hashlib, "file_digest", counting(hashlib.file_digest))
     preset.read(f"{url}/tiny")
     assert {digest: hashed.count(digest) for digest in expected} == expected
 

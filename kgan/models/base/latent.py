@@ -179,7 +179,7 @@ class LatentModel(AdversarialModel):
         """The function that samples, and how many images it does at a time."""
         if self._sampler is None:
             function, chunk = tf.function(self.__call__), SAMPLE_CHUNK
-            if 4 * chunk * memory.outputs(self.ema_generator) > MOST_BYTES:
+            if memory.rough(self.ema_generator, chunk) > MOST_BYTES:
                 traced = function.get_concrete_function(*self._example(chunk))
                 needed = memory.cost(traced.graph).bytes / chunk
                 while chunk > 1 and chunk * needed > MOST_BYTES:

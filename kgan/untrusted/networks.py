@@ -300,14 +300,16 @@ class _Grammar:
                 self.refuse("calls with args and kwargs", call)
             if not isinstance(call["args"], list):
                 self.refuse("a list of arguments", call["args"])
-            for value in [*call["args"], *self.table(call["kwargs"]).values()]:
-                if not (value is None or type(value) is bool):  # no mask; whether it is training
+            named = self.table(call["kwargs"])
+            for key, value in [*((None, value) for value in call["args"]), *named.items()]:
+                is_flag = type(value) is bool and key in (None, "training")
+                if value is not None and not is_flag:
                     self.argument(value)
         return len(calls)
 
     def argument(self, value):
         """Checks a tensor, or a list of tensors, that a layer is called on."""
-        if isinstance(value, list):
+        if isinstance(value, list) and value:
             for item in value:
                 self.argument(item)
         elif isinstance(value, dict):

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
-from kgan.errors import KganError, short
+from kgan.errors import KganError, printable, short
 from kgan.files import expanded, sha256
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.models.base.latent import SAMPLE_CHUNK
@@ -278,9 +279,12 @@ def _refusing(directory: Path) -> Iterator[None]:
     except Exception as error:
         # Keras puts the whole description in front of what is wrong with it.
         reason = str(error).rpartition("Exception encountered: ")[2]
+        reason = re.sub("\x1b\\[[0-9]*m", "", reason).strip()  # what it sets in bold
+        if 'File "' in reason:  # TensorFlow, where the operation was made
+            reason = reason.rpartition("\n\n")[2]
         raise KganError(
             f"Damaged preset: expected a model that can be built. Received: {directory}: "
-            f"{type(error).__name__}: {' '.join(reason.split())[:300]}"
+            f"{type(error).__name__}: {printable(' '.join(reason.split())[:300])}"
         ) from error
 
 

@@ -569,7 +569,7 @@ def _tensor(history):
 
 def _balloon(graph, factor):
     """Larger, and small again."""
-    graph.call("UpSampling2D", size=factor)
+    graph.call("UpSampling2D", size=factor, interpolation="bilinear")
     return graph.call("AveragePooling2D", pool_size=factor)
 
 
@@ -585,7 +585,7 @@ def branches(graph, rng):
 
 def chain(graph, rng):
     """One after the other, which takes as much as one of them."""
-    for _ in range(rng.choice((2, 20))):
+    for _ in range(rng.choice((1, 4))):
         _balloon(graph, int(800 / graph.shape[0]))
 
 
@@ -594,7 +594,7 @@ def hoard(graph, rng):
     start, factor = graph.last, int(1600 / graph.shape[0])
     ends = []
     for _ in range(rng.choice((20, 100))):
-        ends.append(graph.call("UpSampling2D", start, size=factor))
+        ends.append(graph.call("UpSampling2D", start, size=factor, interpolation="bilinear"))
     graph.call("Maximum", *ends)
     graph.call("AveragePooling2D", pool_size=factor)
 

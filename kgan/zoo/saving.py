@@ -7,7 +7,7 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from kgan.zoo.versions import versions
 _MORE_VALUES = 10_000
 _MORE_VALUES_OF_USERS = 1 << 26
 _OF_JSON = 50  # bytes in memory for one of text
+_MOST_SLOTS = 6  # variables that an optimizer keeps for one, with averages and sums
 _MOST_WORK = 1 << 41  # multiplications of a pass: a minute, on few cores
 
 
@@ -137,15 +138,15 @@ def load(preset: Preset):
             model = kind.from_config(arguments)
         for network in model.networks.values():
             check_values(network, str(where))
-        largest = max(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.variables)
-        left.check(2 * largest, "copies of a variable while it is read")
+        sizes = [math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.variables]
+        left.check(2 * max(sizes), "copies of a variable while it is read")
         weights.assign(model, preset, stored)
         _check_same(preset, _facts(model))
         model.origin = Origin(recipe, preset.lineage)
         if recipe.parent:
             model.ema_ramp = None
         seen = int(model.images_seen.numpy())
-        with _variables_within(left):
+        with _slots_within(left, _MOST_SLOTS * sum(sizes)):
             model.compile(
                 **{
                     name: optimizers.for_fine_tuning(
@@ -347,6 +348,14 @@ def _variables_within(
 
     with tf.variable_creator_scope(create):
         yield
+
+
+def _slots_within(left, most):
+    """Refuses the variables of optimizers likewise; they are not looked at if there is plenty."""
+    if 2 * most > left.left:
+        return _variables_within(left)
+    left.take(most, "variables of optimizers")
+    return nullcontext()
 
 
 def _try_out(model, left, described):

@@ -405,8 +405,9 @@ def test_labels_that_an_embedding_lacks_are_found(tmp_path, monkeypatch):
 
 
 def needed(monkeypatch, preset):
-    """The most bytes that a preset is counted with, but for its description."""
+    """The most bytes that a preset is counted with, to the variable, but for its description."""
     monkeypatch.setattr(saving, "_OF_JSON", 0)
+    monkeypatch.setattr(saving, "_MOST_SLOTS", 1 << 40)
     counted = []
     real = saving._Memory.check
 

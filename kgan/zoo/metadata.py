@@ -176,6 +176,15 @@ def most_bytes(name: str, own: bool = False) -> int:
     return max(int(most) << 20, free_memory() // 2 if own else 0)
 
 
+def most_memory(size: int) -> int:
+    """The most bytes that a preset may take in memory, whatever it holds.
+
+    Args:
+        size: bytes of its weights, if they are more than those of others may be.
+    """
+    return 8 * max(_MOST_WEIGHTS << 20, most_bytes(WEIGHTS), size)
+
+
 def _is_line(value):
     return isinstance(value, str) and 0 < len(value) <= 1000 and not re.search(r"[\t\n]", value)
 

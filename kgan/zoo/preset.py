@@ -102,12 +102,18 @@ def read(source: str | os.PathLike) -> Preset:
     'DCGAN'
     """
     place, pin = registry.resolve(source)
-    if download.is_url(place):
+    if not download.is_url(place):
+        return _read(Path(place), pin, source, own=registry.is_own(place))
+    directory = download.fetch_preset(place, pin, hashes=False)  # they are checked here
+    try:
+        return _read(directory, directory.name, source)
+    except KganError:  # it was whole once
         directory = download.fetch_preset(place, pin)
-        pin = directory.name
-    else:
-        directory = Path(place)
-    values = metadata.read(directory / METADATA, pin, own=registry.is_own(place))
+        return _read(directory, directory.name, source)
+
+
+def _read(directory, pin, source, own=False):
+    values = metadata.read(directory / METADATA, pin, own)
     files, needed = values["files"], metadata.required(values)
     content = {}
     for name in (*needed, *sorted(files.keys() - set(needed))):

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from kgan.errors import KganError, KganWarning
 from kgan.models.base import keras_files
+from kgan.models.base.adversarial import copy_weights
 from kgan.untrusted.weights import Stored, values
 from kgan.zoo.metadata import CONFIG, WEIGHTS, most_bytes
 from kgan.zoo.preset import Preset
@@ -76,7 +77,7 @@ def assign(model, preset: Preset, stored: dict[str, Stored]) -> None:
     (_assign_format_1 if preset.metadata["format"] == 1 else _assign)(model, preset, stored)
     for name, average in model.averages.items():
         if average is not model.networks[name]:
-            model.networks[name].set_weights(average.get_weights())
+            copy_weights(average, model.networks[name])
 
 
 def named(model) -> dict[str, keras.Variable]:

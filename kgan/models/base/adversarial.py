@@ -76,6 +76,20 @@ class Batch(NamedTuple):
     tape: tf.GradientTape | None = None
 
 
+class Pass(NamedTuple):
+    """A function that a model makes pictures by.
+
+    Attributes:
+        function: as it was traced.
+        example: the tensors that it takes.
+        shape: what it is to give.
+    """
+
+    function: Any
+    example: list[tf.Tensor]
+    shape: tuple[int, ...]
+
+
 class AdversarialModel(keras.Model):
     """The base of all models: networks that play against each other, with two optimizers.
 
@@ -565,7 +579,7 @@ class AdversarialModel(keras.Model):
         """Sets the moving averages to the networks as they are."""
         for name, average in self.averages.items():
             if average is not getattr(self, name):
-                average.set_weights(getattr(self, name).get_weights())
+                copy_weights(getattr(self, name), average)
 
     # Divergence.
 
@@ -609,6 +623,10 @@ class AdversarialModel(keras.Model):
     def preset_state(self) -> dict:
         """What presets hold beside the networks, for training to go on from there."""
         return {"images_seen": self.images_seen}
+
+    def passes(self) -> list[Pass]:
+        """How it makes pictures, for a preset to be tried out before it is trusted to make any."""
+        return []
 
     def preview(self) -> tuple[Any, int, dict] | None:
         """Pictures for a card, their number a row, and what to draw them again with.
@@ -745,6 +763,12 @@ class AdversarialModel(keras.Model):
                 f"a {type(model).__name__}"
             )
         return model
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Gives a network the weights of another, of which one at a time is in memory once more."""
+    for weight, value in zip(target.weights, source.weights, strict=True):
+        weight.assign(value.numpy())
 
 
 def output_dtype() -> str:

@@ -13,11 +13,14 @@ from kgan.checks import SEED, Bound, as_array, free_memory, or_none, whole
 from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents
 from kgan.models.base import inputs
-from kgan.models.base.adversarial import AdversarialModel, Batch
+from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
+from kgan.untrusted import memory
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
-# depends on the size of its batch, so only a fixed size gives image i the same pixels always.
+# depends on the size of its batch, so only a fixed size gives image i the same pixels always. Of
+# models that would take more memory for as many, a chunk is a half, a quarter, ...
 SAMPLE_CHUNK = 16
+MOST_BYTES = 1 << 28
 
 
 class LatentModel(AdversarialModel):
@@ -43,7 +46,7 @@ class LatentModel(AdversarialModel):
 
     def __init__(self, *, latent_dim: int | None, num_classes: int | None = None, **kwargs):
         super().__init__(latent_dim=latent_dim, num_classes=num_classes, **kwargs)
-        self._sample_chunk = None
+        self._sampler = None
 
     # Data: images, or images and labels.
 
@@ -81,8 +84,9 @@ class LatentModel(AdversarialModel):
         inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
-        for start in range(0, n, SAMPLE_CHUNK):
-            stop = min(start + SAMPLE_CHUNK, n)
+        _, chunk = self._sampling()
+        for start in range(0, n, chunk):
+            stop = min(start + chunk, n)
             latents = sample_latents(seed, start, stop, self.latent_dim)
             classes = None
             if labels is not None:
@@ -173,18 +177,40 @@ class LatentModel(AdversarialModel):
         n = len(latents)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
         options = inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
-        if self._sample_chunk is None:
-            self._sample_chunk = tf.function(self.__call__)
+        function, chunk = self._sampling()
         images = np.empty((n, *self.image_shape), np.uint8)
-        for start in range(0, n, SAMPLE_CHUNK):
-            stop = min(start + SAMPLE_CHUNK, n)
-            padding = (0, start + SAMPLE_CHUNK - stop)
-            chunk = [tf.constant(np.pad(latents[start:stop], (padding, (0, 0))))]
-            if labels is not None:
-                chunk.append(tf.constant(np.pad(labels[start:stop], padding), tf.int32))
-            rendered = self._sample_chunk(*chunk, **options).numpy()[: stop - start]
+        for start in range(0, n, chunk):
+            stop = min(start + chunk, n)
+            classes = None if labels is None else labels[start:stop]
+            given = _chunk(latents[start:stop], classes, chunk)
+            rendered = function(*given, **options).numpy()[: stop - start]
             images[start:stop] = to_uint8(rendered)
         return images
+
+    def _sampling(self):
+        """The function that samples, and how many images it does at a time."""
+        if self._sampler is None:
+            function, chunk = tf.function(self.__call__), SAMPLE_CHUNK
+            if memory.rough(self.ema_generator, chunk) > MOST_BYTES:
+                traced = function.get_concrete_function(*self._example(chunk))
+                needed = memory.cost(traced.graph).bytes / chunk
+                while chunk > 1 and chunk * needed > MOST_BYTES:
+                    chunk //= 2
+            self._sampler = function, chunk
+        return self._sampler
+
+    def _example(self, chunk):
+        """What the function that samples is called with; the last label is among the labels."""
+        labels = None
+        if self.num_classes is not None:
+            labels = (-1 - np.arange(chunk)) % self.num_classes
+        return _chunk(sample_latents(0, 0, chunk, self.latent_dim), labels, chunk)
+
+    def passes(self) -> list[Pass]:
+        function, chunk = self._sampling()
+        example = self._example(chunk)
+        traced = function.get_concrete_function(*example)
+        return [Pass(traced, example, (chunk, *self.image_shape))]
 
     def preview(self) -> tuple[np.ndarray, int, dict]:
         """64 samples of seed 0; of a conditional model, 8 of each of the first 16 classes."""
@@ -213,6 +239,15 @@ def one_hot(labels, num_classes: int):
 def with_labels(x, labels):
     """The input of a network: x alone, or with labels if there are any."""
     return x if labels is None else [x, labels]
+
+
+def _chunk(latents, labels, size):
+    """Latents, and labels if there are any, as tensors of a fixed size."""
+    padding = (0, size - len(latents))
+    tensors = [tf.constant(np.pad(latents, (padding, (0, 0))))]
+    if labels is not None:
+        tensors.append(tf.constant(np.pad(labels, padding), tf.int32))
+    return tensors
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

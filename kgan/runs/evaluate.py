@@ -122,7 +122,8 @@ def evaluate(
     evaluated = opening.read(source)
     recipe, model = evaluated.recipe, saving.load(evaluated)
     options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
-    check_options(options, model.SAMPLE_OPTIONS, type(model).__name__)
+    if options:
+        check_options(options, model.SAMPLE_OPTIONS, type(model).__name__)
     network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
     most = protocol.most_images(network.name, number)
     if data_source is None:

@@ -95,7 +95,7 @@ def train(
     if resume:
         _keep_classes(recipe, directory)
     threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
-    keras.utils.set_random_seed(recipe.seed)
+    keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
     as_read = recipe.as_dict()
     model = building.build(recipe)
     saving.check(model, recipe)  # before pictures are read, which may take long

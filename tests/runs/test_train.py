@@ -496,3 +496,23 @@ def test_a_preset_over_the_limit_of_size_is_said_once_and_first(folder, tmp_path
     model = kgan.zoo.load(tmp_path / "run/preset")  # a directory, for which it does not hold
     with pytest.warns(KganWarning, match="KGAN_MOST_WEIGHTS=1$"):
         model.save_to_preset(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"note": "\x1b[2J"}, "without control characters.*No preset can hold it"),
+        ({"name": "a\u202eb"}, "without control characters"),
+        ({"note": "x" * 300_000}, "at most 262,144 bytes"),
+        ({"seed": 1 << 60}, "Expected seed to be an int from 0 to 4,294,967,295. Received: seed="),
+        ({"g_optimizer": {"name": "Adam", "learning_rate": -1e-3}}, "learning_rate of g_optimizer"),
+        ({"d_optimizer": {"name": "Adam", "learning_rate": float("nan")}}, "of d_optimizer"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_before_a_picture_is_read(
+    folder, tmp_path, monkeypatch, change, message
+):
+    monkeypatch.setattr("kgan.data.parts.load_training", lambda *args: pytest.fail("was read"))
+    with pytest.raises(ValueError, match=message):
+        training.train(recipe(folder, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

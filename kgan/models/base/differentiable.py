@@ -4,7 +4,7 @@ import warnings
 
 import tensorflow as tf
 
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganWarning
 
 # The gradient does not depend on what passes through these, be it reachable or not.
 _CONSTANT = {"StopGradient", "ZerosLike", "OnesLike", "Sign", "Floor", "Round", "Rint", "Ceil"}
@@ -48,7 +48,7 @@ def check_twice_differentiable(discriminate, weights: list, image_shape, num_cla
     try:
         graph = trace.get_concrete_function(*signature).graph
     except LookupError as error:  # "No gradient defined for operation ..."
-        raise KganError(_message(str(error).splitlines()[0])) from None
+        raise ValueError(_message(str(error).splitlines()[0])) from None
     operations = _operations_behind(found["gradient"])
     handles = {id(inside): outside for outside, inside in graph.captures}
     reached = {
@@ -60,7 +60,7 @@ def check_twice_differentiable(discriminate, weights: list, image_shape, num_cla
     for weight, gradient in zip(weights, found["second"], strict=True):
         copies = getattr(weight._value, "values", (weight._value,))  # one a replica
         if gradient is None and any(id(copy.handle) in reached for copy in copies):
-            raise KganError(_message(f"no gradient of the gradient for {weight.path}"))
+            raise ValueError(_message(f"no gradient of the gradient for {weight.path}"))
     if any(_is_variance(operation) for operation in operations):
         warnings.warn(
             "The discriminator normalises by tf.nn.moments, which holds the mean fixed in the "

@@ -337,7 +337,7 @@ def own_errors(rules: Rules) -> Iterator[None]:
             what, *values = found[1].split(" "), *re.findall(r"\[(.*?)\]", found[2])
             _refuse_values(rules, what, values)
         if found := re.search(r"KganError: (.*)", text):
-            raise KganError(found[1]) from None
+            raise ValueError(found[1]) from None
         raise
 
 
@@ -352,7 +352,7 @@ def _refuse_values(rules, what, values):
             shape = tuple(map(int, values[0].split("x")))
             check_images(shape, tf.as_dtype(what[2]), rules.data_shapes[int(what[1])])
     except KganError as refused:
-        raise KganError(str(refused)) from None
+        raise ValueError(str(refused)) from None
 
 
 def check_image_type(images, image_shape: tuple[int, int, int]) -> bool:

@@ -26,6 +26,7 @@ from kgan.errors import KganError
 from kgan.files import expanded, plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
+from kgan.runs import directory as run_directory
 from kgan.zoo import opening, registry
 from kgan.zoo.metadata import RECIPE
 from kgan.zoo.preset import Preset
@@ -219,7 +220,6 @@ def command(
     out = out or Path("runs") / plain_name(recipe.name, recipe.model.lower())
 
     import_models(import_file, begin=False)
-    from kgan.runs import directory as run_directory
     from kgan.runs import threads
 
     threads.use(run_directory.threads_of(out))

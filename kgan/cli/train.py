@@ -26,6 +26,7 @@ from kgan.errors import KganError, say
 from kgan.files import expanded, plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
+from kgan.runs import directory as run_directory
 from kgan.zoo import opening, registry
 from kgan.zoo.preset import Preset
 from kgan.zoo.preset import read as read_preset
@@ -218,7 +219,6 @@ def command(
     out = out or Path("runs") / plain_name(recipe.name, recipe.model.lower())
 
     import_models(import_file, begin=False)
-    from kgan.runs import directory as run_directory
     from kgan.runs import threads
 
     threads.use(run_directory.threads_of(out))

@@ -393,6 +393,9 @@ class TestLists:
         np.testing.assert_array_equal(both.images, np.concatenate([one.images, two.images]))
         np.testing.assert_array_equal(both.labels, np.concatenate([one.labels, two.labels]))
         assert both.class_names == list("0123456789")
+        (name,) = one.sums
+        assert name.startswith("mnist/3.0.1/") and len(one.sums[name]) == 64
+        assert both.sums == {f"{i}/{name}": one.sums[name] for i in (1, 2)}
 
     @pytest.mark.data
     def test_boxes_of_tfds(self, data_dir):

@@ -3,10 +3,12 @@
     python explore.py PLAN.json FACES OUT --seconds 500
 
 PLAN is a list of tables: `name`, `model` ("stylegan" or "dcgan"), `images` to train on, and what
-differs from `DEFAULTS`. FACES is a folder of AVIF mosaics of 16 x 16 faces. Every configuration has
-a stream and a thread of its own, and replays a CUDA graph of 16 steps; all draw from one array of
-images on the GPU. OUT gets results.json, with figures along the way by the extractor `faces`
-against even places of the training set, and the averaged generators at the end in half precision.
+differs from `DEFAULTS`. FACES is a folder of AVIF mosaics of 16 x 16 faces, 000.avif and so on, the
+first of which have to be there; training begins when the last is, and ends in time. Every
+configuration has a stream and a thread of its own, and replays a CUDA graph of 16 steps; all draw
+from one array of images on the GPU. OUT gets results.json, with figures along the way by the
+extractor `faces` against even places of the training set, and the averaged generators at the end
+in half precision.
 """
 
 import argparse
@@ -50,12 +52,21 @@ STEPS = 16  # a graph
 SAMPLES = 4000
 
 
-def load_faces(folder, device, mosaics=0):
-    """uint8 (faces, 64, 64, 3), zeros in place of mosaics to come; how many there are."""
-    parts = [read_mosaic(path) for path in sorted(Path(folder).glob("*.avif"))]
-    there = sum(map(len, parts))
-    more = np.zeros((max(mosaics * 256 - there, 0), 64, 64, 3), np.uint8)
-    return torch.from_numpy(np.concatenate([*parts, more])).to(device), there
+def load_faces(folder, count, device):
+    """uint8 (count, 64, 64, 3), zeros in place of mosaics to come; how many are there."""
+    faces = torch.zeros((count, 64, 64, 3), dtype=torch.uint8, device=device)
+    known = fill(folder, faces, set())
+    return faces, min(256 * len(known), count)
+
+
+def fill(folder, faces, known):
+    """Puts mosaics that are not known yet in their places, which their names say."""
+    for path in sorted(set(Path(folder).glob("*.avif")) - known):
+        start = 256 * int(path.stem)
+        mosaic = torch.from_numpy(read_mosaic(path)[: len(faces) - start])
+        faces[start : start + 256] = mosaic.to(faces.device)
+        known.add(path)
+    return known
 
 
 def read_mosaic(path):
@@ -329,18 +340,6 @@ def prepared(more, tables, faces, judge, device):
     return runs
 
 
-def wait_for(folder, faces, mosaics):
-    """Fills in mosaics as they come."""
-    known = set()
-    while len(known) < mosaics:
-        for path in sorted(Path(folder).glob("*.avif")):
-            if path not in known:
-                start = 256 * int(path.stem)
-                faces[start : start + 256] = torch.from_numpy(read_mosaic(path)).to(faces.device)
-                known.add(path)
-        time.sleep(0.2)
-
-
 def fit_to_time(runs, seconds, left):
     """Changes the length of trainings not marked as `fixed` so that all end in time.
 
@@ -357,7 +356,7 @@ def fit_to_time(runs, seconds, left):
     free = [run for run in runs if not run.table.get("fixed") and run.is_alive()]
     others = sum(work(run, run.table["images"]) for run in runs if run not in free)
     wanted = sum(work(run, run.table["images"]) for run in free)
-    factor = min(max((0.95 * speed * (seconds + left) - others) / wanted, 0.5), 1.7)
+    factor = min(max((0.95 * speed * (seconds + left) - others) / wanted, 0.05), 1.7)
     print(f"{speed:.0f} steps/s, lengths times {factor:.2f}", flush=True)
     for run in free:
         run.table["images"] = max(int(run.table["images"] * factor), run.seen)
@@ -370,7 +369,7 @@ def main() -> None:
     parser.add_argument("faces", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--extractor", type=Path, default="kgan/metrics/weights/faces.weights.h5")
-    parser.add_argument("--mosaics", type=int, default=82, help="how many there will be")
+    parser.add_argument("--count", type=int, default=20_979, help="faces that there will be")
     parser.add_argument("--seconds", type=float, default=500)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--speeds", action="store_true", help="only images/s, of lists of tables")
@@ -379,7 +378,7 @@ def main() -> None:
     device = torch.device(args.device)
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
-    faces, available = load_faces(args.faces, device, args.mosaics)
+    faces, available = load_faces(args.faces, args.count, device)
     judge = Judge(args.extractor, device)
     plan = json.loads(args.plan.read_text())
     if args.speeds:
@@ -387,7 +386,10 @@ def main() -> None:
         return
     runs = prepared({"available": available}, plan, faces, judge, device)
     print(f"prepared in {time.time() - started:.1f} s", flush=True)
-    wait_for(args.faces, faces, args.mosaics)
+    known = set()
+    while len(known) < math.ceil(args.count / 256):
+        fill(args.faces, faces, known)
+        time.sleep(0.2)
     judge.look(faces)
     print(f"{len(faces)} faces, floor {judge.floor:.4f}, {time.time() - started:.1f} s", flush=True)
     begun = time.time()
@@ -397,7 +399,7 @@ def main() -> None:
         run.start()
     args.out.mkdir(parents=True, exist_ok=True)
     length = args.seconds - (begun - started)
-    adjustments = [0.25 * length, 0.6 * length]
+    adjustments = [0.1 * length, 0.5 * length]
     while any(run.is_alive() for run in runs):
         time.sleep(min(10, args.seconds / 10))
         seconds = time.time() - begun

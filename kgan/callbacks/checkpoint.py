@@ -72,9 +72,14 @@ class Checkpoint(keras.callbacks.Callback):
             self._save(model, epoch)
         except OSError as error:
             self._remove_torn()  # they may hold the space that is missing
+            hint = (
+                "The last one is whole: make room, and go on from there"
+                if self._saved()
+                else "There is none yet: make room, and begin again"
+            )
             raise KganError(
-                f"Expected to write a checkpoint to {self.directory}. Received: "
-                f"{reason(error)}. The last one is whole: make room, and go on from there"
+                f"Expected to write a checkpoint to {self.directory}. Received: {reason(error)}. "
+                f"{hint}"
             ) from error
 
     def _save(self, model, epoch):

@@ -14,7 +14,8 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 import tensorflow as tf
 
-from kgan.checks import number, whole
+from kgan.checks import SEED, float_images, list_of, number, one_of, whole
+from kgan.errors import KganError, short
 from kgan.random import Draws
 
 
@@ -25,13 +26,27 @@ class _Augmentation(keras.layers.Layer):
 
     def __init__(self, transforms, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        names = [transforms] if isinstance(transforms, str) else list(transforms)
-        if not names or len(set(names)) < len(names) or set(names) - set(self.TRANSFORMS):
-            raise ValueError(
-                f"Expected distinct transforms among {self.TRANSFORMS}. Received: {transforms!r}"
+        names = [transforms] if isinstance(transforms, str) else transforms
+        known = list_of(one_of(*self.TRANSFORMS))
+        if not known.fits(names) or len(set(names)) < len(names):
+            raise KganError(
+                f"Expected distinct transforms among {self.TRANSFORMS}. Received: "
+                f"{short(transforms)}"
             )
         self.transforms = tuple(name for name in self.TRANSFORMS if name in names)
         self.built = True
+
+    def __call__(self, images, draws: "Draws | int", **kwargs):
+        # Here rather than in `call`, whose errors Keras wraps in some of its own.
+        if not isinstance(images, keras.KerasTensor):
+            images = float_images("images", images, tf.convert_to_tensor)
+        if not isinstance(draws, Draws):
+            SEED.check("draws", draws)
+        self._check_shape(images.shape)
+        return super().__call__(images, draws=draws, **kwargs)
+
+    def _check_shape(self, shape):
+        """Raises KganError for images that the transforms cannot be applied to."""
 
     def call(self, images, draws: "Draws | int"):
         """Augments a batch.
@@ -257,17 +272,18 @@ class AdaptiveAugment(_Augmentation):
         for variable, total in ((self._signs, signs), (self._images, images), (self._steps, steps)):
             variable.assign(tf.where(due, tf.zeros_like(total), total))
 
-    def _augment(self, images, draws):
-        height, width, channels = images.shape[1:]
+    def _check_shape(self, shape):
+        _, height, width, channels = shape
         if "rotate_90" in self.transforms and height != width:
-            raise ValueError(
-                f"Expected square images for the transform 'rotate_90'. Received: shape "
-                f"{tuple(images.shape)}"
+            raise KganError(
+                "Expected square images for the transform 'rotate_90'. Received: shape "
+                f"{tuple(shape)}"
             )
         if channels not in (1, 3):
-            raise ValueError(
-                f"Expected images of 1 or 3 channels. Received: shape {tuple(images.shape)}"
-            )
+            raise KganError(f"Expected images of 1 or 3 channels. Received: shape {tuple(shape)}")
+
+    def _augment(self, images, draws):
+        height, width, _ = images.shape[1:]
         # Positions on a side of 256 do not fit into half precision.
         dtype = keras.backend.result_type(images.dtype, "float32")
         parameters = self._parameters(draws, height, width, dtype)
@@ -408,11 +424,18 @@ def get(augment) -> "AdaptiveAugment | DiffAugment | None":
         return augment
     config = dict(augment) if isinstance(augment, dict) else {"name": augment}
     name = config.pop("name", None)
-    if not isinstance(name, str) or name not in _BY_NAME:
-        raise ValueError(
-            f"Expected an augmentation named one of {sorted(_BY_NAME)}. Received: {augment!r}"
+    if not one_of(*_BY_NAME).fits(name):
+        raise KganError(
+            f"Expected an augmentation named one of {sorted(_BY_NAME)}. Received: {short(augment)}"
         )
-    return _BY_NAME[name](**config)
+    try:
+        return _BY_NAME[name](**config)
+    except KganError:
+        raise
+    except (TypeError, ValueError) as error:  # Keras' own, of arguments that there are not
+        raise KganError(
+            f"Expected arguments of {name}. Received: {short(augment)}: {error}"
+        ) from None
 
 
 def is_description(value) -> bool:

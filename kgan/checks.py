@@ -1,5 +1,6 @@
 """Checks of values, each written once, and what bounds depend on. Imports no TensorFlow."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
@@ -77,6 +78,45 @@ def or_none(bound: Bound) -> Bound:
     return Bound(f"{bound.expected}, or None", lambda v: v is None or bound.fits(v))
 
 
+FLAG = Bound("True or False", lambda v: isinstance(v, bool | np.bool_))
+SEED = whole(0)  # what keys NumPy's counter-based generator
+TEXT = Bound("text", lambda v: isinstance(v, str))
+FUNCTION = Bound("a function", callable)
+PATH = Bound("the path of a file or directory", lambda v: _is_path(v))
+TRUNCATION = number(0, 2)  # 1 for none; beyond 2 there is nothing but noise
+
+
+def list_of(bound: Bound, most: int = 1000) -> Bound:
+    """Lists or tuples of 1 to `most` values that fit a bound."""
+    return Bound(
+        f"a list of 1 to {most:,}, each {bound.expected}",
+        lambda v: isinstance(v, list | tuple) and 0 < len(v) <= most and all(map(bound.fits, v)),
+    )
+
+
+def as_array(name: str, values: Any, expected: str, kinds: str = "fiu") -> np.ndarray:
+    """What NumPy makes of values.
+
+    Args:
+        name: of the values, for the error.
+        values: numbers, nested lists of them, or what else NumPy takes, such as a tensor.
+        expected: the words for them.
+        kinds: of the array's dtype, as NumPy has them.
+
+    Raises:
+        KganError: if it makes no array of such numbers of them.
+    """
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # ragged lists, tensors without values, whatever else there is
+        why = f"{short(values)}: {error}"
+    else:
+        if array.dtype.kind in kinds:
+            return array
+        why = short(values) if array.ndim == 0 else f"shape {array.shape}, dtype {array.dtype}"
+    raise KganError(f"Expected {name} to be {expected}. Received: {why}")
+
+
 def shape_of_images(sides: tuple[int, ...] | None = None) -> Bound:
     """Shapes (height, width, channels) of images with 1 or 3 channels.
 
@@ -95,6 +135,36 @@ def shape_of_images(sides: tuple[int, ...] | None = None) -> Bound:
 
     of_sides = "" if sides is None else f", square, of a side among {', '.join(map(str, sides))}"
     return Bound(f"(height, width, channels) with 1 or 3 channels{of_sides}", fits)
+
+
+def float_images(name: str, images: Any, convert: Callable[[Any], Any]) -> Any:
+    """Images as a tensor of floats, (batch, height, width, channels).
+
+    Args:
+        name: of the images, for the error.
+        images: of whatever `convert` takes.
+        convert: makes a tensor of them.
+
+    Raises:
+        KganError: if it does not, or the tensor is another.
+    """
+    try:
+        tensor = convert(images)
+        received = f"{tensor.dtype.name} of shape {tuple(tensor.shape)}"
+        if tensor.dtype.is_floating and len(tensor.shape) == 4:
+            return tensor
+    except Exception:  # TensorFlow's own errors say nothing of the argument
+        received = short(images)
+    raise KganError(
+        f"Expected {name} to be floats (batch, height, width, channels). Received: {received}"
+    )
+
+
+def _is_path(value):
+    if not isinstance(value, str | os.PathLike):
+        return False
+    text = os.fspath(value)
+    return isinstance(text, str) and text != "" and "\0" not in text
 
 
 def check_images(shape: Sequence[int | None] | None, dtype, image_shape: Sequence[int]) -> None:

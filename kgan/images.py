@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from kgan import __version__
+from kgan.errors import KganError
 from kgan.files import expanded, write
 
 ANIMATION_SUFFIXES = (".png", ".webp")
@@ -118,11 +119,11 @@ def save_animation(
         milliseconds: int, time that a frame is shown.
 
     Raises:
-        ValueError: for another suffix, or no frames.
+        KganError: for another suffix, or no frames.
     """
     path = expanded(path)
     if path.suffix.lower() not in ANIMATION_SUFFIXES or not len(frames):
-        raise ValueError(
+        raise KganError(
             f"Expected frames, and a file that ends in {' or '.join(ANIMATION_SUFFIXES)}. "
             f"Received: {len(frames)} frames, {path}"
         )

@@ -5,6 +5,9 @@ NumPy alone makes them, so that samplers without TensorFlow draw the same.
 
 import numpy as np
 
+from kgan.checks import SEED, as_array, number, whole
+from kgan.errors import KganError
+
 
 def _raw_bits(seed: int, index: int, words: int, stream: int) -> np.ndarray:
     """`words` raw uint64 of the Philox generator with key (seed, index), in counter `stream`."""
@@ -27,7 +30,14 @@ def sample_latents(seed: int, start: int, stop: int, latent_dim: int) -> np.ndar
 
     Returns:
         float32 array of shape `(stop - start, latent_dim)`.
+
+    Raises:
+        KganError: for numbers that are not whole, negative, or in another order.
     """
+    _check_range(seed, start, stop)
+    whole(1).check("latent_dim", latent_dim)
+    if start == stop:
+        return np.empty((0, latent_dim), np.float32)
     pairs = (latent_dim + 1) // 2
     bits = np.stack([_raw_bits(seed, i, 2 * pairs, stream=0) for i in range(start, stop)])
     uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [0, 1)
@@ -39,8 +49,16 @@ def sample_latents(seed: int, start: int, stop: int, latent_dim: int) -> np.ndar
 
 def sample_labels(seed: int, start: int, stop: int, num_classes: int) -> np.ndarray:
     """Uniform labels of the images `start` to `stop` of a seed: int64 `(stop - start,)`."""
+    _check_range(seed, start, stop)
+    whole(1).check("num_classes", num_classes)
     bits = np.array([_raw_bits(seed, i, 1, stream=1)[0] for i in range(start, stop)], np.uint64)
     return (bits % np.uint64(num_classes)).astype(np.int64)
+
+
+def _check_range(seed, start, stop):
+    SEED.check("seed", seed)
+    whole(0).check("start", start)
+    whole(start).check("stop", stop)
 
 
 def slerp(start: np.ndarray, stop: np.ndarray, t: float) -> np.ndarray:
@@ -59,13 +77,25 @@ def slerp(start: np.ndarray, stop: np.ndarray, t: float) -> np.ndarray:
         float64 array (..., dimensions). Vectors that span no plane, since they are parallel or
         opposite, are interpolated linearly.
 
+    Raises:
+        KganError: for vectors without length or of other dimensions, or a share outside [0, 1].
+
     Example:
 
     >>> kgan.latents.slerp([2.0, 0.0], [0.0, 2.0], 0.5)
     array([1.41421356, 1.41421356])
     """
-    start, stop = np.asarray(start, np.float64), np.asarray(stop, np.float64)
+    number(0, 1).check("t", t)
+    start, stop = _vectors("start", start), _vectors("stop", stop)
     lengths = [np.linalg.norm(end, axis=-1, keepdims=True) for end in (start, stop)]  # (..., 1)
+    if start.shape[-1] != stop.shape[-1] or not all(
+        (n > 0).all() and np.isfinite(n).all() for n in lengths
+    ):
+        raise KganError(
+            "Expected start and stop to be finite vectors other than 0, of as many dimensions. "
+            f"Received: shapes {start.shape} and {stop.shape}, lengths from "
+            f"{min(map(np.min, lengths)):g} to {max(map(np.max, lengths)):g}"
+        )
     u, v = start / lengths[0], stop / lengths[1]
     angle = np.arccos(np.clip(np.sum(u * v, axis=-1, keepdims=True), -1.0, 1.0))  # (..., 1)
     sine = np.sin(angle)
@@ -76,6 +106,14 @@ def slerp(start: np.ndarray, stop: np.ndarray, t: float) -> np.ndarray:
         + np.where(no_plane, t, np.sin(t * angle) / sine) * v
     )
     return ((1.0 - t) * lengths[0] + t * lengths[1]) * direction
+
+
+def _vectors(name, values):
+    expected = "an array of vectors (..., dimensions)"
+    array = as_array(name, values, expected)
+    if not array.ndim or not array.size:
+        raise KganError(f"Expected {name} to be {expected}. Received: shape {array.shape}")
+    return array.astype(np.float64)
 
 
 def walk_latents(seed: int, walkers: int, stops: int, steps: int, latent_dim: int) -> np.ndarray:
@@ -99,6 +137,9 @@ def walk_latents(seed: int, walkers: int, stops: int, steps: int, latent_dim: in
     >>> kgan.latents.walk_latents(0, walkers=16, stops=4, steps=16, latent_dim=128).shape
     (64, 16, 128)
     """
+    whole(1).check("walkers", walkers)
+    whole(2).check("stops", stops)
+    whole(1).check("steps", steps)
     latents = sample_latents(seed, 0, stops * walkers, latent_dim)
     latents = latents.reshape(stops, walkers, latent_dim)
     ends = np.roll(latents, -1, axis=0)

@@ -14,6 +14,9 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import tensorflow as tf
 from keras import ops
 
+from kgan.checks import FUNCTION, float_images, one_of
+from kgan.errors import KganError, short
+
 
 class AdversarialLoss(NamedTuple):
     """A loss for each player of the game.
@@ -108,9 +111,7 @@ def get(name: str) -> AdversarialLoss:
     >>> loss = kgan.losses.get("non_saturating")
     >>> loss.generator(None, keras.ops.zeros((1, 1)))     # log 2
     """
-    if name not in LOSSES:
-        raise ValueError(f"Expected a loss among {sorted(LOSSES)}. Received: loss={name!r}")
-    return LOSSES[name]
+    return LOSSES[one_of(*LOSSES).check("loss", name)]
 
 
 def gradient_penalty(critic: Callable, real_images, fake_images, mix=None):
@@ -128,15 +129,24 @@ def gradient_penalty(critic: Callable, real_images, fake_images, mix=None):
     Returns:
         Float tensor (batch,).
 
+    Raises:
+        ValueError: for other images, or a critic whose outputs do not depend on them.
+
     Example:
 
     >>> penalty = kgan.losses.gradient_penalty(critic, real_images, fake_images)
     >>> loss = tf.reduce_mean(critic(fake_images) - critic(real_images) + 10 * penalty[:, None])
     """
-    real_images = tf.convert_to_tensor(real_images)
-    fake_images = tf.convert_to_tensor(fake_images)
+    real_images = float_images("real_images", real_images, tf.convert_to_tensor)
+    fake_images = float_images("fake_images", fake_images, tf.convert_to_tensor)
+    if not real_images.shape.is_compatible_with(fake_images.shape):
+        raise KganError(
+            "Expected as many real images as fake ones, of one shape. Received: shapes "
+            f"{tuple(real_images.shape)} and {tuple(fake_images.shape)}"
+        )
     if mix is None:
         mix = tf.random.uniform((tf.shape(real_images)[0], 1, 1, 1), dtype=real_images.dtype)
+    mix = float_images("mix", mix, tf.convert_to_tensor)
     squared = _squared_gradient(critic, fake_images + mix * (real_images - fake_images))
     # The root's slope is infinite at 0, where the gradient of a dead critic is.
     return tf.square(tf.sqrt(tf.maximum(squared, 1e-12)) - 1.0)
@@ -158,7 +168,8 @@ def r1(discriminator: Callable, real_images):
 
     >>> penalty = 0.5 * gamma * tf.reduce_mean(kgan.losses.r1(discriminator, real_images))
     """
-    return _squared_gradient(discriminator, tf.convert_to_tensor(real_images))
+    images = float_images("real_images", real_images, tf.convert_to_tensor)
+    return _squared_gradient(discriminator, images)
 
 
 def r2(discriminator: Callable, fake_images):
@@ -173,11 +184,19 @@ def r2(discriminator: Callable, fake_images):
     Returns:
         Float tensor (batch,).
     """
-    return _squared_gradient(discriminator, tf.stop_gradient(tf.convert_to_tensor(fake_images)))
+    images = float_images("fake_images", fake_images, tf.convert_to_tensor)
+    return _squared_gradient(discriminator, tf.stop_gradient(images))
 
 
 def _squared_gradient(discriminator, images):
+    FUNCTION.check("the discriminator", discriminator)
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = discriminator(images)
-    return tf.reduce_sum(tf.square(tape.gradient(logits, images)), axis=(1, 2, 3))
+    gradient = tape.gradient(logits, images) if tf.is_tensor(logits) else None
+    if gradient is None:
+        raise KganError(
+            "Expected the discriminator to give logits that depend on the images. Received: "
+            f"{short(logits)}"
+        )
+    return tf.reduce_sum(tf.square(gradient), axis=(1, 2, 3))

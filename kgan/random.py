@@ -7,6 +7,7 @@ import threading
 import tensorflow as tf
 
 from kgan._renamed import moved_names
+from kgan.checks import SEED
 
 __getattr__ = moved_names(
     "kgan.random", "kgan.latents", "sample_labels", "sample_latents", "slerp", "walk_latents"
@@ -45,7 +46,7 @@ class Draws:
     _entered = _Entered()
 
     def __init__(self, seed, counter, local_batch, global_batch=None, offset=0):
-        self.seed = seed
+        self.seed = SEED.check("seed", seed)
         self.counter = counter
         self.local_batch = local_batch
         self.global_batch = local_batch if global_batch is None else global_batch

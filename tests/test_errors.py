@@ -1,8 +1,11 @@
 """kgan.errors: what is said."""
 
+import pickle
+
+import numpy as np
 import pytest
 
-from kgan.errors import printable
+from kgan.errors import KganError, KganWarning, printable, say, short
 
 
 @pytest.mark.parametrize(
@@ -16,3 +19,35 @@ from kgan.errors import printable
 )
 def test_printable(text, expected):
     assert printable(text) == expected and printable(expected) == expected
+
+
+@pytest.mark.parametrize("kind", [KganError, KganWarning])
+def test_messages_are_one_line_whatever_goes_into_them(kind):
+    said = kind("Expected\n  a name. Received: \x1b[2J\x9b1m\u202e\r\ud800\n")
+    assert str(said) == r"Expected a name. Received: \x1b[2J\x9b1m\u202e\r\ud800".replace(
+        "\\r", r"\r"
+    )
+    assert str(kind(str(said))) == str(said)
+    assert str(pickle.loads(pickle.dumps(said))) == str(said)
+
+
+def test_names_of_all_scripts_are_shown_as_they_are():
+    for name in (
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "a\u3000b\xa0c",
+        "\U0001f468\u200d\U0001f469",
+    ):
+        assert printable(name) == name
+    for name in ("\u200b", "\ufeff", "\u2060", "\xad", "\u061c", "\u200e", "\U000e0041", "\ue000"):
+        assert printable(name).isascii()
+
+
+def test_one_way_of_printing(capsys):
+    say("a\x1b[2J\nb\u202e")
+    say("c\x07", err=True)
+    assert capsys.readouterr() == ("a\\x1b[2J\nb\\u202e\n", "c\\x07\n")
+
+
+def test_values_are_short_and_on_one_line():
+    for value in (np.eye(50), "x" * 10_000, [["\n"] * 99] * 99, {"a": "\x1b"}):
+        assert len(short(value)) <= 200 and short(value).isprintable()

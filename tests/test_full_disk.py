@@ -108,6 +108,17 @@ def test_what_stands_there_stays_and_nothing_is_left(model, tmp_path, write):
     assert state(tmp_path).keys() >= before.keys()
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_checkpoint_says_whether_there_is_one_to_go_back_to(model, tmp_path, there):
+    if there:
+        model.images_seen.assign(0)
+        checkpoint(model, tmp_path)
+    model.images_seen.assign(64)
+    hint = "The last one is whole" if there else "There is none yet"
+    with room_for(1000), pytest.raises(KganError, match=f"File too large. {hint}: make room, and "):
+        checkpoint(model, tmp_path)
+
+
 @pytest.mark.parametrize("call", range(1, 8))
 def test_any_write_that_fails_costs_no_checkpoint(model, tmp_path, monkeypatch, call):
     """Of a preset and a checkpoint, the n-th file that is opened for writing cannot be written."""

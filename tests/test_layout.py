@@ -218,6 +218,18 @@ def test_imports_in_functions_are_of_what_is_heavy_or_optional(layout):
     assert not found, "\n".join(found)
 
 
+def test_text_reaches_the_terminal_in_one_way():
+    """`kgan.errors.say` escapes what a terminal would obey; who writes past it may forget to."""
+    found = []
+    for path in Path(kgan.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if re.fullmatch(r"print|click\.s?echo(_via_pager)?|sys\.std(out|err)\.write", called):
+                found.append(f"{path.parent.name}/{path.name}: {called}")
+    # What TensorFlow has said itself, where it could not be imported.
+    assert sorted(found) == ["cli/quiet.py: sys.stderr.write", "kgan/errors.py: print"]
+
+
 def test_packages_alone_import_by_a_computed_name(layout):
     """They resolve lazy names; elsewhere it would hide an import from these tests."""
     users = {

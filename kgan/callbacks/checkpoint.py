@@ -3,18 +3,22 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from kgan.errors import KganError, KganWarning, reason
+from kgan.checks import PATH, number, whole
+from kgan.errors import KganError, KganWarning, reason, short
 from kgan.files import clear, images_in_name, write
 from kgan.models.base import keras_files
 from kgan.models.base.pair import inner
 from kgan.recipe.optimizers import rate_of
+from kgan.untrusted.text import MOST_JSON, read_bytes
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -22,7 +26,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     A checkpoint holds both networks, the moving average, both optimizers' state and the counters
     from which all randomness is drawn. The last two are kept, by the images that they have seen; a
-    newest one that was torn by a crash is passed over for the one before it.
+    newest one that was torn by a crash is passed over for the one before it, and removed when the
+    next one is written.
 
     What is restored is state: moments, counters, and a learning rate that has been changed since
     the model was compiled. Another rate than was asked for then holds, with a warning.
@@ -30,6 +35,10 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         directory: path; made if need be.
         keep: int, number of checkpoints kept.
+
+    Attributes:
+        notes: dict of plain values that go with each checkpoint; `restore` fills it with those of
+            the checkpoint that it has loaded.
 
     Example:
 
@@ -42,10 +51,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, directory: str | os.PathLike, keep: int = 2):
         super().__init__()
-        if keep < 1:
-            raise ValueError(f"Expected keep >= 1. Received: {keep}")
-        self.directory = Path(directory)
-        self.keep = keep
+        self.directory = Path(PATH.check("directory", directory))
+        self.keep = whole(1).check("keep", keep)
+        self.notes: dict[str, Any] = {}
+        self._damaged: list[Path] = []
         self._made = False
         self._warned = False
 
@@ -58,13 +67,19 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             ValueError: if it cannot be written; the ones before are as they were.
         """
+        whole(0).check("epoch", epoch)
         try:
             self._save(model, epoch)
         except OSError as error:
             self._remove_torn()  # they may hold the space that is missing
+            hint = (
+                "The last one is whole: make room, and go on from there"
+                if self._saved()
+                else "There is none yet: make room, and begin again"
+            )
             raise KganError(
-                f"Expected to write a checkpoint to {self.directory}. Received: "
-                f"{reason(error)}. The last one is whole: make room, and go on from there"
+                f"Expected to write a checkpoint to {self.directory}. Received: {reason(error)}. "
+                f"{hint}"
             ) from error
 
     def _save(self, model, epoch):
@@ -82,9 +97,11 @@ class Checkpoint(keras.callbacks.Callback):
             "images_seen": images_seen,
             "sha256": hashlib.sha256(content).hexdigest(),
             "rates_asked": model.rates_asked,
+            "notes": self.notes,
         }
         # Only a checkpoint with this file counts: it is written last.
         write(_state_path(weights), json.dumps(state))
+        self._remove_damaged(weights)
         others = [saved for saved in self._saved() if saved != weights]
         for old in others[self.keep - 1 :]:
             _state_path(old).unlink(missing_ok=True)
@@ -102,26 +119,24 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: if the model is not compiled, the checkpoint is of another model, or there
                 are checkpoints and none is whole.
         """
-        if not model.compiled:
+        if not getattr(model, "compiled", False):
+            what = "a model" if isinstance(model, keras.Model) else short(model)
             raise KganError(
                 "Expected a compiled model, so that its optimizers' state can be restored. "
-                "Received: a model that is not compiled"
+                f"Received: {what} that is not compiled"
             )
         saved = self._saved()
         for weights in saved:
-            try:
-                state = json.loads(_state_path(weights).read_text("utf-8"))
-                content = weights.read_bytes()
-                whole = hashlib.sha256(content).hexdigest() == state["sha256"]
-            except (OSError, ValueError, KeyError):
-                whole = False
-            if not whole:
+            found = _read(weights)
+            if found is None:
+                self._damaged.append(weights)
                 warnings.warn(
                     f"Checkpoint {weights.name} is damaged; trying the one before.",
                     KganWarning,
                     stacklevel=2,
                 )
                 continue
+            state, content = found
             try:
                 with _either_kind_of_rate(model):
                     keras_files.load_weights(model, content)
@@ -131,10 +146,23 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{str(error).splitlines()[0]}"
                 ) from None
             _keep_what_is_asked(model, state.get("rates_asked"))
+            self.notes.clear()
+            self.notes.update(state.get("notes", {}))
             return state["epoch"]
         if saved:
-            raise KganError(f"No checkpoint in {self.directory} is whole; start anew elsewhere")
+            raise KganError(
+                f"No checkpoint in {self.directory} is whole: start anew elsewhere, or here once "
+                f"{', '.join(_state_path(weights).name for weights in saved)} are removed"
+            )
         return 0
+
+    def _remove_damaged(self, written):
+        """Removes what `restore` has found damaged: another one has been written since."""
+        for weights in self._damaged:
+            if weights != written:
+                _state_path(weights).unlink(missing_ok=True)
+                weights.unlink(missing_ok=True)
+        self._damaged.clear()
 
     def _remove_torn(self):
         """Removes what killed processes have left; those of kgan 0.1 named it without the dot."""
@@ -235,6 +263,36 @@ def _words(rate):
         return f"{rate:g}"
     given = {key: value for key, value in rate.items() if key != "name" and value is not None}
     return f"{rate['name']}({', '.join(f'{key}={value}' for key, value in given.items())})"
+
+
+def _read(weights):
+    """What is written beside the weights of a checkpoint, and these; None if either is damaged."""
+    try:
+        state = json.loads(read_bytes(_state_path(weights), MOST_JSON))
+        content = weights.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        is_whole = isinstance(state, dict) and state.get("sha256") == digest
+    except (OSError, ValueError, RecursionError):
+        return None
+    is_whole = (
+        is_whole
+        and whole(0).fits(state.get("epoch"))
+        and _are_rates(state.get("rates_asked"))
+        and isinstance(state.get("notes", {}), dict)
+    )
+    return (state, content) if is_whole else None
+
+
+def _are_rates(value):
+    return value is None or (
+        isinstance(value, dict)
+        and all(
+            isinstance(rate.get("name"), str)
+            if isinstance(rate, dict)
+            else number(-math.inf, math.inf).fits(rate)
+            for rate in value.values()
+        )
+    )
 
 
 def _state_path(weights):

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from kgan.callbacks.periodic import Periodic
+from kgan.checks import whole
 from kgan.errors import KganWarning
 from kgan.latents import sample_latents
 
@@ -43,9 +44,7 @@ class CollapseWarning(Periodic):
         if every_epochs is None and every_images is None:
             every_epochs = 1
         super().__init__(every_epochs, every_images)
-        if patience < 1:
-            raise ValueError(f"Expected patience >= 1. Received: {patience}")
-        self.patience = patience
+        self.patience = whole(1).check("patience", patience)
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

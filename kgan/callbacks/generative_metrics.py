@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from kgan.callbacks.periodic import Periodic
+from kgan.checks import PATH, SEED, TEXT, or_none, whole
 from kgan.data import load
+from kgan.data.images import check_source
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics.measuring import check_metrics, extract_features, measure
 from kgan.metrics.protocol import evenly
@@ -61,6 +63,11 @@ class GenerativeMetrics(Periodic):
         if every_epochs is None and every_images is None:
             every_epochs = 1
         super().__init__(every_epochs, every_images)
+        check_source(data)
+        whole(2).check("images", images)
+        SEED.check("seed", seed)
+        TEXT.check("split", split)
+        or_none(PATH).check("data_dir", data_dir)
         check_metrics(metrics, images)
         self.metrics = tuple(metrics)
         self.extractor = find_extractor(extractor)

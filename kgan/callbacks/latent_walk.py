@@ -7,6 +7,8 @@ import numpy as np
 
 from kgan import images
 from kgan.callbacks.pictures import Pictures
+from kgan.checks import as_array, one_of, whole
+from kgan.errors import KganError, short
 from kgan.latents import walk_latents
 
 
@@ -59,10 +61,13 @@ class LatentWalk(Pictures):
         format: str = "webp",
     ):
         super().__init__(directory, every_epochs, every_images, rows, columns, seed)
-        if stops < 2 or steps < 1:
-            raise ValueError(f"Expected stops >= 2, steps >= 1. Received: {stops}, {steps}")
-        if f".{format}" not in images.ANIMATION_SUFFIXES:
-            raise ValueError(f"Expected format 'webp' or 'png'. Received: {format!r}")
+        whole(2).check("stops", stops)
+        whole(1).check("steps", steps)
+        one_of(*(suffix[1:] for suffix in images.ANIMATION_SUFFIXES)).check("format", format)
+        if labels is not None:
+            expected = "a class of the model, or one for each walker"
+            if not (as_array("labels", labels, expected, "iu") >= 0).all():
+                raise KganError(f"Expected labels to be {expected}. Received: {short(labels)}")
         self.stops = stops
         self.steps = steps
         self.labels = labels

@@ -2,6 +2,9 @@
 
 import keras
 
+from kgan.checks import or_none, whole
+from kgan.errors import KganError
+
 
 class Periodic(keras.callbacks.Callback):
     """Calls `act` every N epochs, or each time the model has seen another N images.
@@ -19,9 +22,10 @@ class Periodic(keras.callbacks.Callback):
 
     def __init__(self, every_epochs: int | None = None, every_images: int | None = None):
         super().__init__()
-        given = [every for every in (every_epochs, every_images) if every is not None]
-        if len(given) != 1 or given[0] < 1:
-            raise ValueError(
+        for name, every in (("every_epochs", every_epochs), ("every_images", every_images)):
+            or_none(whole(1)).check(name, every)
+        if (every_epochs is None) == (every_images is None):
+            raise KganError(
                 "Expected every_epochs >= 1 or every_images >= 1, not both. Received: "
                 f"every_epochs={every_epochs!r}, every_images={every_images!r}"
             )

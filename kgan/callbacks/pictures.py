@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kgan import images
 from kgan.callbacks.periodic import Periodic
+from kgan.checks import PATH, SEED, or_none, whole
 
 
 class Pictures(Periodic):
@@ -35,9 +36,10 @@ class Pictures(Periodic):
         if every_epochs is None and every_images is None:
             every_epochs = 1
         super().__init__(every_epochs, every_images)
-        if (rows is not None and rows < 1) or columns < 1:
-            raise ValueError(f"Expected rows, columns >= 1. Received: {rows}, {columns}")
-        self.directory = Path(directory)
+        or_none(whole(1)).check("rows", rows)
+        whole(1).check("columns", columns)
+        SEED.check("seed", seed)
+        self.directory = Path(PATH.check("directory", directory))
         self.rows = rows
         self.columns = columns
         self.seed = seed

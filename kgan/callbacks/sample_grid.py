@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kgan import images
 from kgan.callbacks.pictures import Pictures
+from kgan.checks import PATH, or_none
 
 
 class SampleGrid(Pictures):
@@ -49,7 +50,7 @@ class SampleGrid(Pictures):
         tensorboard: str | os.PathLike | None = None,
     ):
         super().__init__(directory, every_epochs, every_images, rows, columns, seed)
-        self.tensorboard = tensorboard
+        self.tensorboard = or_none(PATH).check("tensorboard", tensorboard)
         self._writer = None
 
     def draw(self, images_seen: int, rows: int, labels: list[int] | None) -> None:

@@ -1,5 +1,7 @@
 """The command line: `kgan VERB ...`, one file per verb."""
 
+import kgan.cli.interrupts as interrupts  # isort: split
+
 import codecs
 import importlib
 import io
@@ -15,7 +17,7 @@ from contextlib import contextmanager
 import click
 
 import kgan
-from kgan.errors import KganWarning
+from kgan.errors import KganWarning, one_line, say
 
 VERBS = ("data", "evaluate", "info", "list", "sample", "train")
 
@@ -32,9 +34,14 @@ class _Verbs(click.Group):
         return importlib.import_module(f"kgan.cli.{name}").command
 
     def main(self, *args, **kwargs):
+        interrupts.end_at_once()
+        _open_streams()
         _take_any_text()
-        with _signals():
-            return super().main(*args, **kwargs)
+        try:
+            with _signals():
+                return super().main(*args, **kwargs)
+        finally:
+            interrupts.restore()
 
     def parse_args(self, ctx, args):
         with _one_line_errors(ctx):
@@ -42,6 +49,7 @@ class _Verbs(click.Group):
 
     def invoke(self, ctx):
         with _one_line_errors(ctx):
+            interrupts.restore()
             return super().invoke(ctx)
 
 
@@ -76,6 +84,16 @@ class _Ascii(io.TextIOWrapper):
     encoding = "ascii with escapes"
 
 
+def _open_streams():
+    """Opens what the shell has closed (`2>&-`), lest a file get its number and be written into."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  (to the end of the process)
+
+
 def _take_any_text():
     """Lets the terminal's encoding stop nothing: what it lacks is written as an escape.
 
@@ -104,17 +122,19 @@ def _one_line_errors(ctx: click.Context) -> Iterator[None]:
         raise
     except click.UsageError as error:
         _exit_for_usage(ctx, error)
-    except (click.ClickException, click.Abort, click.exceptions.Exit):
+    except click.ClickException as error:
+        error.message = one_line(error.message)
+        raise
+    except (click.Abort, click.exceptions.Exit):
         raise
     except BrokenPipeError:
         _exit_for_closed_pipe(ctx)
     except KeyboardInterrupt as interrupt:
-        sys.stderr.write("\n")
-        click.echo("Interrupted", err=True)
+        say("\nInterrupted", err=True)
         ctx.exit(128 + getattr(interrupt, "number", signal.SIGINT))
     except Exception as error:
         if ctx.params.get("debug"):
-            traceback.print_exc()
+            say(traceback.format_exc(), err=True)
             ctx.exit(1)
         raise click.ClickException(_one_line(error)) from None
 
@@ -132,24 +152,24 @@ def _exit_for_closed_pipe(ctx):
 
 def _exit_for_usage(ctx, error):
     where = error.ctx.command_path if error.ctx else "kgan"
-    message = " ".join(error.format_message().split())
-    click.echo(f"Error: {message} ({where} --help shows more)", err=True)
+    message = one_line(error.format_message())
+    say(f"Error: {message} ({where} --help shows more)", err=True)
     ctx.exit(2)
 
 
 def _one_line(error):
     """The message of an error, on one line; of an unforeseen one also its type."""
-    message = " ".join(str(error).split())
+    message = one_line(str(error))
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}"
+        return one_line(f"{error.strerror}{where}")
     if isinstance(error, (ValueError, ImportError)):
         return message
     return f"{type(error).__name__}: {message[:300]} (--debug shows where)"
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    click.echo(f"Warning: {message}", err=True)
+    say(f"Warning: {one_line(str(message))}", err=True)
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -166,3 +186,6 @@ def main(debug: bool) -> None:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", KganWarning)
         warnings.showwarning = _show_warning
+
+
+interrupts.restore()

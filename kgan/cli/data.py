@@ -10,6 +10,7 @@ from kgan.cli.renamed import RenamedCommand
 from kgan.cli.train import parse_box
 from kgan.data.folder import LABELS, check_skipped
 from kgan.data.resize import RESIZES
+from kgan.errors import say
 
 
 @click.group("data")
@@ -69,8 +70,8 @@ def check(
     report, some = data.check(
         folder, shape, resize, background, labels, None if box is None else parse_box(box)
     )
-    click.echo(report.text())
+    say(report.text())
     if out is not None and len(some):
         out.parent.mkdir(parents=True, exist_ok=True)
-        click.echo(f"Sheet:    {images.save_png(images.grid(some), out, None)}")
+        say(f"Sheet:    {images.save_png(images.grid(some), out, None)}")
     check_skipped(report)

@@ -6,8 +6,11 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from kgan.checks import TRUNCATION
+from kgan.cli.bounded import Bounded
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath
+from kgan.errors import say
 from kgan.files import write
 from kgan.zoo.results import text
 
@@ -77,7 +80,7 @@ def _check_options(context: click.Context, against: str | None) -> None:
     show_default=True,
     help="Of the samples; figures are means over them.",
 )
-@click.option("--truncation", type=float, help="Of StyleGAN; the protocol says so.")
+@click.option("--truncation", type=Bounded(TRUNCATION), help="Of StyleGAN; the protocol says so.")
 @click.option("--json", "json_path", type=ExpandedPath(), help="File for all figures.")
 @click.option("--update-card", is_flag=True, help="Write the figures into the preset.")
 @import_option
@@ -136,4 +139,4 @@ def command(
         write(json_path, json.dumps(results, indent=2) + "\n")
     if update_card:
         evaluation.update_card(source, results, data_dir)
-    click.echo(text(results))
+    say(text(results))

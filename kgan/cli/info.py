@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kgan.cli.models import import_models, import_option
+from kgan.errors import say
 from kgan.zoo import opening, results
 from kgan.zoo.card import ancestry
 
@@ -50,13 +51,13 @@ def command(source: str, import_file: Path | None) -> None:
         "Path": found.directory,
     }
     for key, value in lines.items():
-        click.echo(f"{key + ':':13} {value}")
+        say(f"{key + ':':13} {value}")
     summary = results.summary(metadata.get("metrics") or [])
     if summary:
-        click.echo("\nFigures, in brackets those of real images in place of samples:")
+        say("\nFigures, in brackets those of real images in place of samples:")
     for name, (value, floor) in summary.items():
         beside = "" if floor is None else f" ({results.number(floor)})"
-        click.echo(f"  {name.replace('_', ' '):18} {results.number(value)}{beside}")
+        say(f"  {name.replace('_', ' '):18} {results.number(value)}{beside}")
     for text in (recipe.note, recipe.data.note, recipe.data.licence_note):
         if text:
-            click.echo(f"\n{text}")
+            say(f"\n{text}")

@@ -7,7 +7,7 @@ import click
 from rich.cells import cell_len, set_cell_size
 
 import kgan
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, say
 from kgan.zoo import results
 
 # Which columns have room first; of texts, which may be cut, the least that is worth it.
@@ -54,7 +54,7 @@ def command() -> None:
                 info["licence"] or "",
             )
         )
-    click.echo("\n".join(table(rows, shutil.get_terminal_size().columns)))
+    say("\n".join(table(rows, shutil.get_terminal_size().columns)))
 
 
 def table(rows: list[tuple[str, ...]], width: int) -> list[str]:

@@ -30,13 +30,17 @@ def model_names() -> list[str]:
     return [name[1] for name in found if name]
 
 
-def import_models(import_file: Path | None) -> None:
+def import_models(import_file: Path | None, begin: bool = True) -> None:
     """Imports TensorFlow in silence, and the file of the user's own, if there is one, once.
+
+    Args:
+        import_file: the user's.
+        begin: see `import_tensorflow`.
 
     Raises:
         KganError: if the file cannot be imported.
     """
-    import_tensorflow()
+    import_tensorflow(begin)
     if import_file is None or import_file.resolve() in _imported:
         return
     name = import_file.stem

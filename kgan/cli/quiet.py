@@ -5,11 +5,14 @@ import sys
 import tempfile
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(begin: bool = True) -> None:
     """Imports TensorFlow in silence; if that fails, what it had to say is shown.
 
     Its C++ side writes to the file descriptor before any log level is read, so the descriptor
     itself is set aside until TensorFlow has been imported and has opened its devices.
+
+    Args:
+        begin: whether it opens its devices; then its number of threads cannot be set any more.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -22,7 +25,8 @@ def import_tensorflow() -> None:
 
             from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
-            tf.config.list_logical_devices()
+            if begin:
+                tf.config.list_logical_devices()
             tf.get_logger().setLevel("ERROR")
             failed = False
         except ImportError as error:

@@ -12,9 +12,12 @@ import numpy as np
 
 import kgan
 from kgan import images
+from kgan.checks import TRUNCATION
+from kgan.cli.bounded import Bounded
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
+from kgan.errors import say
 from kgan.files import aside, plain_name, replacing
 from kgan.images import RESAMPLINGS
 from kgan.recipe import Recipe
@@ -45,7 +48,9 @@ MOST_PIXELS = 1 << 28  # of one picture
     help="Of a conditional model: classes by name or number, such as Sneaker,Coat, 7 or 0-9; a "
     "row for each. Names with commas in quotes. [default: drawn at random]",
 )
-@click.option("--truncation", type=float, help="Of StyleGAN: below 1 less varied, but cleaner.")
+@click.option(
+    "--truncation", type=Bounded(TRUNCATION), help="Of StyleGAN: below 1 less varied, but cleaner."
+)
 @click.option("--out", type=ExpandedPath(), help="PNG, .npz or directory to write.")
 @click.option("--separate", is_flag=True, help="A PNG for each image instead of one grid.")
 @click.option(
@@ -154,7 +159,7 @@ def command(
             columns = None if classes is None or len(classes) == 1 else number // len(classes)
             grid = images.grid(np.concatenate(list(batches())), columns, gap=2 * scale)
             images.save_png(grid, out, facts)
-    click.echo(out)
+    say(out)
 
 
 def _is_pixel_art(recipe: Recipe) -> bool:

@@ -18,15 +18,16 @@ from kgan.cli.models import (
     model_names,
 )
 from kgan.cli.paths import ExpandedPath
+from kgan.cli.quiet import import_tensorflow
 from kgan.cli.renamed import RenamedCommand
 from kgan.data.folder import LABELS
 from kgan.data.resize import RESIZES
-from kgan.errors import KganError
+from kgan.errors import KganError, say
 from kgan.files import expanded, plain_name
 from kgan.recipe import Data, Origin, Recipe
 from kgan.recipe.schedules import lowered
+from kgan.runs import directory as run_directory
 from kgan.zoo import opening, registry
-from kgan.zoo.metadata import RECIPE
 from kgan.zoo.preset import Preset
 from kgan.zoo.preset import read as read_preset
 
@@ -102,7 +103,7 @@ from kgan.zoo.preset import read as read_preset
     help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
 )
 @import_option
-@click.option("--override", is_flag=True, help="Resume with another recipe than it began with.")
+@click.option("--override", is_flag=True, help="Resume with another recipe or other images.")
 def command(
     source: str | None,
     parent: str | None,
@@ -167,7 +168,7 @@ def command(
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
         recipe.data = Data(data, flip=kept.flip, resize=kept.resize, background=kept.background)
         if parent is None and source in registry.names():
-            click.echo(
+            say(
                 f"{source} is trained anew, on {data}; to begin from its weights: kgan train "
                 f"--from {source} --data {data}",
                 err=True,
@@ -217,7 +218,11 @@ def command(
         raise click.UsageError("Expected --freeze-d beside --from PRESET. Received: no --from.")
     out = out or Path("runs") / plain_name(recipe.name, recipe.model.lower())
 
-    import_models(import_file)
+    import_models(import_file, begin=False)
+    from kgan.runs import threads
+
+    threads.use(run_directory.threads_of(out))
+    import_tensorflow()
     from kgan.runs import train as training
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
@@ -230,9 +235,9 @@ def command(
         kept = {"--import": import_file, "--data-dir": data_dir, "--cache": cache}
         more = [str(word) for pair in kept.items() if pair[1] is not None for word in pair]
         again = shlex.join(["kgan", "train", *more, str(out)])
-        click.echo(f"Saved. Go on with: {again}", err=True)
+        say(f"Saved. Go on with: {again}", err=True)
         raise
-    click.echo(preset)
+    say(preset)
 
 
 def _no_data(source):
@@ -265,9 +270,9 @@ def _recipe(source: str | None, parent: Preset | None, import_file: Path | None)
     if source.lower().endswith(".toml"):
         return recipes.read(expanded(source))
     if (run := opening.run_directory(source)) is not None:
-        return recipes.read(run / RECIPE)
+        return opening.recipe_of(run)
     if import_file is not None or source.lower() in model_names():
-        import_models(import_file)
+        import_models(import_file, begin=False)
         if kind := model_class(source):
             recipe = Recipe(
                 name=f"my-{source.lower().removeprefix('my-')}",

@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,112 @@ def writing(path: Path, image_shape: tuple[int, int, int], images: int) -> Itera
         ) from None
 
 
-def read(path: Path, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-    """The images of a cache, mapped into memory, and the facts kept with them.
+class Stored(np.lib.mixins.NDArrayOperatorsMixin):
+    """The images of a cache as an array that is read from the file as it is indexed.
+
+    Not mapped: a mapped file that somebody cuts off ends the process with SIGBUS. Whatever is done
+    with it but indexing reads all of it into memory.
+
+    Attributes:
+        failure: the error, once the file was found to be cut off or changed: TensorFlow's
+            pipelines pass on no more than its text.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, file, path: Path, shape: tuple[int, ...], sums: list[list[int]]):
+        self.shape = shape
+        self.failure: KganError | None = None
+        self._file = file
+        self._path = path
+        self._sums = sums
+        self._places = np.arange(shape[0])
+        self._one_at_a_time = threading.Lock()
+        self._seen = None  # of the file, when its images were whole
+
+    def check(self) -> None:
+        """Raises Stale unless the images are those that were written."""
+        status = self._status()
+        counts, sums = zip(*self._sums, strict=True)
+        with ThreadPoolExecutor() as pool:
+            found = pool.map(self._sum, np.cumsum(counts) - counts, counts)
+            if tuple(found) != sums:
+                raise Stale("its images are damaged")
+        self._seen = status
+
+    def __del__(self):
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index) -> np.ndarray:
+        rest = ()
+        if isinstance(index, tuple) and index and isinstance(index[0], slice):
+            index, rest = index[0], index[1:]
+        elif isinstance(index, tuple):
+            return np.asarray(self)[index]
+        places = self._places[index]
+        images = np.empty((np.size(places), *self.shape[1:]), np.uint8)
+        try:
+            for image, place in zip(images, np.ravel(places), strict=True):
+                self._fill(image, int(place))
+            if self._status() != self._seen:
+                self.check()
+        except (Stale, OSError) as error:
+            self.failure = KganError(
+                f"Expected nobody to change the cache {self._path} while it is in use. Received: "
+                f"{error}; the next start makes it anew"
+            )
+            raise self.failure from None
+        images = images.reshape(*np.shape(places), *self.shape[1:])
+        return images[:, *rest] if rest else images
+
+    def __setitem__(self, index, value):
+        raise ValueError("The images of a cache are read-only")
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("The images of a cache are read, which makes a copy")
+        return self[:].astype(dtype or np.uint8, copy=False)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        arrays = [np.asarray(one) if isinstance(one, Stored) else one for one in inputs]
+        return getattr(ufunc, method)(*arrays, **options)
+
+    def __getattr__(self, name):  # as an array has it
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"'Stored' object has no attribute {name!r}")
+        return getattr(self[:0] if name in ("ndim", "itemsize") else np.asarray(self), name)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape))
+
+    def _sum(self, start, count):
+        images = np.empty((count, *self.shape[1:]), np.uint8)
+        self._fill(images, int(start))
+        return zlib.crc32(images)
+
+    def _fill(self, images, start):
+        """Reads contiguous images, from the one at `start` on."""
+        place = len(_HEAD) + start * int(np.prod(self.shape[1:]))
+        rest = memoryview(images).cast("B")
+        with self._one_at_a_time:
+            self._file.seek(place)
+            while rest:
+                read = self._file.readinto(rest)
+                if not read:
+                    raise Stale("it is cut off")
+                rest = rest[read:]
+
+    def _status(self):
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+
+def read(path: Path, key: dict[str, Any]) -> tuple[np.ndarray | Stored, dict[str, Any]]:
+    """The images of a cache and the facts kept with them.
 
     Args:
         path: of the cache.
@@ -92,37 +197,41 @@ def read(path: Path, key: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
     """
     if path.is_dir():
         raise KganError(f"Expected a file as cache. Received: the folder {path}")
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        if file.read(len(_HEAD)) != _HEAD[:size]:
-            raise KganError(
-                f"Expected a new file for the cache, or one that this kgan wrote. Received: {path}"
-            )
-        if size < len(_HEAD) + _TAIL:
-            raise Stale("it is cut off")
-        file.seek(-_TAIL, os.SEEK_END)
-        length = int.from_bytes(file.read(8), "little")
-        digest = file.read()
-        if length > size - len(_HEAD) - _TAIL:
-            raise Stale("it is cut off")
-        file.seek(-_TAIL - length, os.SEEK_END)
-        text = file.read(length)
+    with ExitStack() as stack:
+        file = stack.enter_context(open(path, "rb", buffering=0))
+        table = _table(file, path, key)
+        shape = (sum(count for count, _ in table["sums"]), *table["shape"])
+        if 0 in shape:
+            return np.empty(shape, np.uint8), table["facts"]
+        images = Stored(file, path, shape, table["sums"])
+        images.check()
+        stack.pop_all()  # it stays open, so that it may be deleted or replaced
+    return images, table["facts"]
+
+
+def _table(file, path, key):
+    """What a cache says of itself, seen to be whole and made from `key`."""
+    size = os.fstat(file.fileno()).st_size
+    if file.read(len(_HEAD)) != _HEAD[:size]:
+        raise KganError(
+            f"Expected a new file for the cache, or one that this kgan wrote. Received: {path}"
+        )
+    if size < len(_HEAD) + _TAIL:
+        raise Stale("it is cut off")
+    file.seek(-_TAIL, os.SEEK_END)
+    length = int.from_bytes(file.read(8), "little")
+    digest = file.read()
+    if length > size - len(_HEAD) - _TAIL:
+        raise Stale("it is cut off")
+    file.seek(-_TAIL - length, os.SEEK_END)
+    text = file.read(length)
     if hashlib.sha256(text).digest() != digest:
         raise Stale("it is cut off or damaged")
     table = json.loads(text)
     for name, value in key.items():
         if table["key"].get(_STORED.get(name, name)) != value:
             raise Stale(f"its {name} is another")
-    counts, sums = zip(*table["sums"], strict=True) if table["sums"] else ((), ())
-    shape = (sum(counts), *table["shape"])
-    if len(_HEAD) + int(np.prod(shape)) + length + _TAIL != size:
+    images = sum(count for count, _ in table["sums"]) * int(np.prod(table["shape"]))
+    if len(_HEAD) + images + length + _TAIL != size:
         raise Stale("it is cut off or damaged")
-    if 0 in shape:  # nothing cannot be mapped
-        return np.empty(shape, np.uint8), table["facts"]
-    images = np.memmap(path, np.uint8, "r", offset=len(_HEAD), shape=shape)
-    ends = np.cumsum(counts)
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda n, end: zlib.crc32(images[end - n : end]), counts, ends)
-        if tuple(found) != sums:
-            raise Stale("its images are damaged")
-    return images, table["facts"]
+    return table

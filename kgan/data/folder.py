@@ -19,13 +19,14 @@ import click
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from kgan import errors
 from kgan._renamed import renamed_argument
-from kgan.checks import check_box, free_memory
+from kgan.checks import PATH, check_box, free_memory
 from kgan.data import cache as caches
 from kgan.data.report import SHEET, Report
 from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image
 from kgan.errors import KganError, KganWarning
-from kgan.files import expanded
+from kgan.files import expanded, sha256
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
@@ -44,6 +45,8 @@ _BEGINNINGS = (
     *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
     *(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
 )
+# Names of what every run directory holds, sooner or later.
+_RUNS = ({"recipe.toml", ".lock"}, {"recipe.toml", "checkpoints"})
 _LOOKS = 4  # files of each unknown suffix that are looked into
 # More unreadable files than this share mean that something else is wrong.
 MOST_UNREADABLE = 0.05
@@ -89,7 +92,7 @@ def find_folder(source: str | os.PathLike, data_dir: str | os.PathLike | None = 
 
     In both `~` is the home directory, as in a shell.
     """
-    path = expanded(source)
+    path = expanded(PATH.check("a folder of images", source))
     root = data_dir or os.environ.get("KGAN_DATA_DIR")
     if path.exists() or path.is_absolute() or root is None:
         return path
@@ -139,22 +142,7 @@ def _find_in(folder):
     if not folder.is_dir():
         raise KganError(f"Expected a folder of images. Received: the file {printable(folder)}")
     found = Listing([folder], [], {}, Counter(), Counter(), set())
-    entered, links, looked_into = set(), [], Counter()
-
-    def enter(name):
-        path = os.path.join(folder, name)
-        try:
-            status = os.stat(path)
-            if (status.st_dev, status.st_ino) in entered:
-                return
-            entered.add((status.st_dev, status.st_ino))
-            entries = list(os.scandir(path))
-        except OSError as error:
-            found.closed[printable(name) or "."] = _reason(error)
-            return
-        for entry in entries:
-            if not entry.name.startswith("."):
-                look(entry, os.path.join(name, entry.name))
+    looked_into, pictures = Counter(), set(_OTHER_PICTURES)
 
     def look(entry, name):
         suffix = os.path.splitext(name)[1].lower()
@@ -165,7 +153,6 @@ def _find_in(folder):
                 found.files.append(File(folder, name, -1, 0))
             return
         if stat.S_ISDIR(status.st_mode):
-            (links if entry.is_symlink() else folders).append(name)
             if os.sep not in name:
                 found.inner.add(class_name(name))
         elif stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
@@ -179,10 +166,19 @@ def _find_in(folder):
                     if _begins_as_picture(entry.path):
                         pictures.add(kind)
 
-    # Links come last: a folder is known by its own name rather than by that of a link.
-    folders, pictures = [""], set(_OTHER_PICTURES)
-    while folders or links:
-        enter(folders.pop() if folders else links.pop(links.index(min(links))))
+    for name, _, entries in _walk(folder):
+        if isinstance(entries, OSError):
+            found.closed[printable(name) or "."] = _reason(entries)
+            continue
+        if any(run <= {entry.name for entry in entries} for run in _RUNS):
+            raise KganError(
+                "Expected images apart from the runs of `kgan train`, whose pictures would be "
+                f"among them. Received: {printable(folder)} with the run "
+                f"{printable(os.path.join(folder, name))}; move one of them"
+            )
+        for entry in entries:
+            if not entry.name.startswith("."):
+                look(entry, os.path.join(name, entry.name))
     found.files.sort(key=lambda file: file.name.split(os.sep))
     found.closed = dict(sorted(found.closed.items()))
     found.ignored = dict(Counter(found.ignored).most_common())
@@ -199,6 +195,62 @@ def _find_in(folder):
             + reasons
         )
     return found
+
+
+def _walk(folder):
+    """Every folder in a folder, itself first, that images are looked for in, each once.
+
+    Yields:
+        Its path in the folder, its status (None if there is none) and what is in it, or the
+        OSError that keeps it shut.
+    """
+    # Links come last: a folder is known by its own name rather than by that of a link.
+    entered, folders, links = set(), [""], []
+    while folders or links:
+        name = folders.pop() if folders else links.pop(links.index(min(links)))
+        path, status = os.path.join(folder, name), None
+        try:
+            status = os.stat(path)
+            if (status.st_dev, status.st_ino) in entered:
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            entries = list(os.scandir(path))
+        except OSError as error:
+            yield name, status, error
+            continue
+        for entry in entries:
+            if not entry.name.startswith(".") and _is_folder(entry):
+                (links if entry.is_symlink() else folders).append(os.path.join(name, entry.name))
+        yield name, status, entries
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def reaches(folder: Path, directory: Path) -> bool:
+    """Whether images that are written into a directory are found among those of a folder.
+
+    Also through links; and whether images are taken from the directory.
+
+    Args:
+        folder: of images.
+        directory: which need not exist yet.
+    """
+    place = there = directory.resolve()
+    while not there.exists():
+        there = there.parent
+    status = there.stat()
+    hidden = any(part.startswith(".") for part in place.relative_to(there).parts)
+    for name, own, _ in _walk(folder):
+        if own is not None and os.path.samestat(own, status) and not hidden:
+            return True
+        if there == place and Path(os.path.realpath(folder / name)).is_relative_to(place):
+            return True
+    return False
 
 
 def load_folder(
@@ -353,13 +405,18 @@ def sample(images: int) -> np.ndarray:
 
 
 def printable(name: str | os.PathLike) -> str:
-    """A path as text that can be written anywhere, also if it is no valid UTF-8."""
+    """A path as text that can be written anywhere, whatever is in it."""
+    return errors.printable(_decoded(name))
+
+
+def _decoded(name):
+    """A path as text, also if it is no valid UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def class_name(folder: str | os.PathLike) -> str:
     """The class that a folder is of: its name, composed, since macOS writes it in parts."""
-    return unicodedata.normalize("NFC", printable(folder))
+    return unicodedata.normalize("NFC", _decoded(folder))
 
 
 def unread_text(unread: dict[str, int]) -> str:
@@ -467,6 +524,9 @@ def _load_cached(found, rule, path):
         report.base, report.box = _base(found.folders), rule.box
         report.image_shape = rule.image_shape
         report.ignored, report.unread, report.reading = found.ignored, found.unread, 0
+        # Of the files that were decoded. kgan 0.1 kept none.
+        sums = facts["sums"] if "sums" in facts else sums_of([file.path for file in found.files])
+        report.sums = dict(zip(_names_in_sources(found), sums, strict=True))
     except (FileNotFoundError, caches.Stale) as error:
         if isinstance(error, caches.Stale):
             warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=5)
@@ -474,13 +534,43 @@ def _load_cached(found, rule, path):
             report, skipped = _read(found, rule, lambda some, _: writer.append(some))
             check_skipped(report)
             kept = {**vars(report), "fit": report.resize}
-            for name in ("resize", "unread", "empty"):  # which kgan 0.1 did not know
+            for name in ("resize", "unread", "empty", "sums"):  # which kgan 0.1 did not know
                 del kept[name]
-            facts = {"report": kept, "skipped": skipped}
+            facts = {"report": kept, "skipped": skipped, "sums": list(report.sums.values())}
             writer.finish(key, facts)
         images, _ = caches.read(path, key)
     report.file, report.cache = path.stat().st_size, printable(path)
     return images, report, facts["skipped"]
+
+
+def _names_in_sources(found):
+    """The names of files, with slashes, whatever the folders are called and wherever they are."""
+    several = len(found.folders) > 1
+    numbers = {folder: f"{i}/" if several else "" for i, folder in enumerate(found.folders, 1)}
+    return [numbers[file.folder] + file.name.replace(os.sep, "/") for file in found.files]
+
+
+def sums_of(paths: Sequence[str | os.PathLike]) -> list[str]:
+    """The SHA-256 of files, with a progress bar on a terminal; "" of those that are shut."""
+    pool = ThreadPoolExecutor()
+    try:
+        with click.progressbar(
+            pool.map(_sum, paths),
+            length=len(paths),
+            label="Reading files",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as bar:
+            return list(bar)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _sum(path):
+    try:
+        return sha256(path)
+    except OSError:  # the reader will say so
+        return ""
 
 
 def _base(folders):
@@ -502,19 +592,27 @@ def _read(
     at_once = max(workers, min(1024, (1 << 25) // int(np.prod(image_shape))))
     images = np.empty((min(n, at_once), *image_shape), np.uint8)
     sizes, taken = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
-    kinds, contents = [""] * n, np.zeros(n, np.int64)
+    kinds, contents, sums = [""] * n, np.zeros(n, np.int64), [""] * n
     formats = _formats()
 
     def read(index):
         """Fills in what there is to know of a file; raises whatever Pillow raises."""
         file = found.files[index]
-        if file.size == 0:
-            raise KganError("empty file")
-        with Image.open(file.path, formats=formats) as picture:
-            kinds[index] = picture.format, picture.mode
-            sizes[index] = picture.size
-            image = resize_image(picture, rule)
-            taken[index] = bytes_taken(picture, image_shape)  # of a draft, less than of all of it
+        # What is summed up is what is decoded: one file, opened once, and read from the disk once.
+        with open(file.path, "rb") as opened:
+            digest = hashlib.sha256()
+            while block := opened.read(1 << 16):  # more takes longer, for small files
+                digest.update(block)
+            sums[index] = digest.hexdigest()
+            opened.seek(0)
+            if file.size == 0:
+                raise KganError("empty file")
+            with Image.open(opened, formats=formats) as picture:
+                kinds[index] = picture.format, picture.mode
+                whole = sizes[index] = picture.size
+                image = resize_image(picture, rule)
+                # Of a draft, less than of all.
+                taken[index] = bytes_taken(picture, whole, image_shape)
         images[index % at_once] = image
         contents[index] = hash(image.tobytes())
 
@@ -571,6 +669,7 @@ def _read(
         skipped={**found.closed, **skipped},
         ignored=found.ignored,
         unread=found.unread,
+        sums=dict(zip(_names_in_sources(found), sums, strict=True)),
     )
     sizes, taken = sizes[read_well], np.sort(taken[read_well])
     if len(sizes):
@@ -597,7 +696,7 @@ def _reason(error):
     if isinstance(error, KganError):
         return str(error)
     text = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-    return " ".join(printable(text).split())[:200]
+    return errors.one_line(text)[:200]
 
 
 def allocate(shape: tuple[int, ...]) -> np.ndarray:

@@ -4,21 +4,35 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass as plain_dataclass
+from dataclasses import field
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
 from kgan._renamed import renamed_argument
-from kgan.checks import Below0, check_images, check_range, whole
+from kgan.checks import (
+    FLAG,
+    FUNCTION,
+    PATH,
+    SEED,
+    TEXT,
+    Below0,
+    as_array,
+    check_images,
+    check_range,
+    one_of,
+    or_none,
+    shape_of_images,
+    whole,
+)
 from kgan.data import tfds
-from kgan.data.folder import allocate, find_folder, load_folder
+from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sums_of
 from kgan.data.report import Report
 from kgan.data.resize import Rule, resize_image
-from kgan.errors import KganError
+from kgan.errors import KganError, short
 
 _FLIP, _SHUFFLE = 1, 0
-_SEED = whole(0, 2**64 - 1)  # what keys NumPy's generator
 
 
 @plain_dataclass
@@ -26,11 +40,14 @@ class ImageSet:
     """Images of one shape, with labels if they have them.
 
     Attributes:
-        images: uint8 array (images, height, width, channels).
+        images: uint8 array (images, height, width, channels); of a cache, one that is read from
+            the file as it is indexed.
         labels: int64 array (images,), or None.
         class_names: list of str, or None.
         report: of a folder, what was found in it.
         own_classes: the class names that the source itself has, where `class_names` has more.
+        sums: SHA-256 of each file that the images were read from, by its name in the source; see
+            `kgan.data.Report`. None of arrays.
     """
 
     images: np.ndarray
@@ -38,6 +55,7 @@ class ImageSet:
     class_names: list[str] | None = None
     report: Report | None = None
     own_classes: list[str] | None = None
+    sums: dict[str, str] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,7 +88,9 @@ class ImageSet:
             `tf.data.Dataset` of uint8 images (batch, height, width, channels), or of
             (images, labels).
         """
-        _SEED.check("seed", seed)
+        _check_order(flip, seed)
+        FLAG.check("shuffle", shuffle)
+        whole(1).check("batch_size", batch_size)
         self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
         epochs = iter(range(2**62))
@@ -102,7 +122,8 @@ class ImageSet:
         Returns:
             `tf.data.Dataset` as from `dataset`.
         """
-        _SEED.check("seed", seed)
+        _check_order(flip, seed)
+        whole(0).check("start_step", start_step)
         self.check_batch(batch_size)
         steps = len(self) // batch_size
         order = _Order(self, steps, batch_size, True, flip, seed)
@@ -124,13 +145,17 @@ class ImageSet:
 
     def check_batch(self, batch_size: int) -> None:
         """Raises ValueError unless there are images for at least one batch."""
-        if batch_size < 1:
-            raise KganError(f"Expected batch_size >= 1. Received: {batch_size}")
+        whole(1).check("batch_size", batch_size)
         if len(self) < batch_size:
             raise KganError(
                 f"Expected at least one batch of {batch_size} images. Received: {len(self)} "
                 "images; choose a smaller batch size"
             )
+
+
+def _check_order(flip, seed):
+    FLAG.check("flip", flip)
+    SEED.check("seed", seed)
 
 
 def _ahead(batches):
@@ -241,8 +266,17 @@ def load(
     ```
     """
     rule = Rule.checked(image_shape, resize, background, box)
+    TEXT.check("split", split)
+    for name, value, bound in (
+        ("data_dir", data_dir, PATH),
+        ("labels", labels, one_of(*LABELS)),
+        ("cache", cache, PATH),
+        ("only", only, FUNCTION),
+    ):
+        or_none(bound).check(name, value)
+    check_source(source)
     places = source if isinstance(source, list) else [source]
-    if not places or not all(isinstance(place, str | os.PathLike) for place in places):
+    if not all(map(PATH.fits, places)):
         for name, value in (("labels", labels), ("cache", cache), ("only", only)):
             if value is not None:
                 raise _folders_only(name, value, type(source).__name__)
@@ -253,7 +287,7 @@ def load(
             folders = [find_folder(place, data_dir) for place in group]
             images, numbers, report = load_folder(folders, rule, labels, cache, only)
             names = None if report.classes is None else list(report.classes)
-            parts.append(ImageSet(images, numbers, names, report))
+            parts.append(ImageSet(images, numbers, names, report, sums=report.sums))
             continue
         for place in group:
             for name, value in (("labels", labels), ("cache", cache), ("only", only)):
@@ -261,6 +295,19 @@ def load(
                     raise _folders_only(name, value, place)
             parts.append(_from_tfds(*tfds.split_name(place, split), rule, data_dir))
     return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def check_source(source) -> None:
+    """Raises KganError unless `source` is of a kind that `load` reads; nothing is opened."""
+    places = source if isinstance(source, list) else [source]
+    if (places and all(map(PATH.fits, places))) or isinstance(source, np.ndarray):
+        return
+    if not (isinstance(source, tuple) and len(source) == 2):
+        raise KganError(
+            "Expected 'tfds:<name>', a folder of images, a list of these, a tuple of an array and "
+            f"labels, or a uint8 array. Received: {type(source).__name__}"
+            + (f" of {len(source)} items" if isinstance(source, list) else f" {short(source)}")
+        )
 
 
 def _folders_only(name, value, source):
@@ -273,36 +320,35 @@ def _folders_only(name, value, source):
 def _joined(parts):
     """Several sets as one; it has labels if all have labels, of named classes or all of numbers."""
     images = allocate((sum(map(len, parts)), *parts[0].images.shape[1:]))
-    np.concatenate([part.images for part in parts], out=images)
+    starts = itertools.accumulate(map(len, parts), initial=0)
+    for start, part in zip(starts, parts, strict=False):
+        for i in range(0, len(part), 1024):  # of a cache no more is to be in memory
+            some = part.images[i : i + 1024]
+            images[start + i : start + i + len(some)] = some
+    sums = {f"{i}/{k}": v for i, part in enumerate(parts, 1) for k, v in (part.sums or {}).items()}
     named = {part.class_names is not None for part in parts}
     if any(part.labels is None for part in parts) or len(named) > 1:
-        return ImageSet(images)
+        return ImageSet(images, sums=sums)
     names = None
     if named == {True}:  # a class is a name: its number is that of the first set that has it
         names = list(dict.fromkeys(name for part in parts for name in part.class_names))
         for part in parts:
             part.number_classes(names)
-    return ImageSet(images, np.concatenate([part.labels for part in parts]), names)
+    return ImageSet(images, np.concatenate([part.labels for part in parts]), names, sums=sums)
 
 
 def _from_memory(source, rule):
     """The images of an array, or of an array and labels."""
     if isinstance(source, tuple) and len(source) == 2:
         data = _from_array(source[0], rule)
-        data.labels = _labels(np.asarray(source[1]))
+        data.labels = _labels(as_array("labels", source[1], "integers (images,)", "biufcUSO"))
         if len(data.labels) != len(data):
             raise KganError(
                 f"Expected a label for each image. Received: {len(data.labels)} labels and "
                 f"{len(data)} images"
             )
         return data
-    if isinstance(source, np.ndarray):
-        return _from_array(source, rule)
-    raise KganError(
-        "Expected 'tfds:<name>', a folder of images, a list of these, or a uint8 array. Received: "
-        f"{type(source).__name__}"
-        + (f" of {len(source)} items" if isinstance(source, list) else "")
-    )
+    return _from_array(source, rule)
 
 
 def _labels(array):
@@ -313,7 +359,7 @@ def _labels(array):
     elif array.dtype.kind in "USO":
         hint = "; of names, np.unique(labels, return_inverse=True)[1] gives them"
     elif array.dtype.kind in "biu" and (array.ndim == 1 or array.shape[1:] == (1,)):
-        if array.size == 0 or array.min() >= 0:
+        if array.size == 0 or 0 <= int(array.min()) <= int(array.max()) < 2**63:
             return array.astype(np.int64).reshape(-1)
         hint = f", the least of which is {array.min()}"
     raise KganError(
@@ -358,8 +404,11 @@ def dataset(
     model.fit(dataset, epochs=20)
     ```
     """
+    whole(1).check("batch_size", batch_size)
+    FLAG.check("shuffle", shuffle)
+    _check_order(flip, seed)
     if isinstance(source, tf.data.Dataset):
-        _check_ready(source, image_shape)
+        _check_ready(source, shape_of_images().check("image_shape", image_shape))
         return source
     data = load(source, image_shape, split, data_dir, resize, background, labels, cache, box, only)
     return data.dataset(batch_size, shuffle, flip, seed)
@@ -395,7 +444,7 @@ def _first(batch):
 
 
 def _from_array(array, rule):
-    array = np.asarray(array)
+    array = as_array("images", array, "(images, height, width, channels)", "biufcUSO")
     if array.ndim == 3:
         array = array[..., None]
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[-1] not in (1, 3):
@@ -403,6 +452,8 @@ def _from_array(array, rule):
             "Expected a uint8 array of shape (images, height, width, channels) with 1 or 3 "
             f"channels. Received: {array.dtype} of shape {array.shape}{_to_uint8(array)}"
         )
+    if not array.size:
+        raise KganError(f"Expected at least one image. Received: none, of shape {array.shape}")
     if array.shape[1:] == rule.image_shape and rule.box is None:
         return ImageSet(array)
     images = allocate((len(array), *rule.image_shape))
@@ -436,7 +487,11 @@ def _from_tfds(name, split, rule, data_dir):
 
     builder = tfds.builder(name, data_dir)
     tfds.prepare(builder)
-    tfds.ranges(builder, split)  # which says what is wrong with it in one line
+    parts = tfds.ranges(builder, split)  # which says what is wrong with it in one line
+    if not any(stop > start for _, start, stop in parts):
+        raise KganError(f"Expected a split with images. Received: tfds:{name}#{split}, of none")
+    files = tfds.files(builder, split)
+    sums = dict(zip(files, sums_of(files.values()), strict=True))
     read = ReadConfig(try_autocache=False)
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
     images = allocate((len(examples), *rule.image_shape))
@@ -449,5 +504,5 @@ def _from_tfds(name, split, rule, data_dir):
         labels[i] = example.get("label", 0)
     features = builder.info.features
     if "label" not in features:
-        return ImageSet(images)
-    return ImageSet(images, labels, getattr(features["label"], "names", None))
+        return ImageSet(images, sums=sums)
+    return ImageSet(images, labels, getattr(features["label"], "names", None), sums=sums)

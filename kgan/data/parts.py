@@ -17,6 +17,7 @@ from kgan.data.folder import (
     find_images,
     in_class_folders,
     printable,
+    reaches,
 )
 from kgan.data.images import ImageSet, load
 from kgan.errors import KganError, short
@@ -55,6 +56,25 @@ def check(data: Data, data_dir: str | os.PathLike | None = None) -> None:
     """
     _check_classes(data, data_dir)
     _check_apart(data, data_dir)
+
+
+def check_outside(data: Data, directory: Path, data_dir: str | os.PathLike | None = None) -> None:
+    """Looks whether a directory, which pictures are written into, is apart from a recipe's data.
+
+    Raises:
+        KganError: if not.
+    """
+    sources = data.sources()
+    if data.held_out or not any(map(tfds.is_name, sources)):
+        sources = [*sources, *(held_out_sources(data, data_dir) or [])]
+    for source in sources:
+        folder = None if tfds.is_name(source) else find_folder(source, data_dir)
+        if folder is not None and folder.is_dir() and reaches(folder, directory):
+            raise KganError(
+                "Expected a run directory apart from the images, or the run's own pictures would "
+                f"be among them. Received: {printable(directory)} and {printable(folder)}, one of "
+                "which reaches into the other; --out names another place, and a run can be moved"
+            )
 
 
 def load_held_out(
@@ -106,10 +126,10 @@ def held_out_sources(data: Data, data_dir: str | os.PathLike | None = None) -> l
         shared = _shared_examples(tfds.ranges(builder, split), tfds.ranges(builder, "test"))
         return None if shared else [f"tfds:{name}#test"]
     folder = Path(data.source)
-    beside = folder.with_name("test")
-    if folder.name != "train" or not find_folder(beside, data_dir).is_dir():
+    if folder.name != "train":
         return None
-    return [str(beside)]
+    beside = folder.with_name("test")
+    return [str(beside)] if find_folder(beside, data_dir).is_dir() else None
 
 
 def _load(data, sources, image_shape, data_dir, **more) -> ImageSet:

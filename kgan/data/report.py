@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from kgan._renamed import renamed_attribute
+from kgan.errors import printable
 
 SHEET = 64  # images on a contact sheet
 
@@ -31,6 +32,8 @@ class Report:
         reading: bytes that reading took beyond these, at most.
         file: bytes of the file that holds the images instead, of the cache or a temporary one.
         cache: path of the cache, or None.
+        sums: SHA-256 of each image file, skipped or not, by its name in the folder; of several
+            folders the names begin with `1/`, `2/` and so on. "" of one that could not be opened.
     """
 
     folder: str
@@ -54,6 +57,7 @@ class Report:
     reading: int = 0
     file: int = 0
     cache: str | None = None
+    sums: dict[str, str] = field(default_factory=dict, repr=False)
 
     fit = renamed_attribute("fit", "resize")
 
@@ -102,7 +106,9 @@ class Report:
         lines += [("", f"{name}: {reason}") for name, reason in shown]
         if len(shown) < len(self.skipped):
             lines.append(("", f"and {len(self.skipped) - len(shown):,} more"))
-        return "\n".join(f"{name + ':' if name else '':10}{value}" for name, value in lines)
+        return "\n".join(
+            f"{name + ':' if name else '':10}{printable(value)}" for name, value in lines
+        )
 
 
 _RESIZED = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}

@@ -1,13 +1,15 @@
 """The one rule by which a picture of any size and kind becomes an array of one shape."""
 
+import itertools
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple, Self
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageColor
+from PIL.TiffImagePlugin import BITSPERSAMPLE
 
 from kgan.checks import WHOLE, check_box, one_of, shape_of_images
 from kgan.errors import KganError
@@ -18,6 +20,10 @@ RESIZES = ("crop", "pad", "stretch")
 _DRAFT = 4
 # Of pictures that take more bytes than this, one is decoded at a time.
 LARGE = 1 << 27
+_BLOCK = 512  # pixels a side: NumPy's copies of a whole picture would take several times its memory
+# Lanczos takes 48 bytes for each pixel of a side; a side longer than twice this is reduced before,
+# so that twice as many are the most.
+_LONG = 1 << 18
 
 _one_at_a_time = threading.Lock()
 _SHADES = np.rint(np.arange(65536) / 257).astype(np.uint8)  # 16 bits to 8
@@ -112,8 +118,9 @@ def resize_image(picture: Image.Image, rule: Rule) -> np.ndarray:
     left, top, right, bottom = box = rule.box or WHOLE
     mode = "L" if channels == 1 else "RGB"
     side = math.ceil(_DRAFT * max(height, width) / min(right - left, bottom - top))
+    whole = picture.size
     drafted = picture.draft(None, (side, side))
-    with _one_at_a_time if bytes_taken(picture, image_shape) > LARGE else nullcontext():
+    with _one_at_a_time if bytes_taken(picture, whole, image_shape) > LARGE else nullcontext():
         picture.load()
         orientation = _orientation(picture)
         turn = _TURNS.get(orientation)
@@ -139,13 +146,44 @@ def resize_image(picture: Image.Image, rule: Rule) -> np.ndarray:
     return np.asarray(picture, np.uint8).reshape(image_shape)
 
 
-def bytes_taken(picture: Image.Image, image_shape: tuple[int, int, int]) -> int:
-    """Most bytes of memory that `resize_image` takes for a picture of a known size."""
+def bytes_taken(
+    picture: Image.Image, whole: tuple[int, int], image_shape: tuple[int, int, int]
+) -> int:
+    """Most bytes of memory that `resize_image` takes for a picture of a known size.
+
+    Args:
+        picture: as it is decoded: of a JPEG, perhaps a draft.
+        whole: its (width, height) in the file.
+        image_shape: what it becomes.
+    """
     ready = picture.mode == ("L" if image_shape[2] == 1 else "RGB")
     ready = ready and not picture.has_transparency_data
-    # Pillow has 4 bytes a pixel in all modes of color. Turning makes a second picture, conversion
-    # a third.
-    return picture.width * picture.height * (8 if ready else 12)
+    width, height = picture.size
+    # Pillow has 4 bytes a pixel in all modes of color, and a pointer to each row. Turning makes a
+    # second picture, conversion a third.
+    one = height * (4 * width + 8)
+    loading, kept = (math.ceil(n * math.prod(whole)) for n in _decoder_bytes(picture))
+    # Between its two passes a picture has the new width and the old height, unless it is very tall.
+    between = 0 if height > 100 * width else 4 * image_shape[1] * height
+    resizing = between + 48 * min(width + height, 4 * _LONG)
+    return max(one + loading, one * (2 if ready else 3) + kept) + resizing
+
+
+def _decoder_bytes(picture):
+    """Bytes a pixel that decoders take beside the picture: in decoding, and until it is closed.
+
+    Measured, with what they have of the file itself.
+    """
+    bands = len(picture.getbands())
+    if picture.format == "JPEG" and "progressive" in picture.info:
+        return 2 * bands, 0  # all its coefficients, of whatever size it is decoded at
+    if picture.format == "TIFF":  # a strip, before and after decompression, may be all of it
+        return 2 * sum(picture.tag_v2.get(BITSPERSAMPLE, (1,))) / 8, 0
+    if picture.format == "JPEG2000":  # numbers of 32 bits, and those of the file
+        return 6 * bands, 0
+    if picture.format in ("WEBP", "AVIF"):  # the canvases of an animation, or planes of 16 bits
+        return 12 + bands, 8 + bands
+    return 0, 0
 
 
 def _orientation(picture):
@@ -157,12 +195,9 @@ def _orientation(picture):
 
 def _convert(picture, mode, color):
     if picture.mode.startswith("I;16"):  # Pillow's own conversion clips at 255
-        values, clear = np.asarray(picture), picture.info.get("transparency")
-        picture = Image.fromarray(_SHADES[values])
-        if clear is not None:
-            picture.putalpha(Image.fromarray(np.uint8(255) * (values != clear)))
+        picture = _from_16_bits(picture)
     elif picture.mode in ("I", "F"):
-        picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
+        picture = _shaded(picture, _to_8_bits(picture))
     elif picture.mode == "LAB":
         picture = ImageCms.profileToProfile(
             picture,
@@ -180,15 +215,47 @@ def _convert(picture, mode, color):
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _to_8_bits(values):
-    low, high = values.min(), values.max()
+def _from_16_bits(picture):
+    shades = _shaded(picture, lambda values: _SHADES[values])
+    clear = picture.info.get("transparency")
+    if clear is not None:
+        shades.putalpha(_shaded(picture, lambda values: np.uint8(255) * (values != clear)))
+    return shades
+
+
+def _to_8_bits(picture):
+    """What makes the numbers of a picture shades."""
+    ranges = [(values.min(), values.max()) for _, values in _blocks(picture)]
+    low, high = np.min(ranges), np.max(ranges)  # NaN, if any is
     if not 0 <= low <= high <= 65535:
         raise KganError(f"Expected shades from 0 to 65535. Received: {low:g} to {high:g}")
-    if values.dtype.kind == "f" and high <= 1:
-        values = values * np.float32(255)
-    elif high > 255:
-        values = values / np.float32(257)
-    return np.rint(values).astype(np.uint8)
+
+    def shade(values):
+        if values.dtype.kind == "f" and high <= 1:
+            values = values * np.float32(255)
+        elif high > 255:
+            values = values / np.float32(257)
+        return np.rint(values).astype(np.uint8)
+
+    return shade
+
+
+def _shaded(picture: Image.Image, shade: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+    """The gray picture of one in which there are other numbers than shades."""
+    made = Image.new("L", picture.size)
+    for place, values in _blocks(picture):
+        made.paste(Image.fromarray(shade(values)), place)
+    return made
+
+
+def _blocks(picture: Image.Image) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """The places (left, top) and the values of the blocks of a picture."""
+    width, height = picture.size
+    # Of a strip as many pixels as of any other.
+    wide, tall = (max(_BLOCK, _BLOCK**2 // side) for side in (height, width))
+    for left, top in itertools.product(range(0, width, wide), range(0, height, tall)):
+        box = (left, top, min(left + wide, width), min(top + tall, height))
+        yield (left, top), np.asarray(picture.crop(box))
 
 
 def _resize(picture, size, target, how, box):
@@ -208,4 +275,5 @@ def _resize(picture, size, target, how, box):
     # Rounding may take an edge out of the picture, which Pillow refuses.
     edges = (left, top, left + width, top + height)
     edges = [min(max(0.0, edge), end) for edge, end in zip(edges, 2 * picture.size, strict=True)]
-    return picture.resize(target, Image.Resampling.LANCZOS, box=edges)
+    gap = max(1.0, _LONG / max(target))
+    return picture.resize(target, Image.Resampling.LANCZOS, box=edges, reducing_gap=gap)

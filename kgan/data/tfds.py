@@ -1,11 +1,15 @@
 """TensorFlow Datasets: their names in sources, where they lie, and which examples a split has."""
 
 import os
+import socket
+import urllib.request
+import warnings
 
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning, one_line
 from kgan.files import expanded
 
 _PREFIX = "tfds:"
+_HOST = "storage.googleapis.com"  # asked first by TFDS, for every data set
 
 
 def is_name(source) -> bool:
@@ -32,15 +36,21 @@ def builder(name: str, data_dir: str | os.PathLike | None = None):
     import tensorflow_datasets as tfds
 
     tfds.display_progress_bar(True)
-    root = data_dir or os.environ.get("TFDS_DATA_DIR") or os.environ.get("KGAN_DATA_DIR")
+    named = [name for name in ("TFDS_DATA_DIR", "KGAN_DATA_DIR") if os.environ.get(name)]
+    root = data_dir or (os.environ[named[0]] if named else None)
     root = None if root is None else expanded(root)
+    if root is not None and not data_dir and not root.is_dir():
+        warnings.warn(
+            f"{named[0]} names {root}, which is not there: it is made", KganWarning, stacklevel=2
+        )
     if root is not None and (root / "tensorflow_datasets").is_dir():
         root = root / "tensorflow_datasets"
     try:
         found = tfds.builder(name, data_dir=root)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise KganError(f"Expected a TFDS dataset. Received: tfds:{name}: {reason}") from None
+    except Exception as error:  # of another version, of modules that are missing: anything
+        raise KganError(
+            f"Expected a TFDS dataset. Received: tfds:{name}: {one_line(str(error))[:400]}"
+        ) from None
     features = sorted(found.info.features)
     if "image" not in features:
         raise KganError(
@@ -55,16 +65,24 @@ def prepare(found) -> None:
     Raises:
         KganError: if it is neither there nor can be downloaded.
     """
-    import tensorflow_datasets as tfds
-
     try:
+        if not found.data_path.exists():
+            _check_network()
         found.download_and_prepare()
-    # The network's errors are OSErrors, a server's answers DownloadErrors.
-    except (OSError, tfds.core.download.DownloadError) as error:
+    # OSErrors of the network, DownloadErrors of a server's answers, and what each data set raises.
+    except Exception as error:
         raise KganError(
             f"Expected tfds:{found.name} in {found.data_dir_root} (TFDS_DATA_DIR names another "
-            f"place), or to be able to download it. Received: {error}"
+            f"place), or to be able to download it. Received: {one_line(str(error))[:400]}"
         ) from None
+
+
+def _check_network():
+    """Raises OSError where there is none: TFDS would try again for three and a half minutes."""
+    if os.environ.get("KGAN_OFFLINE", "") not in ("", "0"):
+        raise OSError("KGAN_OFFLINE is set")
+    if not urllib.request.getproxies():
+        socket.getaddrinfo(_HOST, 443)
 
 
 def ranges(found, split: str) -> list[tuple[str, int, int]]:
@@ -92,3 +110,18 @@ def ranges(found, split: str) -> list[tuple[str, int, int]]:
         size = splits[part.splitname].num_examples
         examples.append((part.splitname, part.from_ or 0, size if part.to is None else part.to))
     return examples
+
+
+def files(found, split: str) -> dict[str, str]:
+    """The files that a prepared data set has of a split: paths by name, with the set's version.
+
+    Args:
+        found: its builder.
+        split: see `ranges`.
+
+    Raises:
+        KganError: if it has no such split.
+    """
+    parts = dict.fromkeys(part for part, _, _ in ranges(found, split))
+    paths = [os.fspath(path) for part in parts for path in found.info.splits[part].filepaths]
+    return {f"{found.info.full_name}/{os.path.basename(path)}": path for path in paths}

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import number, whole
+
 
 @keras.saving.register_keras_serializable("kgan")
 class ConditionalBatchNormalization(keras.layers.Layer):
@@ -25,11 +27,9 @@ class ConditionalBatchNormalization(keras.layers.Layer):
 
     def __init__(self, num_classes: int, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
-        if num_classes < 1:
-            raise ValueError(f"Expected num_classes >= 1. Received: {num_classes}")
-        self.num_classes = num_classes
-        self.momentum = momentum
-        self.epsilon = epsilon
+        self.num_classes = whole(1).check("num_classes", num_classes)
+        self.momentum = number(0, 1).check("momentum", momentum)
+        self.epsilon = number(0, 1).check("epsilon", epsilon)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self.normalization = keras.layers.BatchNormalization(
             momentum=momentum,

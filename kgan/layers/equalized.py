@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from kgan.checks import SEED, number, or_none
 from kgan.layers.reparametrized import Reparametrized
 
 
@@ -10,10 +11,8 @@ class _Equalized(Reparametrized):
     """Mixed into a Keras layer: weights N(0, 1), scaled by the He constant whenever used."""
 
     def __init__(self, *args, learning_rate_multiplier: float = 1.0, seed: int | None = None, **kw):
-        if not learning_rate_multiplier > 0:
-            raise ValueError(
-                f"Expected learning_rate_multiplier > 0. Received: {learning_rate_multiplier}"
-            )
+        number(1e-9, 1e9).check("learning_rate_multiplier", learning_rate_multiplier)
+        or_none(SEED).check("seed", seed)
         # Optimizers that normalise by the gradient's size move a weight of N(0, 1) as far in one
         # step as any other; the multiplier makes it smaller steps from equally larger weights.
         kw.setdefault(

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import SEED, or_none, whole
+
 
 @keras.saving.register_keras_serializable("kgan")
 class LearnedConstant(keras.layers.Layer):
@@ -22,9 +24,9 @@ class LearnedConstant(keras.layers.Layer):
 
     def __init__(self, side: int, channels: int, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.side = side
-        self.channels = channels
-        self.seed = seed
+        self.side = whole(1).check("side", side)
+        self.channels = whole(1).check("channels", channels)
+        self.seed = or_none(SEED).check("seed", seed)
 
     def build(self, input_shape):
         self.constant = self.add_weight(

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import whole
+
 
 @keras.saving.register_keras_serializable("kgan")
 class MinibatchStddev(keras.layers.Layer):
@@ -23,9 +25,8 @@ class MinibatchStddev(keras.layers.Layer):
 
     def __init__(self, group_size: int = 4, **kwargs):
         super().__init__(**kwargs)
-        if group_size < 1:
-            raise ValueError(f"Expected group_size >= 1. Received: {group_size}")
-        self.group_size = group_size
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+        self.group_size = whole(1).check("group_size", group_size)
 
     def call(self, inputs):
         """Appends the channel.

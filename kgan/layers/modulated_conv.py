@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kgan.checks import FLAG, SEED, Bound, or_none, whole
 from kgan.layers.equalized import EqualizedDense
 from kgan.layers.resampling import express_smooth, smooth
+
+_KERNEL_SIZE = Bound("1, 3 or 5", lambda v: whole(1, 5).fits(v) and v % 2 == 1)
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -42,10 +45,11 @@ class ModulatedConv2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if filters < 1:
-            raise ValueError(f"Expected filters >= 1. Received: {filters}")
-        if kernel_size not in (1, 3, 5):
-            raise ValueError(f"Expected a kernel_size of 1, 3 or 5. Received: {kernel_size}")
+        whole(1).check("filters", filters)
+        _KERNEL_SIZE.check("kernel_size", kernel_size)
+        FLAG.check("demodulate", demodulate)
+        FLAG.check("upsample", upsample)
+        or_none(SEED).check("seed", seed)
         self.filters = filters
         self.kernel_size = kernel_size
         self.demodulate = demodulate

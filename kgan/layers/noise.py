@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import SEED, or_none
 from kgan.random import Draws
 
 
@@ -26,7 +27,8 @@ class NoiseInjection(keras.layers.Layer):
 
     def __init__(self, seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+        self.seed = or_none(SEED).check("seed", seed)
 
     def build(self, input_shape):
         _, height, width, _ = input_shape

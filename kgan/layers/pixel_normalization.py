@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import number
+
 
 @keras.saving.register_keras_serializable("kgan")
 class PixelNormalization(keras.layers.Layer):
@@ -20,7 +22,8 @@ class PixelNormalization(keras.layers.Layer):
 
     def __init__(self, epsilon: float = 1e-8, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.input_spec = keras.layers.InputSpec(min_ndim=1)
+        self.epsilon = number(0, 1).check("epsilon", epsilon)
 
     def call(self, inputs):
         """Normalises over the last axis.

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kgan.checks import whole
+
 _TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8.0
 
 
@@ -57,9 +59,8 @@ class Blur2D(keras.layers.Layer):
 
     def __init__(self, padding: int = 2, **kwargs):
         super().__init__(**kwargs)
-        if padding < 0:
-            raise ValueError(f"Expected padding >= 0. Received: {padding}")
-        self.padding = padding
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+        self.padding = whole(0).check("padding", padding)
 
     def call(self, inputs):
         """Filters.
@@ -94,6 +95,10 @@ class Downsample2D(keras.layers.Layer):
     >>> kgan.layers.Downsample2D()(x)     # (batch, height / 2, width / 2, channels)
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
+
     def call(self, inputs):
         """Filters, and keeps every other pixel of each side.
 
@@ -124,6 +129,10 @@ class Upsample2D(keras.layers.Layer):
 
     >>> kgan.layers.Upsample2D()(x)       # (batch, 2 height, 2 width, channels)
     """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=4)
 
     def call(self, inputs):
         """Spreads the pixels and filters.

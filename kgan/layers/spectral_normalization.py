@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import SEED, or_none
 from kgan.layers.reparametrized import Reparametrized
 
 
@@ -16,7 +17,7 @@ class _SpectrallyNormalized(Reparametrized):
 
     def __init__(self, *args, seed: int | None = None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.seed = seed
+        self.seed = or_none(SEED).check("seed", seed)
 
     def build(self, input_shape):
         super().build(input_shape)

@@ -21,9 +21,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan.errors import KganError
+from kgan.errors import KganError, short
 from kgan.files import sha256
 from kgan.latents import sample_latents
+from kgan.metrics.inputs import as_features, check_same_features
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -116,7 +117,9 @@ class Extractor:
                 f"Expected a classifier ({names}). Received: the extractor {self.name!r}"
             )
         kernel, bias = self.head
-        return np.argmax(features.astype(np.float64) @ kernel + bias, axis=1)
+        features = as_features(features, "features")
+        check_same_features(len(kernel), features.shape[1], (repr(self.name), "features"))
+        return np.argmax(features @ kernel + bias, axis=1)
 
     def classify(self, images: np.ndarray) -> np.ndarray:
         """The most probable class of each image: int64 array (images,).
@@ -143,9 +146,10 @@ class Extractor:
         return np.asarray(features, np.float32)[: len(images)]
 
     def _check(self, images):
-        received = f"{getattr(images, 'dtype', type(images).__name__)} of shape {np.shape(images)}"
-        shape = np.shape(images)
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or len(shape) != 4:
+        is_array = isinstance(images, np.ndarray)
+        shape = images.shape if is_array else ()
+        received = f"{images.dtype} of shape {shape}" if is_array else short(images)
+        if not is_array or images.dtype != np.uint8 or len(shape) != 4:
             raise KganError(
                 "Expected a uint8 array of images (images, height, width, channels). Received: "
                 f"{received}"
@@ -196,7 +200,7 @@ def check_name(source: str) -> None:
     """Raises KganError unless there is an extractor of that name. Nothing is loaded."""
     if not isinstance(source, str) or source not in _EXTRACTORS:
         names = ", ".join(repr(name) for name in _EXTRACTORS)
-        raise KganError(f"Expected {names} or a keras.Model. Received: {source!r}")
+        raise KganError(f"Expected {names} or a keras.Model. Received: {short(source)}")
 
 
 def _block(x, filters: int, stride: int = 1):

@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from kgan.checks import as_array, whole
 from kgan.errors import KganError
+
+SEED = whole(0, 2**32 - 1)  # of NumPy's generator whose stream never changes
 
 
 def as_features(features, name: str) -> np.ndarray:
@@ -18,11 +21,12 @@ def as_features(features, name: str) -> np.ndarray:
     Raises:
         KganError: if it has another number of axes, no features, or values that are not finite.
     """
-    features = np.asarray(features)
-    if features.ndim != 2 or not features.shape[1] or features.dtype.kind not in "fiu":
+    expected = "an array of numbers of shape (images, features)"
+    features = as_array(name, features, expected)
+    if features.ndim != 2 or not features.shape[1]:
         raise KganError(
-            f"Expected {name} to be an array of numbers of shape (images, features). "
-            f"Received: shape {features.shape}, dtype {features.dtype}"
+            f"Expected {name} to be {expected}. Received: shape {features.shape}, dtype "
+            f"{features.dtype}"
         )
     features = features.astype(np.float64, copy=False)
     bad = ~np.isfinite(features)

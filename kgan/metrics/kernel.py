@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kgan.errors import KganError
-from kgan.metrics.inputs import as_pair, check_images
+from kgan.checks import whole
+from kgan.metrics.inputs import SEED, as_pair, check_images
 
 
 def kernel_distance(
@@ -38,11 +38,9 @@ def kernel_distance(
     >>> real, fake = np.random.default_rng(0).normal(size=(2, 5_000, 16))
     >>> mean, deviation = kgan.metrics.kernel_distance(real, 1.1 * fake)
     """
-    if subsets < 1 or subset_size < 2:
-        raise KganError(
-            "Expected at least 1 subset of at least 2 images. "
-            f"Received: subsets={subsets}, subset_size={subset_size}"
-        )
+    whole(1).check("subsets", subsets)
+    whole(2).check("subset_size", subset_size)
+    SEED.check("seed", seed)
     real, fake = as_pair(real, fake)
     check_images(subset_size, "(subset_size) in each set", real=len(real), fake=len(fake))
     # The subsets that torch-fidelity draws from this seed, of a generator that NumPy has promised

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kgan.errors import KganError
+from kgan.checks import whole
 from kgan.metrics.inputs import as_pair, check_images
 
 _BLOCK = 2**23  # numbers held at once: 64 MiB
@@ -139,8 +139,7 @@ def _as_pair(real, fake, neighbours):
 
 
 def _check_neighbours(neighbours):
-    if neighbours < 1:
-        raise KganError(f"Expected at least 1 neighbour. Received: neighbours={neighbours}")
+    whole(1).check("neighbours", neighbours)
 
 
 def _squared_radii(features, neighbours):

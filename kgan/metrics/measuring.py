@@ -1,11 +1,12 @@
 """Several metrics at once, of images that need not be in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from kgan.errors import KganError
+from kgan.checks import one_of
+from kgan.errors import KganError, short
 from kgan.metrics.extractors import Extractor
 from kgan.metrics.frechet import frechet_distance
 from kgan.metrics.kernel import kernel_distance
@@ -82,9 +83,12 @@ def check_metrics(metrics: Sequence[str], images: int | None = None) -> None:
         metrics: names.
         images: int, real or generated ones, whichever are fewer; None if it is not known yet.
     """
-    for name in metrics:
-        if name not in METRICS:
-            raise KganError(f"Expected metrics among {', '.join(METRICS)}. Received: {name!r}")
+    names = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
+    for name in names or [metrics]:
+        if not (names and one_of(*METRICS).fits(name)):
+            raise KganError(
+                f"Expected metrics among {', '.join(METRICS)}, in a list. Received: {short(name)}"
+            )
     if images is not None and images < FEWEST_FRECHET and "frechet_distance" in metrics:
         raise KganError(
             f"Expected at least {FEWEST_FRECHET} real and as many generated images for the "

@@ -7,8 +7,9 @@ Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from kgan.checks import as_array, whole
 from kgan.errors import KganError
-from kgan.metrics.inputs import check_images
+from kgan.metrics.inputs import SEED, check_images
 
 _SMALLEST = 14  # pixels: 16, the smallest side in the paper, or 14 of images of side 28, 56, 112
 _PATCH = 7  # pixels
@@ -63,8 +64,8 @@ def sliced_wasserstein(
             f"Received: real {real_images.shape}, fake {fake_images.shape}"
         )
     check_images(1, "of each kind", real=len(real_images), fake=len(fake_images))
-    if projections < 1:
-        raise KganError(f"Expected at least 1 projection. Received: projections={projections}")
+    whole(1).check("projections", projections)
+    SEED.check("seed", seed)
     sides = [real_images.shape[1]]
     while sides[-1] % 2 == 0 and sides[-1] // 2 >= _SMALLEST:
         sides.append(sides[-1] // 2)
@@ -159,11 +160,12 @@ def _patches(images, level, levels, places):
 
 
 def _as_images(images, name):
-    images = np.asarray(images)
+    expected = f"uint8 images of shape (images, side, side, channels), the side {_SMALLEST} or more"
+    images = as_array(name, images, expected)
     square = images.ndim == 4 and images.shape[1] == images.shape[2] >= _SMALLEST
     if images.dtype != np.uint8 or not square:
         raise KganError(
-            f"Expected {name} to be uint8 images of shape (images, side, side, channels), the side "
-            f"{_SMALLEST} or more. Received: shape {images.shape}, dtype {images.dtype}"
+            f"Expected {name} to be {expected}. Received: shape {images.shape}, dtype "
+            f"{images.dtype}"
         )
     return images

@@ -183,13 +183,14 @@ class ConditionalGAN(GAN):
         r1_gamma: float = 0.0,
         **kwargs,
     ):
+        default = "hinge" if conditioning == "projection" else "non_saturating"
         super().__init__(
             image_shape=image_shape,
             latent_dim=latent_dim,
             num_classes=num_classes,
             width=width,
             conditioning=conditioning,
-            loss=loss or ("hinge" if conditioning == "projection" else "non_saturating"),
+            loss=default if loss is None else loss,
             r1_gamma=r1_gamma,
             **kwargs,
         )

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from kgan.checks import Bound, number, or_none, shape_of_images, whole
+from kgan.checks import TRUNCATION, Bound, number, or_none, shape_of_images, whole
 from kgan.layers import (
     Blur2D,
     Downsample2D,
@@ -211,7 +211,7 @@ class StyleGANLite(GAN):
     }
     COMMAND = "stylegan-lite"
     BATCH_SIZE = 32
-    SAMPLE_OPTIONS = ("truncation",)
+    SAMPLE_OPTIONS = {"truncation": TRUNCATION}
     PATH_LENGTH_INTERVAL = 4
 
     share_fakes = False

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kgan.checks import Bound, number
 from kgan.errors import KganError, short
+from kgan.recipe.schedules import RATES
 
 _OPTIMIZERS = {
     name: getattr(keras.optimizers, name)
@@ -16,6 +18,8 @@ _OPTIMIZERS = {
         *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
     )
 }
+_RATE = number(0, 100)  # 0 holds a player still
+_MOMENT = Bound("a number from 0 to below 1", lambda v: number(0, 1).fits(v) and v < 1)
 _MOST_PIECES = 1000  # of a piecewise constant schedule
 
 
@@ -105,6 +109,40 @@ def rate_of(optimizer: keras.optimizers.Optimizer) -> float | dict:
     except NotImplementedError:  # a user's, which need not have one
         config = {}
     return json.loads(json.dumps({"name": type(rate).__name__, **config}, default=str))
+
+
+def checked(name: str, optimizer) -> keras.optimizers.Optimizer:
+    """An optimizer of Keras, whose numbers a training can go on with.
+
+    Args:
+        name: of the argument, for the error.
+        optimizer: the optimizer, its name, or its configuration.
+
+    Raises:
+        KganError: if it is none, or its rate or a moment is out of bounds.
+    """
+    try:
+        optimizer = keras.optimizers.get(optimizer)
+    except Exception as error:  # Keras' own, of several lines
+        raise KganError(
+            f"Expected {name} to be a Keras optimizer or the name of one. Received: "
+            f"{short(optimizer)}: {error}"
+        ) from None
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = rate_of(optimizer)
+    if isinstance(rate, dict):
+        values = {key: value for key, value in rate.items() if key in RATES}
+        values["initial"] = float(inner._learning_rate(0))
+    else:
+        values = {"learning_rate": rate}
+    for key, value in values.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None:
+                _RATE.check(f"{key} of {name}", item)
+    for key, value in vars(inner).items():
+        if key.startswith("beta_") and value is not None:
+            _MOMENT.check(f"{key} of {name}", value)
+    return optimizer
 
 
 def from_table(table: dict | None) -> keras.optimizers.Optimizer | None:

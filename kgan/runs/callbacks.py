@@ -1,6 +1,5 @@
 """What `kgan train` writes and prints while it runs."""
 
-import csv
 import importlib.util
 import sys
 import time
@@ -14,13 +13,16 @@ from rich.table import Column
 
 from kgan.callbacks import SampleGrid
 from kgan.callbacks.periodic import Periodic
-from kgan.errors import KganWarning
-from kgan.files import replacing
+from kgan.errors import KganError, KganWarning, printable, say
+from kgan.files import write
 from kgan.recipe import Recipe
 from kgan.runs.curves import plot_curves
-from kgan.zoo import saving
+from kgan.runs.directory import make_way
+from kgan.runs.log import IMAGES, SECONDS, table, whole_rows
+from kgan.zoo import preset, saving
 
 FIRST_GRID = 1000  # images
+NOTED = 1000  # lines of the log that a checkpoint holds
 TELL_AFTER = 60  # seconds of training, until its rate is steady
 
 
@@ -43,45 +45,66 @@ class StopAt(keras.callbacks.Callback):
 
 
 class RunLog(keras.callbacks.Callback):
-    """A line in `log.csv` for every checkpoint: images seen, seconds of training, all logs."""
+    """A line in `log.csv` for every checkpoint: images seen, seconds of training, all logs.
 
-    def __init__(self, path: Path):
+    The last `NOTED` lines travel with the checkpoint, too: whatever is lost of the file, or was
+    never written to it, a run that goes on has them.
+
+    Args:
+        path: of the file.
+        notes: of the run's `Checkpoint`. For its line to be in there, `note` is called at the end
+            of an epoch before the checkpoint is saved, and the log itself after that.
+    """
+
+    def __init__(self, path: Path, notes: dict | None = None):
         super().__init__()
         self.path = path
+        self.notes = {} if notes is None else notes
+        self._rows = []
+        self._row = self._start = None
+        self._before = 0.0
+
+    def go_on(self, images_seen: int) -> None:
+        """Takes up what is whole of a log, up to the images that the model has seen by now.
+
+        A killed run may have logged more than it saved: that part is done again.
+        """
+        there = self.path.read_bytes() if self.path.is_file() else b""
+        noted = str(self.notes.get("log", "")).encode()
+        rows = {int(row[IMAGES]): row for row in (*whole_rows(there), *whole_rows(noted))}
+        self._rows = [rows[seen] for seen in sorted(rows) if seen <= images_seen]
+        self._before = float(self._rows[-1][SECONDS]) if self._rows else 0.0
+        if not self._rows:
+            self.path.unlink(missing_ok=True)
+        elif table(self._rows).encode() != there:
+            self._write()
 
     def on_train_begin(self, logs=None):
-        # A killed run may have logged more than it saved: that part is done again.
-        seen = int(self.model.images_seen.numpy())
-        self._rows = [row for row in self._read() if int(row["images_seen"]) <= seen]
-        self._before = float(self._rows[-1]["seconds"]) if self._rows else 0.0
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
-        row = {
-            "images_seen": int(self.model.images_seen.numpy()),
-            "seconds": f"{self.seconds():.1f}",
+    def note(self, epoch: int, logs: dict | None = None) -> None:
+        """Puts the line of this epoch's end among the notes of the checkpoint of it."""
+        self._row = {
+            IMAGES: str(int(self.model.images_seen.numpy())),
+            SECONDS: f"{self.seconds():.1f}",
             **{name: f"{float(value):.6g}" for name, value in (logs or {}).items()},
         }
-        self._rows.append(row)
-        with replacing(self.path) as partial, open(partial, "w", newline="") as file:
-            # Metrics need not be computed every time.
-            names = dict.fromkeys(name for row in self._rows for name in row)
-            writer = csv.DictWriter(file, fieldnames=list(names))
-            writer.writeheader()
-            writer.writerows(self._rows)
+        lines = table([*self._rows, self._row][-NOTED:])
+        self.notes["log"] = lines.replace("\r", "")  # control characters are for no JSON of kgan's
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._row is None:
+            self.note(epoch, logs)
+        self._rows.append(self._row)
+        self._row = None
+        self._write()
 
     def seconds(self) -> float:
         """Time spent in training so far, over all sessions."""
-        if hasattr(self, "_start"):
-            return self._before + time.monotonic() - self._start
-        rows = self._read()
-        return float(rows[-1]["seconds"]) if rows else 0.0
+        return self._before + (0 if self._start is None else time.monotonic() - self._start)
 
-    def _read(self):
-        if not self.path.exists():
-            return []
-        with open(self.path, newline="") as file:
-            return list(csv.DictReader(file))
+    def _write(self):
+        write(self.path, table(self._rows))
 
 
 class Snapshots(Periodic):
@@ -109,13 +132,20 @@ class Snapshots(Periodic):
         self._save(self.model, images_seen, selected)
 
     def add(self, model) -> None:
-        """A snapshot of the model as it is at the end, if there is none yet."""
+        """A snapshot of the model as it is at the end, if there is none that is whole."""
         seen = int(model.images_seen.numpy())
-        if not self._path(seen).exists():
+        try:
+            preset.read(self._path(seen))
+        except KganError:
             self._save(model, seen, None)
 
     def _save(self, model, images_seen, selected):
         path, seconds = self._path(images_seen), self.log.seconds()
+        try:
+            make_way(path)
+        except KganError as error:  # not worth the end of a training
+            warnings.warn(f"The snapshot is left out: {error}", KganWarning, stacklevel=3)
+            return
         saving.save(model, path, self.recipe, seconds, selected=selected)
 
     def _path(self, images_seen):
@@ -243,7 +273,7 @@ class Progress(keras.callbacks.Callback):
         if self._bar is None:
             self._say("  ".join([count, pace, left, *losses]))
         else:
-            line = "  ".join([left, pace, count, *losses])
+            line = printable("  ".join([left, pace, count, *losses]))
             self._bar.update(self._task, completed=self._seen, description=line)
 
     def _rate(self):
@@ -251,9 +281,7 @@ class Progress(keras.callbacks.Callback):
         return (self._seen - self._first) / max(time.monotonic() - self._start, 1e-9)
 
     def _say(self, line):
-        # rich writes it above the bar.
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        say(line, err=True)  # above the bar, which rich sees to
 
 
 def clock(seconds: float) -> str:

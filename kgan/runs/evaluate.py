@@ -40,6 +40,7 @@ from kgan.metrics.measuring import (
     measure,
 )
 from kgan.metrics.protocol import Publication, evenly
+from kgan.models.base.inputs import check_options
 from kgan.recipe import Recipe
 from kgan.zoo import download, gallery, opening, preset, registry, saving
 from kgan.zoo.metadata import METADATA, NEIGHBOURS
@@ -120,6 +121,9 @@ def evaluate(
         raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
     evaluated = opening.read(source)
     recipe, model = evaluated.recipe, saving.load(evaluated)
+    options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
+    if options:
+        check_options(options, model.SAMPLE_OPTIONS, type(model).__name__)
     network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
     most = protocol.most_images(network.name, number)
     if data_source is None:
@@ -152,7 +156,6 @@ def evaluate(
 
     figures: list[list[dict]] = [[] for _ in comparisons]
     nearest = []
-    options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
     for seed in seeds:
         count = max(comparison.samples for comparison in comparisons)
         if given.absent:

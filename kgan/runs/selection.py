@@ -1,7 +1,6 @@
 """Selection: the snapshots of a run measured, the best of them made its preset."""
 
 import shutil
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import Any
 
 from kgan.callbacks.generative_metrics import GenerativeMetrics
 from kgan.data import ImageSet, parts
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, say
 from kgan.files import images_in_name
 from kgan.metrics import protocol
 from kgan.recipe import Recipe
 from kgan.runs import evaluate as evaluation
 from kgan.runs.callbacks import clock
-from kgan.zoo import preset, saving
+from kgan.zoo import opening, preset, saving
 from kgan.zoo.metadata import CURVES
 
 METRICS = ("kernel_distance", "frechet_distance")  # to select by: the smaller the better
@@ -59,6 +58,17 @@ class Judge(GenerativeMetrics):
             "images": self.images,
             "places": places.text,
         }
+        self.notes: dict[str, Any] = {}  # of a run's `Checkpoint`, with which values go on
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        last = self.notes.get("selected")
+        if self._has_given(last):
+            self.values = {f"val_{self.metric}": last["value"]}
+
+    def act(self, images_seen: int) -> None:
+        super().act(images_seen)
+        self.notes["selected"] = self.selected(self.values[f"val_{self.metric}"])
 
     def value(self, model) -> float:
         """What a model gets: the smaller the better."""
@@ -70,8 +80,14 @@ class Judge(GenerativeMetrics):
 
     def has_measured(self, metadata: dict) -> bool:
         """Whether the value in the metadata of a snapshot compares with this judge's."""
-        found = metadata["training"].get("selected") or {}
-        return all(found.get(key) == fact for key, fact in self._facts.items())
+        return self._has_given(metadata["training"].get("selected"))
+
+    def _has_given(self, selected):
+        return (
+            isinstance(selected, dict)
+            and type(selected.get("value")) in (int, float)
+            and all(selected.get(key) == fact for key, fact in self._facts.items())
+        )
 
 
 def judge(recipe: Recipe, training: ImageSet, image_shape, data_dir=None, metric="") -> Judge:
@@ -93,23 +109,26 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
     """Directories and metadata of all whole snapshots, those without a value measured now.
 
     A value is written into its snapshot at once: a run that is killed goes on from there. Progress
-    is told on stderr.
+    is told on stderr. If the snapshot that became the run's preset is damaged, it is the preset.
 
     Args:
         directory: of the snapshots.
         judge: what measures them.
 
     Warns:
-        KganWarning: for each snapshot that is damaged, which is left out.
+        KganWarning: for each snapshot that is damaged, which is left out; for each whose value
+            could not be written into it.
     """
-    whole = []
+    whole, damaged = [], set()
     for path in sorted(directory.glob("images-*"), key=images_in_name):
         try:
             whole.append((path, preset.read(path).metadata))
         except KganError as error:
             _skip(path, error)
+            damaged.add(images_in_name(path))
     ready = [(path, metadata) for path, metadata in whole if judge.has_measured(metadata)]
     waiting = [snapshot for snapshot in whole if snapshot not in ready]
+    ready += _copy_of(damaged, directory.parent / opening.PRESET, judge)
     loader, start = _Loader(), time.monotonic()
     for done, (path, metadata) in enumerate(waiting, 1):
         try:
@@ -118,17 +137,36 @@ def measured(directory: Path, judge: Judge) -> list[tuple[Path, dict]]:
             _skip(path, error)
             continue
         metadata["training"]["selected"] = judge.selected(value)
+        _write_value(path, metadata)
+        ready.append((path, metadata))
+        each = (time.monotonic() - start) / done
+        say(
+            f"Snapshot {done} of {len(waiting)}, {path.name}: {judge.metric.replace('_', ' ')} "
+            f"{value:.4g}  {each:.0f} s each  {clock(each * (len(waiting) - done))} left",
+            err=True,
+        )
+    return sorted(ready, key=lambda snapshot: snapshot[1]["training"]["images_seen"])
+
+
+def _copy_of(damaged, place, judge):
+    """The preset and its metadata, if it is what a damaged snapshot was; both in a list."""
+    try:
+        metadata = preset.read(place).metadata
+    except KganError:
+        return []
+    is_copy = metadata["training"]["images_seen"] in damaged and judge.has_measured(metadata)
+    return [(place, metadata)] if is_copy else []
+
+
+def _write_value(path, metadata):
+    try:
         with preset.writing(path) as partial:
             preset.copy(preset.read(path), partial)
             preset.complete(partial, metadata)
-        ready.append((path, metadata))
-        each = (time.monotonic() - start) / done
-        sys.stderr.write(
-            f"Snapshot {done} of {len(waiting)}, {path.name}: {judge.metric.replace('_', ' ')} "
-            f"{value:.4g}  {each:.0f} s each  {clock(each * (len(waiting) - done))} left\n"
+    except KganError as error:  # such as a note that somebody has put there
+        warnings.warn(
+            f"The value of the snapshot {path} is not kept: {error}", KganWarning, stacklevel=3
         )
-        sys.stderr.flush()
-    return sorted(ready, key=lambda snapshot: images_in_name(snapshot[0]))
 
 
 def keep_best(found: list[tuple[Path, dict]], directory: Path, curves: Path) -> None:

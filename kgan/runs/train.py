@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,13 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
 # isort: split
 import keras
+import tensorflow as tf
 
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
+from kgan.checks import whole
 from kgan.data import parts
 from kgan.data.folder import sample
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded, write
 from kgan.images import grid, save_png
 from kgan.metrics import extractors
@@ -24,11 +25,11 @@ from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
 from kgan.runs import evaluate as evaluation
-from kgan.runs import selection
+from kgan.runs import selection, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
-from kgan.zoo.preset import Preset, check_recipe, check_replaceable
+from kgan.zoo.preset import Preset
 from kgan.zoo.versions import versions
 
 # Of a training whose recipe does not say how long it is.
@@ -60,7 +61,8 @@ def train(
     `data.png` shows 64 of the images as the model sees them, and `data.txt` what was found in a
     folder, which is also printed before training begins.
     Killed at any moment and resumed, a run ends with the same weights, bit for bit on the same
-    machine, as one that was never interrupted.
+    machine, as one that was never interrupted. It keeps its number of threads, which its
+    `versions.json` tells with the versions.
 
     Args:
         recipe: what to train. One of 0 images is trained for `EPOCHS` passes over the data, but
@@ -71,8 +73,8 @@ def train(
         data_dir: where relative folders and TFDS datasets are looked for.
         epochs: passes over the data, in place of the recipe's number of images. Schedules of
             learning rates, and what else of the model counts images, follow.
-        override: whether to go on with another recipe than the run was started with, whose
-            place it takes.
+        override: whether to go on with another recipe or other images than the run was started
+            with, whose place they take.
         cache: path of a file for a folder's decoded images; see `kgan.data.load`.
         images, batch_size: in place of the recipe's, as `epochs`.
 
@@ -81,24 +83,29 @@ def train(
 
     Raises:
         ValueError: if the directory holds anything and `resume` is False, or a run of another
-            recipe, or another process trains in it; for what `kgan.data.load` and the model
+            recipe or other images, or another process trains in it, or its pictures would be
+            found among the images; for what `kgan.data.load` and the model
             refuse; if training diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
     directory = expanded(directory)
-    run_directory.check(directory, resume)
-    check_replaceable(directory / "preset")
+    begun = run_directory.check(directory, resume)
+    parts.check_outside(recipe.data, directory, data_dir)
+    run_directory.check_place(directory / opening.PRESET)
     if resume:
         _keep_classes(recipe, directory)
-    keras.utils.set_random_seed(recipe.seed)
+    threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
+    keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
     as_read = recipe.as_dict()
     model = building.build(recipe)
+    saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(evaluation.extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:
         _take_classes(data, recipe)
-    check_recipe(recipe)
+    run_directory.check_data(directory, data.sums, override)
+    saving.check(model, recipe)  # now with the names of classes
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
     if recipe.as_dict() != as_read:
         model = building.build(recipe)
@@ -108,31 +115,48 @@ def train(
         judge = selection.judge(recipe, data, model.image_shape, data_dir)
     with run_directory.locked(directory):
         run_directory.claim(directory, recipe, override)
+        run_directory.note_data(directory, data.sums, begun)
         _show(directory, data)
         return _go_on(recipe, directory, model, data, judge, data_dir)
 
 
 def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
-    checkpoint = Checkpoint(directory / "checkpoints")
-    begun = checkpoint.restore(model)
+    preset = directory / opening.PRESET
+    checkpoint = Checkpoint(directory / opening.CHECKPOINTS)
+    begun = bool(checkpoint.restore(model) or checkpoint.notes)  # after 0 epochs: notes alone
+    checkpoint.notes["recipe"] = recipe.to_toml()
     # Every batch of the stream is full, so that the count of images tells the step.
-    step = int(model.images_seen.numpy()) // recipe.batch_size
+    seen = int(model.images_seen.numpy())
+    step = seen // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
     if step < last:
-        run_directory.note_versions(directory, step * recipe.batch_size, versions())
+        before = run_directory.threads_of(directory)
+        noted = {**versions(), run_directory.THREADS: threads.told(before)}
+        run_directory.note_versions(directory, step * recipe.batch_size, noted)
     elif opening.has_ended(directory):
-        sys.stderr.write("The run has ended: its snapshots are measured\n")
+        say("The run has ended: its snapshots are measured", err=True)
         if judge is None:
             shape = model.image_shape
             judge = selection.judge(recipe, data, shape, data_dir, selection.METRICS[0])
-    log = RunLog(directory / "log.csv")
-    snapshots = Snapshots(directory / "snapshots", recipe, log, judge)
+    log = RunLog(directory / "log.csv", checkpoint.notes)
+    if not begun and log.path.exists():
+        warnings.warn(
+            f"No checkpoint is in {checkpoint.directory}, though {log.path} tells of some: "
+            "training begins anew",
+            KganWarning,
+            stacklevel=3,
+        )
+    log.go_on(seen)
+    if judge:
+        judge.notes = checkpoint.notes
+    curves = Curves(directory, recipe)
+    snapshots = Snapshots(directory / opening.SNAPSHOTS, recipe, log, judge)
     if step < last:
         weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
-        with _signals() as received, progress:
+        with _signals() as received, progress, _own_errors(data):
             if not begun:
                 if recipe.parent:
                     building.begin_from(model, _parent(recipe))
@@ -146,27 +170,51 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
                 callbacks=[
                     TerminateOnDivergence(),
                     StopAt(last * recipe.batch_size, recipe.batch_size, received),
-                    checkpoint,
                     *([judge] if judge else []),
+                    keras.callbacks.LambdaCallback(on_epoch_end=log.note),
+                    checkpoint,
                     log,
                     Grids(directory / "grids", every_images=recipe.grid_images),
                     snapshots,
-                    Curves(directory, recipe),
+                    curves,
                     CollapseWarning(every_images=recipe.grid_images),
                     progress,
                 ],
             )
         if received:
-            saving.save(model, directory / opening.PRESET, recipe, log.seconds())
+            run_directory.make_way(preset)
+            saving.save(model, preset, recipe, log.seconds())
             raise Interrupted(received[0])
-    curves = directory / CURVES
+    else:
+        curves.act(seen)  # it may have been killed before it drew them
+    found = []
     if judge:
         snapshots.add(model)
         found = selection.measured(snapshots.directory, judge)
-        selection.keep_best(found, directory / "preset", curves)
+        if not found:
+            warnings.warn(
+                f"No snapshot in {snapshots.directory} is whole: the last state becomes the preset",
+                KganWarning,
+                stacklevel=3,
+            )
+    run_directory.make_way(preset)
+    if found:
+        selection.keep_best(found, preset, directory / CURVES)
     else:
-        saving.save(model, directory / "preset", recipe, log.seconds(), curves)
-    return directory / "preset"
+        saving.save(model, preset, recipe, log.seconds(), directory / CURVES)
+    return preset
+
+
+@contextmanager
+def _own_errors(data):
+    """Raises what kgan said of images that cannot be read; TensorFlow makes an error of its own."""
+    try:
+        yield
+    except tf.errors.OpError:
+        failure = getattr(data.images, "failure", None)  # of a cache
+        if failure is None:
+            raise
+        raise failure from None
 
 
 def _take_classes(data, recipe) -> None:
@@ -220,6 +268,7 @@ def _take_length(recipe, directory, available, images, epochs, batch_size) -> No
         by_data = min(max(EPOCHS * available, LEAST_IMAGES), MOST_IMAGES)
         images = begun.images if begun else by_data
     recipe.images = recipe.images if images is None else images
+    whole(1, 2**53).check("images", recipe.images)
     if recipe.images < recipe.batch_size:
         raise KganError(
             f"Expected at least one batch of {recipe.batch_size} images. Received: images = "
@@ -245,9 +294,10 @@ def _stretch(recipe, images, batch_size) -> None:
         after = stretched(before, updates, ratio)
         setattr(recipe, name, after)
         for key, old, new in changes(before, after):
-            sys.stderr.write(
+            say(
                 f"The learning rate of {name} follows the {recipe.images:,} images: {key} {new} in "
-                f"place of {old}\n"
+                f"place of {old}",
+                err=True,
             )
 
 
@@ -257,9 +307,10 @@ def _tell_idle(recipe, model) -> None:
         updates = model.updates(name, recipe.images, recipe.batch_size)
         share = optimizers.active_share(getattr(recipe, name), updates, recipe.images)
         if share < LEAST_ACTIVE:
-            sys.stderr.write(
+            say(
                 f"The learning rate of {name} is below a hundredth of its highest from "
-                f"{share * recipe.images:,.0f} of {recipe.images:,} images on\n"
+                f"{share * recipe.images:,.0f} of {recipe.images:,} images on",
+                err=True,
             )
 
 
@@ -278,7 +329,7 @@ def _parent(recipe) -> Preset:
 def _show(directory, data):
     """Prints what was found in the data; writes that and a sheet of it into the run directory."""
     if data.report is not None:
-        sys.stderr.write(data.report.text(most=10) + "\n")
+        say(data.report.text(most=10), err=True)
         write(directory / "data.txt", data.report.text() + "\n")
     some = data.images[sample(len(data))]
     save_png(grid(some), directory / "data.png", None)

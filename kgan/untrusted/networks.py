@@ -184,6 +184,9 @@ class _Grammar:
         else:
             calls = 1
             for key, value in self.table(layer.get("config")).items():
+                if key == "groups" and "Conv" in kind and type(value) is int and value > 1:
+                    # One operation each, or compiled by XLA, which takes as long as many calls.
+                    calls += value // 16 if kind == "GroupedConv2D" else 8
                 if key == "layer":  # of a wrapper
                     calls += self.layer(value, level + 1)
                 elif key == "dtype" and kind == "InputLayer":
@@ -295,12 +298,18 @@ class _Grammar:
         for call in calls:
             if not isinstance(call, dict) or call.keys() != {"args", "kwargs"}:
                 self.refuse("calls with args and kwargs", call)
-            self.argument(call["args"])
-            self.argument(list(self.table(call["kwargs"]).values()))
+            if not isinstance(call["args"], list):
+                self.refuse("a list of arguments", call["args"])
+            named = self.table(call["kwargs"])
+            for key, value in [*((None, value) for value in call["args"]), *named.items()]:
+                is_flag = type(value) is bool and key in (None, "training")
+                if value is not None and not is_flag:
+                    self.argument(value)
         return len(calls)
 
     def argument(self, value):
-        if isinstance(value, list):
+        """Checks a tensor, or a list of tensors, that a layer is called on."""
+        if isinstance(value, list) and value:
             for item in value:
                 self.argument(item)
         elif isinstance(value, dict):
@@ -310,7 +319,7 @@ class _Grammar:
             self.shapes(tensor.get("shape"))
             self.dtype(tensor.get("dtype"), _DTYPES)
             self.references(tensor.get("keras_history"))
-        elif isinstance(value, str):
+        else:
             self.refuse("calls on tensors", value)
 
     def table(self, value):

@@ -74,8 +74,17 @@ def layout(content: bytes, where: str) -> dict[str, Stored]:
 
 
 def values(content: bytes, stored: Stored) -> np.ndarray:
-    """The values of one dataset of `layout`, not to be changed: they are those in `content`."""
+    """The values of one dataset of `layout`, not to be changed: they are those in `content`.
+
+    Raises:
+        KganError: if some are not finite, of which nothing but black pictures would come.
+    """
     flat = np.frombuffer(content, stored.dtype, math.prod(stored.shape), stored.offset)
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        raise KganError(
+            "Damaged preset: expected finite weights. Received: NaN or infinity, as of a training "
+            "that has diverged"
+        )
     return flat.reshape(stored.shape)
 
 

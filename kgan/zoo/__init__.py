@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from kgan.checks import PATH, Bound, number, or_none
 from kgan.errors import KganError, reason
 from kgan.recipe import Recipe
 from kgan.zoo import opening, registry
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from kgan.models.base.latent import LatentModel
 
 __all__ = ["info", "load", "names", "save"]
+
+_RECIPE = Bound("a kgan.recipe.Recipe", lambda v: isinstance(v, Recipe))
 
 
 def names() -> list[str]:
@@ -107,6 +110,10 @@ def save(
     """
     from kgan.zoo import saving, weights  # late: it imports TensorFlow
 
+    PATH.check("directory", directory)
+    saving.MODEL.check("model", model)
+    or_none(_RECIPE).check("recipe", recipe)
+    or_none(number(0, 1e12)).check("seconds", seconds)
     weights.note_size(model)
     try:
         saving.save(model, directory, recipe, seconds)

@@ -112,7 +112,7 @@ def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
         raise KganError(f"Damaged preset: {error}") from None
 
 
-def fetch_preset(url: str, pin: str | None) -> Path:
+def fetch_preset(url: str, pin: str | None, hashes: bool = True) -> Path:
     """Downloads a preset into the cache, unless it is there; returns its directory.
 
     The cache is `KGAN_CACHE`, or `kgan` in `XDG_CACHE_HOME` or `~/.cache`; an entry is named by
@@ -121,6 +121,8 @@ def fetch_preset(url: str, pin: str | None) -> Path:
 
     Args:
         url, pin: from `split_url`.
+        hashes: whether those of a cached preset are checked here. Else only sizes are, and whoever
+            reads the files has to check them.
 
     Raises:
         KganError: if a file cannot be had or has another hash, and nothing is left behind; if the
@@ -132,7 +134,7 @@ def fetch_preset(url: str, pin: str | None) -> Path:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         files.clear(entry.parent)
-        if not _is_whole(entry, wanted):
+        if not _is_whole(entry, wanted, hashes):
             if entry.exists():
                 warnings.warn(f"{entry} is damaged, and fetched again", KganWarning, stacklevel=2)
             _fetch_files(url, values["name"], wanted, content, entry)
@@ -157,7 +159,7 @@ def cached_presets(registry: str) -> dict[str, tuple[str, str]]:
 
 def cache_directory() -> Path:
     """Where downloaded presets are kept."""
-    if "KGAN_CACHE" in os.environ:
+    if os.environ.get("KGAN_CACHE"):
         return files.expanded(os.environ["KGAN_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kgan"
 
@@ -178,7 +180,7 @@ def _fetch_files(url, name, wanted, content, entry):
                 _fetch_file(address, partial / file_name, expected, bar.update)
         (partial / METADATA).write_bytes(content)
         with files.hold(entry.parent, wait=True):
-            if not _is_whole(entry, wanted):  # else another process has just brought the same
+            if not _is_whole(entry, wanted, True):  # else another process has just brought the same
                 if entry.exists():
                     os.replace(entry, room / f"broken-{entry.name}")
                 os.replace(partial, entry)
@@ -195,14 +197,17 @@ def _fetch_file(url, path, expected, advance):
     _check_hash(url, files.sha256(path), expected["sha256"])
 
 
-def _is_whole(entry, wanted):
-    """Whether an entry of the cache has the files that its name and its metadata promise."""
+def _is_whole(entry, wanted, hashes):
+    """Whether an entry of the cache has the files, with `hashes` to the bit, that it promises."""
     try:
         values = metadata.read(entry / METADATA, entry.name)
         if any((entry / name).is_symlink() for name in (METADATA, *wanted)):  # not kgan's work
             return False
         for name, expected in wanted.items():
-            if files.sha256(entry / name) != expected["sha256"]:
+            path = entry / name
+            if not path.is_file() or path.stat().st_size != expected["size"]:
+                return False
+            if hashes and files.sha256(path) != expected["sha256"]:
                 return False
     except (KganError, OSError):
         return False

@@ -17,6 +17,7 @@ FORMATS = (1, 2)  # of what is read
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
 NEIGHBOURS, CURVES = "neighbours.png", "curves.png"
+NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES}
 
 MOST_FILES = 32
 _MOST_PLAYERS = 16
@@ -93,10 +94,11 @@ def check(metadata: dict[str, Any], where: str | os.PathLike, own: bool = False)
     return metadata
 
 
-def check_names(values: dict[str, Any], where: str | os.PathLike) -> None:
-    """Raises KganError unless what a recipe gives the metadata of a preset can stand in them."""
-    _check_fields(values, where, ("name", "dataset", "licence", "class_names"))
-    text.check(values, str(where))
+def check_part(values: dict[str, Any], where: str) -> None:
+    """Raises KganError unless values can stand in the metadata of a preset, as far as they go."""
+    for key in _FIELDS.keys() & values.keys():
+        _FIELDS[key].check(key, values[key], where)
+    text.check(values, where)
 
 
 def check_format(values: dict[str, Any], where: str | os.PathLike) -> None:
@@ -172,6 +174,15 @@ def most_bytes(name: str, own: bool = False) -> int:
     if not re.fullmatch("[0-9]{1,6}", most):
         raise KganError(f"Expected KGAN_MOST_WEIGHTS to be a number of MB. Received: {most!r}")
     return max(int(most) << 20, free_memory() // 2 if own else 0)
+
+
+def most_memory(size: int) -> int:
+    """The most bytes that a preset may take in memory, whatever it holds.
+
+    Args:
+        size: bytes of its weights, if they are more than those of others may be.
+    """
+    return 8 * max(_MOST_WEIGHTS << 20, most_bytes(WEIGHTS), size)
 
 
 def _is_line(value):

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from kgan import recipe as recipes
+from kgan.checks import PATH
 from kgan.errors import KganError
 from kgan.files import clear, expanded, images_in_name
+from kgan.recipe import Recipe
+from kgan.untrusted.text import MOST_JSON, parse_json, read_bytes
 from kgan.zoo import download, metadata, preset, registry
 from kgan.zoo.metadata import METADATA, RECIPE
 from kgan.zoo.preset import Preset
@@ -33,7 +36,7 @@ def read(source: str | os.PathLike) -> Preset:
     from kgan.zoo import building  # late: it imports TensorFlow
 
     run = run_directory(source)
-    made = building.of_checkpoint(run / CHECKPOINTS, recipes.read(run / RECIPE))
+    made = building.of_checkpoint(run / CHECKPOINTS, recipe_of(run))
     return replace(made, directory=run, source=os.fspath(source))
 
 
@@ -61,12 +64,47 @@ def _preset_place(source):
 
 def run_directory(source: str | os.PathLike) -> Path | None:
     """The run directory that a source names; None if it names something else."""
-    text = os.fspath(source)
+    text = os.fspath(PATH.check("source", source))
     directory = expanded(text)
     if download.is_url(text) or not (directory / CHECKPOINTS).is_dir() or registry.find(text):
         return None
-    is_run = (directory / RECIPE).is_file() and not (directory / METADATA).exists()
+    if (directory / METADATA).exists():
+        return None
+    is_run = (directory / RECIPE).is_file() or _noted_recipe(directory) is not None
     return directory if is_run else None
+
+
+def recipe_of(run: Path) -> Recipe:
+    """The recipe of a run; if the file is damaged, what the newest checkpoint says of it.
+
+    Raises:
+        KganError: if both are damaged, or the run is of before, whose checkpoints do not say it.
+    """
+    path, noted = run / RECIPE, _noted_recipe(run)
+    try:
+        found, text = recipes.read(path), path.read_text("utf-8", "replace")
+        if noted is None or text == noted or not noted.startswith(text):  # else it is cut off
+            return found
+    except KganError as error:
+        if noted is None:
+            raise KganError(
+                f"{error}; kgan train RECIPE --out {run} --resume, with the recipe that the run "
+                "began with, writes it again"
+            ) from None
+    return recipes.from_toml(noted, f"a checkpoint of {run}")
+
+
+def _noted_recipe(run):
+    """The recipe in TOML that goes with the newest checkpoint that has one; None if none has."""
+    states = (run / CHECKPOINTS).glob("images-*.json")
+    for path in sorted(states, key=images_in_name, reverse=True):
+        try:
+            text = parse_json(read_bytes(path, MOST_JSON), str(path))["notes"]["recipe"]
+            recipes.from_toml(text)
+            return text
+        except (KganError, KeyError, TypeError, AttributeError):  # torn, or of before
+            continue
+    return None
 
 
 def newest(run: Path) -> Path | None:
@@ -93,7 +131,7 @@ def has_ended(run: Path) -> bool:
     """Whether a run has its preset; one that was stopped leaves a preset too, of fewer images."""
     try:
         values = metadata.read(run / PRESET / METADATA)
-        asked, made = (recipes.read(place / RECIPE) for place in (run, run / PRESET))
+        asked, made = recipe_of(run), recipes.read(run / PRESET / RECIPE)
     except KganError:
         return False
     training = values["training"]

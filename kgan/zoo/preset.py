@@ -1,6 +1,7 @@
 """A preset as files: read once, written whole or not at all. Imports no TensorFlow."""
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kgan import recipe as recipes
-from kgan.errors import KganError, printable
+from kgan.errors import KganError, printable, short
 from kgan.files import expanded, recover, replacing_directory, sha256
 from kgan.recipe import Recipe
 from kgan.untrusted.text import MOST_TOML, parse_json, parse_toml
+from kgan.untrusted.text import check as check_text
 from kgan.zoo import download, metadata, registry
 from kgan.zoo.card import card
 from kgan.zoo.metadata import CARD, CONFIG, CURVES, LICENCE, METADATA, NEIGHBOURS, RECIPE, WEIGHTS
@@ -100,12 +102,18 @@ def read(source: str | os.PathLike) -> Preset:
     'DCGAN'
     """
     place, pin = registry.resolve(source)
-    if download.is_url(place):
+    if not download.is_url(place):
+        return _read(Path(place), pin, source, own=registry.is_own(place))
+    directory = download.fetch_preset(place, pin, hashes=False)  # they are checked here
+    try:
+        return _read(directory, directory.name, source)
+    except KganError:  # it was whole once
         directory = download.fetch_preset(place, pin)
-        pin = directory.name
-    else:
-        directory = Path(place)
-    values = metadata.read(directory / METADATA, pin, own=registry.is_own(place))
+        return _read(directory, directory.name, source)
+
+
+def _read(directory, pin, source, own=False):
+    values = metadata.read(directory / METADATA, pin, own)
     files, needed = values["files"], metadata.required(values)
     content = {}
     for name in (*needed, *sorted(files.keys() - set(needed))):
@@ -189,26 +197,49 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         KganError: for names that no preset may have (empty, with control characters, too long),
-            and for more text than a preset may hold.
+            for more text than a preset may hold, and for values that TOML has not.
     """
     where = "the recipe"
     data = recipe.data
-    metadata.check_names(
-        {
-            "name": recipe.name,
-            "dataset": data.title or ", ".join(data.sources()) or None,
-            "licence": data.licence or None,
-            "class_names": data.class_names or None,
-        },
-        where,
-    )
-    content = recipe.to_toml().encode(errors="surrogatepass")
+    for name in data.class_names:
+        try:
+            metadata.check_part({"class_names": [name]}, where)
+        except KganError:
+            raise KganError(
+                "Expected names of classes on one line, of at most 1,000 characters, none of them "
+                "control or bidirectional characters, which no preset can hold. Received: "
+                f"{short(name)}; rename its folder"
+            ) from None
+    try:
+        metadata.check_part(
+            {
+                "name": recipe.name,
+                "dataset": data.title or ", ".join(data.sources()) or None,
+                "licence": data.licence or None,
+            },
+            where,
+        )
+        check_text(json.loads(json.dumps(recipe.as_dict(), default=_plain)), where)
+    except KganError as error:
+        raise KganError(
+            f"{error}. No preset can hold it: rename what is called so, or change the recipe"
+        ) from None
+    content = recipe.to_toml().encode()
     if len(content) > MOST_TOML:
         raise KganError(
-            f"Expected a recipe of at most {MOST_TOML:,} bytes. Received: {len(content):,}, with "
-            f"{len(data.class_names):,} class names"
+            f"Expected a recipe of at most {MOST_TOML:,} bytes, which is what a preset can hold. "
+            f"Received: {len(content):,}, with {len(data.class_names):,} class names; fewer or "
+            "shorter names and notes make it smaller"
         )
     recipes.from_dict(parse_toml(content, where), where)
+
+
+def _plain(value):
+    """Refuses a value that JSON and TOML have not."""
+    raise KganError(
+        "Expected numbers, text, lists and tables in the recipe. Received: "
+        f"{type(value).__name__} {short(value)}"
+    )
 
 
 def complete(directory: Path, values: dict[str, Any]) -> None:

@@ -155,7 +155,8 @@ def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
         entries = _remote_entries(registry) if remote else _local_entries(Path(registry))
     except (KganError, OSError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
-        why = f"the registry {printable(registry)}: {printable(why)}"
+        named = "" if registry == str(builtin_directory()) else "; KGAN_ZOO names it"
+        why = f"the registry {printable(registry)}: {printable(why)}{named}"
         _failures[registry] = _Failure(why, time.monotonic())
         if registry not in _warned:
             _warned.add(registry)
@@ -181,6 +182,8 @@ def _remote_entries(registry):
 
 
 def _local_entries(registry):
+    if (registry / METADATA).is_file():
+        raise KganError(f"it is a preset, and {registry.parent} the registry that it is in")
     present = [name for name in sorted(os.listdir(registry)) if _is_name(name)]
     pins = read_json(registry / REGISTRY) if (registry / REGISTRY).is_file() else {}
     check_pins(pins, registry / REGISTRY)

@@ -4,9 +4,10 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +20,40 @@ import numpy as np
 import tensorflow as tf
 
 from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
-from kgan.errors import KganError, short
+from kgan.checks import Bound
+from kgan.errors import KganError, printable, short
 from kgan.files import expanded, sha256
 from kgan.models.base.adversarial import AdversarialModel
+from kgan.models.base.latent import SAMPLE_CHUNK
 from kgan.recipe import Origin, Recipe, from_dict, optimizers
+from kgan.untrusted import memory
 from kgan.untrusted.networks import check_arguments, check_values
+from kgan.untrusted.text import MOST_JSON, parse_json
 from kgan.untrusted.weights import layout
 from kgan.zoo import weights
-from kgan.zoo.metadata import CONFIG, CURVES, FORMAT, METADATA, RECIPE, SAMPLES, WEIGHTS
+from kgan.zoo.card import card
+from kgan.zoo.metadata import (
+    CONFIG,
+    CURVES,
+    FORMAT,
+    METADATA,
+    RECIPE,
+    SAMPLES,
+    WEIGHTS,
+    check_part,
+    most_memory,
+)
 from kgan.zoo.preset import Preset, check_recipe, check_replaceable, complete, writing
 from kgan.zoo.versions import versions
 
+MODEL = Bound("a model of kgan", lambda v: isinstance(v, AdversarialModel))
 # Values that a model may have beside those that its preset holds: counters, means, states of seeds;
 # a class of the user's own may have more networks.
 _MORE_VALUES = 10_000
 _MORE_VALUES_OF_USERS = 1 << 26
+_OF_JSON = 50  # bytes in memory for one of text
+_MOST_SLOTS = 6  # variables that an optimizer keeps for one, with averages and sums
+_MOST_WORK = 1 << 41  # multiplications of a pass: a minute, on few cores
 
 
 def save(
@@ -56,9 +76,7 @@ def save(
     """
     directory = expanded(directory)
     check_replaceable(directory)
-    recipe = _with_origin(model, recipe or recipe_of(model, directory.name))
-    check_recipe(recipe)
-    config = _config(model)
+    recipe, config, metadata = _contents(model, recipe or recipe_of(model, directory.name))
     with writing(directory) as partial:
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
@@ -66,25 +84,62 @@ def save(
         samples = _save_samples(model, recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
-        metadata = {
-            "format": FORMAT,
-            "name": recipe.name,
-            **_facts(model),
-            "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
-            "licence": recipe.data.licence or None,
-            "class_names": recipe.data.class_names or None,
-            "samples": samples,
-            "versions": versions(),
-            "training": {
-                "images_seen": int(model.images_seen.numpy()),
-                "seconds": seconds and round(seconds),
-                "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
-                "seed": model.seed,
-                **({} if selected is None else {"selected": selected}),
-            },
-            "metrics": [],
-        }
+        metadata["samples"] = samples
+        metadata["training"]["seconds"] = seconds and round(seconds)
+        if selected is not None:
+            metadata["training"]["selected"] = selected
         complete(partial, metadata)
+
+
+def check(model, recipe: Recipe) -> None:
+    """Looks whether a preset can hold all of a model but its weights, before it is trained.
+
+    What `save` writes is read again: recipe, names, arguments and networks, metadata, card.
+
+    Args:
+        model: as it would be saved.
+        recipe: what it is trained by.
+
+    Raises:
+        KganError: saying what cannot be written or read again, and the way out.
+    """
+    _, config, _ = _contents(model, recipe)
+    for name, network in model.networks.items():
+        check_values(network, f"the model's {name}")
+    if not type(model).__module__.startswith("kgan."):  # whose arguments may be anything
+        try:
+            type(model).from_config(config["config"])
+        except Exception as error:
+            raise KganError(
+                f"Expected a {type(model).__name__} that its own get_config() describes. Received: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+
+
+def _contents(model, recipe) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
+    """The recipe, the configuration and the metadata of a preset, which can be read again."""
+    recipe = _with_origin(model, recipe)
+    check_recipe(recipe)
+    config = _config(model)
+    values = {
+        "format": FORMAT,
+        "name": recipe.name,
+        **_facts(model),
+        "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
+        "licence": recipe.data.licence or None,
+        "class_names": recipe.data.class_names or None,
+        "versions": versions(),
+        "training": {
+            "images_seen": int(model.images_seen.numpy()),
+            "seconds": None,
+            "hardware": f"{os.cpu_count()} cores of {platform.machine()}",
+            "seed": model.seed,
+        },
+        "metrics": [],
+    }
+    check_part(values, "the model")
+    card(values, recipe)
+    return recipe, config, values
 
 
 def _save_samples(model, name, directory):
@@ -117,25 +172,30 @@ def load(preset: Preset):
         # Of averaged networks there are two, and one is stored.
         copies = 2 if name.partition("/")[0] in kind.AVERAGED else 1
         most += copies * math.prod(dataset.shape)
+    left = _Memory(preset)
     with _refusing(preset.directory):
-        with _variables_within(most, zeros=own, where=preset.directory / WEIGHTS):
+        with _variables_within(left, most, zeros=own):
             model = kind.from_config(arguments)
         for network in model.networks.values():
             check_values(network, str(where))
+        sizes = [math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.variables]
+        left.check(2 * max(sizes), "copies of a variable while it is read")
         weights.assign(model, preset, stored)
         _check_same(preset, _facts(model))
         model.origin = Origin(recipe, preset.lineage)
         if recipe.parent:
             model.ema_ramp = None
         seen = int(model.images_seen.numpy())
-        model.compile(
-            **{
-                name: optimizers.for_fine_tuning(
-                    getattr(recipe, name), model.updates(name, seen, recipe.batch_size), seen
-                )
-                for name in model.PLAYERS
-            }
-        )
+        with _slots_within(left, _MOST_SLOTS * sum(sizes)):
+            model.compile(
+                **{
+                    name: optimizers.for_fine_tuning(
+                        getattr(recipe, name), model.updates(name, seen, recipe.batch_size), seen
+                    )
+                    for name in model.PLAYERS
+                }
+            )
+        _try_out(model, left, described=any(arguments.get(name) for name in model.networks))
     return model
 
 
@@ -260,41 +320,105 @@ def _refusing(directory: Path) -> Iterator[None]:
     except Exception as error:
         # Keras puts the whole description in front of what is wrong with it.
         reason = str(error).rpartition("Exception encountered: ")[2]
+        reason = re.sub("\x1b\\[[0-9]*m", "", reason).strip()  # what it sets in bold
+        if 'File "' in reason:  # TensorFlow, where the operation was made
+            reason = reason.rpartition("\n\n")[2]
         raise KganError(
             f"Damaged preset: expected a model that can be built. Received: {directory}: "
-            f"{type(error).__name__}: {' '.join(reason.split())[:300]}"
+            f"{type(error).__name__}: {printable(' '.join(reason.split())[:300])}"
         ) from error
 
 
+class _Memory:
+    """What a preset may still take of the memory, asked for before it is taken."""
+
+    def __init__(self, preset: Preset):
+        size = len(preset.content[WEIGHTS])
+        self.where = preset.directory
+        self.most = self.left = most_memory(size)
+        self.take(size + _OF_JSON * len(preset.content[CONFIG]), "files")
+
+    def check(self, size: float, what: str) -> None:
+        """Raises KganError unless there are `size` bytes left."""
+        if size > self.left:
+            raise KganError(
+                f"Expected a preset that takes at most {self.most / 1e6:,.0f} MB of memory; "
+                f"KGAN_MOST_WEIGHTS, in MB, allows eight times as much. Received: {what} of "
+                f"{size / 1e6:,.0f} MB beside {(self.most - self.left) / 1e6:,.0f} MB, in "
+                f"{self.where}"
+            )
+
+    def take(self, size: int, what: str) -> None:
+        """The same, and they are not left any more."""
+        self.check(size, what)
+        self.left -= size
+
+
 @contextmanager
-def _variables_within(most: int, zeros: bool, where: Path) -> Iterator[None]:
-    """Refuses variables of more than `most` values in all, before there is memory for them.
+def _variables_within(
+    left: _Memory, values: float = math.inf, zeros: bool = False
+) -> Iterator[None]:
+    """Refuses variables of more bytes or values than there may be, before they have memory.
 
     With `zeros`, weights are not drawn, since they will be read.
     """
-    left = most
+    values_left = values
+    scratch = tf.Graph()  # where a tensor is a shape and a dtype
 
     def create(next_creator, **kwargs):
-        nonlocal left
+        nonlocal values_left
         value = kwargs["initial_value"]
         if callable(value):
-            with tf.Graph().as_default():  # where a tensor is a shape and a dtype
+            with scratch.as_default():
                 tensor = value()
             shape, dtype = tuple(tensor.shape), tensor.dtype
             if zeros and shape and dtype.is_floating:
                 kwargs["initial_value"] = lambda: tf.zeros(shape, dtype)
         else:
-            shape = np.shape(value)
-        left -= math.prod(shape)
-        if left < 0:
+            shape, dtype = np.shape(value), tf.as_dtype(kwargs.get("dtype") or "int64")
+        values_left -= math.prod(shape)
+        if values_left < 0:
             raise KganError(
-                f"Damaged preset: {where} does not fit the model in {CONFIG}. Expected "
-                f"weights for a variable of shape {shape} and those before it. Received: too few"
+                f"Damaged preset: {left.where / WEIGHTS} does not fit the model in {CONFIG}. "
+                f"Expected weights for a variable of shape {shape} and those before it. Received: "
+                "too few"
             )
+        left.take(math.prod(shape) * dtype.size, f"variables, the last of shape {shape}")
         return next_creator(**kwargs)
 
     with tf.variable_creator_scope(create):
         yield
+
+
+def _slots_within(left, most):
+    """Refuses the variables of optimizers likewise; they are not looked at if there is plenty."""
+    if 2 * most > left.left:
+        return _variables_within(left)
+    left.take(most, "variables of optimizers")
+    return nullcontext()
+
+
+def _try_out(model, left, described):
+    """Refuses a model that takes too much to make pictures, or that cannot make any.
+
+    Networks that the preset describes may be of any kind: they make a few.
+    """
+    if not described:
+        roughly = sum(memory.rough(network, SAMPLE_CHUNK) for network in model.averages.values())
+        if roughly <= left.left:
+            return
+    for function, example, shape in model.passes():
+        cost = memory.cost(function.graph)
+        left.check(cost.bytes if cost.known else math.inf, "a pass through its networks")
+        if cost.work > _MOST_WORK:
+            raise KganError(
+                f"Expected networks of at most {_MOST_WORK:.0e} multiplications for a few images. "
+                f"Received: {cost.work:.0e} in {left.where}"
+            )
+        if described and (received := function(*example).shape) != shape:
+            raise KganError(
+                f"Expected images of shape {shape}. Received: {received} in {left.where}"
+            )
 
 
 def _check_same(preset, facts):
@@ -321,7 +445,19 @@ def _config(model) -> dict:
     config = model.get_config()
     for name in ("name", "trainable", "dtype", "origin"):
         config.pop(name, None)
-    config = json.loads(json.dumps(config, default=_plain))
+    try:
+        content = json.dumps(config, default=_plain).encode()
+    except (TypeError, ValueError) as error:
+        raise KganError(
+            "Expected arguments of plain values, which a preset can hold. Received: "
+            f"{short(config)}: {error}"
+        ) from None
+    config = parse_json(content, f"the arguments of {type(model).__name__}")
+    if len(content) > MOST_JSON:
+        raise KganError(
+            f"Expected arguments and networks whose description takes at most {MOST_JSON:,} bytes. "
+            f"Received: {len(content):,}"
+        )
     check_registered(type(model))
     check_arguments(config, type(model), layers.__all__, "the model")
     return {"format": FORMAT, "class": type(model).__name__, "config": config}

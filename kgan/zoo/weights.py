@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from kgan.errors import KganError, KganWarning
 from kgan.models.base import keras_files
+from kgan.models.base.adversarial import copy_weights
 from kgan.untrusted.weights import Stored, values
 from kgan.zoo.metadata import CONFIG, WEIGHTS, most_bytes
 from kgan.zoo.preset import Preset
@@ -32,6 +33,11 @@ def content(model) -> bytes:
     with h5py.File(buffer, "w", libver="earliest", track_order=False) as file:
         for name, variable in sorted(named(model).items()):
             array = keras.ops.convert_to_numpy(variable).astype(_stored_dtype(variable))
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise KganError(
+                    f"Expected finite weights to save. Received: NaN or infinity in {name}, as of "
+                    "a training that has diverged"
+                )
             file.create_dataset(name, data=array, track_times=False)
     return buffer.getvalue()
 
@@ -71,7 +77,7 @@ def assign(model, preset: Preset, stored: dict[str, Stored]) -> None:
     (_assign_format_1 if preset.metadata["format"] == 1 else _assign)(model, preset, stored)
     for name, average in model.averages.items():
         if average is not model.networks[name]:
-            model.networks[name].set_weights(average.get_weights())
+            copy_weights(average, model.networks[name])
 
 
 def named(model) -> dict[str, keras.Variable]:

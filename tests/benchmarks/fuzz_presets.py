@@ -4,14 +4,16 @@
 
 Every preset is a sound one of one of six, changed by one to three of the mutations in
 `tests/untrusted/hostile.py`; of two in three the hashes are made right again, so that the parsers
-are reached. They are loaded, one after the other, by a child process that has loaded a sound one
-before (TensorFlow alone takes seconds); a child that dies or does not answer within the time limit
-counts against the preset at hand, and the next one starts afresh.
+are reached. After these come large ones, near the limit of size, with all that makes memory of
+weights. They are loaded and sampled from, one after the other, by a child process that has done so
+with a sound one before (TensorFlow alone takes seconds); a child that dies or does not answer in
+time counts against the preset at hand, and the next one starts afresh.
 
-Memory is bounded twice. RLIMIT_AS stops the child when its address space has grown by 1.5 GB over
-what it was after that first load, which it does not survive. And the peak of the resident memory
-during each load (VmHWM, reset by writing to /proc/self/clear_refs) may be 1 GB above what it was
-before.
+Memory is bounded twice. RLIMIT_AS stops the child when its address space has grown by 2 GB over
+what it was after that first sample, which it does not survive. And the peaks of the resident memory
+during each load and during one sample (VmHWM, reset by writing to /proc/self/clear_refs) may be
+1 GB above what it was then. TensorFlow keeps what it has had: a child that has kept much makes room
+for another, so that no peak hides in what is there already.
 
 What may happen: the preset loads and can be sampled from; or KganError, with a message of one line,
 and nothing is left in the directory for temporary files. Anything else is a fault, and so is any
@@ -20,6 +22,8 @@ traceback from `kgan info`. Exits 1 if there is one. Linux only.
 """
 
 import argparse
+import contextlib
+import gc
 import json
 import os
 import random
@@ -31,6 +35,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -38,7 +43,8 @@ from untrusted import hostile
 
 LIMIT = 60  # seconds to load
 MOST_GROWTH = 1 << 30  # bytes
-MOST_ADDRESSES = 3 << 29
+MOST_ADDRESSES = 1 << 31
+MOST_KEPT = 1 << 27  # bytes that a child may have kept
 
 
 def main() -> None:
@@ -46,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--presets", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", metavar="MUTATION", help="the one that changes them all")
     parser.add_argument("--bases", type=Path, help="directory of sound presets to begin with")
     parser.add_argument("--keep", type=Path, help="where to put presets that are faults")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -53,27 +60,35 @@ def main() -> None:
     if args.child:
         return serve()
     with tempfile.TemporaryDirectory(prefix="kgan-fuzz-") as scratch:
-        faults = fuzz(args.presets, args.seed, Path(scratch), args.bases, args.keep)
+        chosen = [m for m in hostile.MUTATIONS if args.only in (None, m.__name__)]
+        faults = fuzz(args.presets, args.seed, Path(scratch), args.bases, args.keep, chosen)
     sys.exit(bool(faults))
 
 
-def fuzz(count: int, seed: int, scratch: Path, bases: Path | None = None, keep=None) -> list[dict]:
+def fuzz(count: int, seed: int, scratch: Path, bases, keep, mutations) -> list[dict]:
     """Loads `count` mutated presets, prints a table, returns what is neither loaded nor refused."""
-    child, results = Child(scratch), []
+    child, results, large = Child(scratch), [], []
     if bases is None:
         bases = scratch / "bases"
-        child.ask(make=str(bases))
+        child.ask(make=str(bases), large=str(scratch / "large"))
+        child.process.kill()
+        child, large = Child(scratch), list(hostile.LARGE)
     names = sorted(path.name for path in bases.iterdir())
     # The more a description says, the more there is to change in it.
     weights = [(bases / name / hostile.TEXT[0]).stat().st_size ** 0.5 for name in names]
     child.ask(warm=str(bases / names[0]))
-    for index in range(count):
+    for index in range(count + len(large)):
         rng = random.Random(f"{seed}/{index}")
         place = scratch / "presets"
         shutil.rmtree(place, ignore_errors=True)
-        shutil.copytree(bases, place)
-        directory = place / rng.choices(names, weights)[0]
-        how, rehashed = mutate(directory, rng)
+        if index < count:
+            shutil.copytree(bases, place)
+            directory = place / rng.choices(names, weights)[0]
+            how, rehashed = mutate(directory, rng, mutations)
+        else:
+            directory, how, rehashed = place / "large", [large[index - count].__name__], True
+            large[index - count](scratch / "large", directory, rng)
+            hostile.rehash(directory)
         before = snapshot(scratch, directory)
         result = child.ask(load=str(directory))
         if snapshot(scratch, directory) != before:
@@ -83,6 +98,9 @@ def fuzz(count: int, seed: int, scratch: Path, bases: Path | None = None, keep=N
             print(json.dumps(result), file=sys.stderr)
             if keep:
                 shutil.copytree(directory, keep / str(index), symlinks=True)
+        if result.get("kept", 0) > MOST_KEPT:
+            child.process.kill()
+            child.process.wait()
         if child.process.poll() is not None:
             child = Child(scratch)
             child.ask(warm=str(bases / names[0]))
@@ -92,10 +110,10 @@ def fuzz(count: int, seed: int, scratch: Path, bases: Path | None = None, keep=N
     return [r for r in results if r["outcome"] == "fault"]
 
 
-def mutate(directory: Path, rng: random.Random) -> tuple[list[str], bool]:
+def mutate(directory: Path, rng: random.Random, chosen) -> tuple[list[str], bool]:
     """Changes a preset; returns how, and whether its hashes are right again."""
     how = []
-    mutations = rng.choices(hostile.MUTATIONS, k=rng.choice((1, 1, 1, 2, 3)))
+    mutations = rng.choices(chosen, k=rng.choice((1, 1, 1, 2, 3)))
     if hostile.replace_file in mutations:  # by a pipe, from which nothing else could read
         mutations = [m for m in mutations if m is not hostile.replace_file]
         mutations.append(hostile.replace_file)
@@ -136,13 +154,14 @@ def report(results: list[dict]) -> None:
     reasons = Counter(r["reason"] for r in results if r["outcome"] == "refused")
     print("\nRefused by: " + ", ".join(f"{name} {n}" for name, n in reasons.most_common()))
     slowest = max(results, key=lambda r: r["seconds"])
-    largest = max(results, key=lambda r: r["growth"])
     print(
-        f"Largest growth of resident memory: {largest['growth'] / 1e6:.0f} MB "
-        f"(preset {largest['index']}, {' + '.join(largest['how'])})\n"
         f"Slowest: {slowest['seconds']:.1f} s (preset {slowest['index']}, "
-        f"{' + '.join(slowest['how'])})"
+        f"{' + '.join(slowest['how'])})\n\nLargest growth of resident memory, MB:"
     )
+    print(f"{'preset':>8}{'load':>8}{'sample':>8}  outcome, how")
+    for result in sorted(results, key=lambda r: -max(r["growth"]))[:10]:
+        growth = "".join(f"{size / 1e6:8.0f}" for size in result["growth"])
+        print(f"{result['index']:8}{growth}  {result['outcome']}, {' + '.join(result['how'])}")
 
 
 class Child:
@@ -182,7 +201,7 @@ class Child:
         self.process.kill()
         self.process.wait()
         seconds = time.monotonic() - start
-        return {"outcome": "fault", "detail": detail, "growth": 0, "seconds": seconds}
+        return {"outcome": "fault", "detail": detail, "growth": [0, 0], "seconds": seconds}
 
 
 # In the child.
@@ -198,19 +217,20 @@ def serve() -> None:
     from kgan.cli import main as cli
 
     used = register_evil()
-    runner = CliRunner()
+    runner, usual = CliRunner(), 0
     for line in sys.stdin:
         request = json.loads(line)
         result = {}
         if "make" in request:
             make_bases(Path(request["make"]))
+            make_large(Path(request["large"]))
         elif "warm" in request:
-            load(request["warm"])
+            load(request["warm"], usual)
             runner.invoke(cli, ["info", request["warm"]])
-            most = memory("VmSize") + MOST_ADDRESSES
+            usual, most = memory("VmRSS"), memory("VmSize") + MOST_ADDRESSES
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         else:
-            result = load(request["load"])
+            result = load(request["load"], usual)
             said = runner.invoke(cli, ["info", request["load"]])
             lines = said.output.strip().splitlines()
             if said.exit_code and (said.exit_code != 1 or len(lines) != 1):
@@ -221,31 +241,48 @@ def serve() -> None:
         print(json.dumps(result), file=answers, flush=True)
 
 
-def load(directory: str) -> dict:
+def load(directory: str, usual: int) -> dict:
     """Loads a preset, and samples from it; what happened, in how much time and memory."""
     import keras
 
     import kgan
     from kgan.errors import KganError
 
-    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-    before, start = memory("VmRSS"), time.monotonic()
+    start, growth = time.monotonic(), [0, 0]
     result = {"outcome": "loaded", "reason": ""}
     try:
-        model = kgan.zoo.load(directory)
-        growth = memory("VmHWM") - before
-        if model.sample(2, seed=0).shape != (2, *model.image_shape):
+        with peak(growth, 0, usual):
+            model = kgan.zoo.load(directory)
+        with peak(growth, 1, usual):
+            images = model.sample(1, seed=0)
+        if images.shape != (1, *model.image_shape):
             result.update(outcome="fault", detail="samples of another shape")
     except BaseException as error:
-        growth = memory("VmHWM") - before
         message = str(error)
         result.update(outcome="refused", detail=message, reason=where_from(error))
         if type(error) is not KganError or len(message.splitlines()) != 1:
             result.update(outcome="fault", detail=f"{type(error).__name__}: {message}")
-    if growth > MOST_GROWTH:
-        result.update(outcome="fault", detail=f"took {growth / 1e6:.0f} MB")
+        elif growth[1]:
+            result.update(
+                outcome="fault", detail=f"loaded, and could not be sampled from: {message}"
+            )
+    if max(growth) > MOST_GROWTH:
+        result.update(outcome="fault", detail=f"took {max(growth) / 1e6:.0f} MB")
+    model = images = None
     keras.backend.clear_session()
-    return {**result, "growth": growth, "seconds": time.monotonic() - start}
+    gc.collect()
+    kept = memory("VmRSS") - usual
+    return {**result, "growth": growth, "kept": kept, "seconds": time.monotonic() - start}
+
+
+@contextlib.contextmanager
+def peak(growth: list[int], index: int, usual: int) -> Iterator[None]:
+    """Notes how much more resident memory there was inside than usually, at most."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    try:
+        yield
+    finally:
+        growth[index] = memory("VmHWM") - usual
 
 
 def where_from(error: BaseException) -> str:
@@ -298,6 +335,27 @@ def make_bases(directory: Path) -> None:
         model.save_to_preset(directory / type(model).__name__.lower())
     shutil.copytree(directory / "styleganlite", directory / "old")
     hostile.to_format_1(directory / "old")
+
+
+def make_large(directory: Path) -> None:
+    """A sound preset of 90 MB of weights, half of them of the generator."""
+    import keras
+    from keras import layers
+
+    from kgan import models
+
+    z, images = keras.Input((4,)), keras.Input((16, 16, 3))
+    x = layers.Dense(768, "tanh")(layers.Dense(3000, "relu")(layers.Dense(3000, "relu")(z)))
+    y = layers.Dense(3000, "relu")(layers.Dense(3000, "relu")(layers.Flatten()(images)))
+    model = models.GAN(
+        (16, 16, 3),
+        generator=keras.Model(z, layers.Reshape((16, 16, 3))(x)),
+        discriminator=keras.Model(images, layers.Dense(1)(y)),
+    )
+    model.compile()
+    model.save_to_preset(directory / "2")
+    shutil.copytree(directory / "2", directory / "1")
+    hostile.to_format_1(directory / "1")
 
 
 def networks() -> dict:

@@ -2,9 +2,10 @@
 
 An uninterrupted run is compared with one that is killed again and again and resumed: one session
 in three at any moment up to the time a run takes to its first checkpoint, the others within two
-seconds after a checkpoint of their own. With --truncate the newest checkpoint is cut off at a
-random byte before every resume. Prints where each session began and ended, and the hashes of the
-last checkpoints' contents. Needs KGAN_DATA_DIR; takes minutes:
+seconds after a checkpoint of their own. With --truncate the newest checkpoint, the log and the
+recipe are cut off at random bytes before every resume. Prints where each session began and ended,
+and the hashes of the last checkpoints' contents and of the logs, times aside. Needs KGAN_DATA_DIR;
+takes minutes:
 
     python tests/benchmarks/kill_test.py
     python tests/benchmarks/kill_test.py --truncate
@@ -22,6 +23,8 @@ import time
 from pathlib import Path
 
 import h5py
+
+from kgan.runs.log import SECONDS, whole_rows
 
 
 def start(run: Path, images: int, interval: int) -> subprocess.Popen:
@@ -52,10 +55,11 @@ def weights(run: Path, images: int) -> Path:
 
 
 def truncate(run: Path, moments: random.Random) -> str:
-    """Cuts the newest checkpoint off; returns its name."""
+    """Cuts the newest checkpoint off, the log and the recipe; returns the checkpoint's name."""
     newest = weights(run, checkpoints(run)[-1])
-    content = newest.read_bytes()
-    newest.write_bytes(content[: moments.randrange(len(content))])
+    for path in (newest, run / "log.csv", run / "recipe.toml"):
+        content = path.read_bytes()
+        path.write_bytes(content[: moments.randrange(len(content))])
     return newest.name
 
 
@@ -71,6 +75,13 @@ def content_hash(path: Path) -> str:
             )
         )
     return digest.hexdigest()
+
+
+def log_hash(run: Path) -> str:
+    """Of all whole rows of a log, but for the times in them."""
+    rows = whole_rows((run / "log.csv").read_bytes())
+    told = [sorted((name, text) for name, text in row.items() if name != SECONDS) for row in rows]
+    return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def began(said: str) -> int:
@@ -129,10 +140,13 @@ def main() -> None:
         sys.exit("It ended before the last kill: more --images are needed.")
 
     hashes = {name: content_hash(weights(root / name, args.images)) for name in ("whole", "killed")}
-    for name, value in hashes.items():
-        print(f"{name:8} {value}")
+    logs = {name: log_hash(root / name) for name in ("whole", "killed")}
+    for name in hashes:
+        print(f"{name:8} {hashes[name]}, log {logs[name]}")
     if len(set(hashes.values())) > 1:
         sys.exit("The runs differ.")
+    if len(set(logs.values())) > 1:
+        sys.exit("The logs differ.")
 
 
 def wait_for_checkpoint(run: Path, process: subprocess.Popen, before: list[int]) -> None:

@@ -13,6 +13,7 @@ import kgan
 from kgan.callbacks import Checkpoint
 from kgan.errors import KganWarning
 from kgan.models import DCGAN, GAN
+from kgan.models.base import keras_files
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), dtype="uint8")
 
@@ -83,6 +84,72 @@ def test_a_damaged_newest_one_is_passed_over(damage, tmp_path):
     assert int(model.images_seen.numpy()) == 48
 
 
+def test_whatever_is_left_of_what_a_newest_one_says_the_one_before_is_restored(
+    tmp_path, monkeypatch
+):
+    model, loaded = new_model(), []
+    of_images(tmp_path, 24, 48, model=model)
+    monkeypatch.setattr(keras_files, "load_weights", lambda model, content: loaded.append(content))
+    path = tmp_path / "images-000000048.json"
+    content = path.read_bytes()
+    state = json.loads(content)
+    nothing = b"", b"null", b"[]", b"3", b'"text"', b"{}", b"\xff\xfe", b"\0" * 99, b"[" * 99_999
+    changed = [
+        {**state, **change}
+        for change in (
+            *({"epoch": epoch} for epoch in (None, "2", -1, 1.5, True, [])),
+            *({"sha256": digest} for digest in (None, 3, "", state["sha256"][:-1])),
+            *({"rates_asked": rates} for rates in (3, [], {"g_optimizer": "x"})),
+            *({"rates_asked": {"g_optimizer": rate}} for rate in (None, {}, {"name": 3}, [])),
+            *({"notes": notes} for notes in (None, [], "text")),
+        )
+    ]
+    lacking = [{k: v for k, v in state.items() if k != key} for key in ("epoch", "sha256")]
+    texts = [json.dumps(values).encode() for values in (*changed, *lacking)]
+    cuts = [content[:end] for end in range(0, len(content), 7)]
+    for damaged in (*nothing, *texts, *cuts):
+        path.write_bytes(damaged)
+        with pytest.warns(KganWarning, match="images-000000048.weights.h5 is damaged"):
+            assert Checkpoint(tmp_path).restore(model) == 24, damaged
+    path.write_bytes(content)
+    assert Checkpoint(tmp_path).restore(model) == 48
+    older, newer = ((tmp_path / f"images-{n:09d}.weights.h5").read_bytes() for n in (24, 48))
+    assert {*loaded[:-1]} == {older} and loaded[-1] == newer
+
+
+def test_what_was_found_damaged_is_removed_once_another_is_written(tmp_path):
+    """Else it would be the one in reserve, or the newest again."""
+    of_images(tmp_path, 24, 48, keep=3)
+    (tmp_path / "images-000000048.weights.h5").write_bytes(b"")
+    checkpoint, model = Checkpoint(tmp_path), new_model()
+    with pytest.warns(KganWarning, match="images-000000048.weights.h5 is damaged"):
+        checkpoint.restore(model)
+    assert (tmp_path / "images-000000048.json").exists()
+    model.images_seen.assign(32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", KganWarning)
+        checkpoint.save(model, 32)
+        assert restored(tmp_path) == 32
+    assert {path.name[7:16] for path in tmp_path.iterdir()} == {"000000024", "000000032"}
+
+
+def test_notes_go_with_the_checkpoint(tmp_path):
+    model, checkpoint = new_model(), Checkpoint(tmp_path)
+    for count, notes in ((24, {"log": "a", "n": [1, None]}), (48, {"log": "b"})):
+        model.images_seen.assign(count)
+        checkpoint.notes.clear()
+        checkpoint.notes.update(notes)
+        checkpoint.save(model, count)
+    again = Checkpoint(tmp_path)
+    kept = again.notes  # others hold it
+    again.restore(model)
+    assert kept == {"log": "b"}
+    (tmp_path / "images-000000048.weights.h5").write_bytes(b"")
+    with pytest.warns(KganWarning, match="damaged"):
+        again.restore(model)
+    assert kept == {"log": "a", "n": [1, None]}
+
+
 @pytest.mark.parametrize("prefix", [".partial-0123abcd-", "partial-"])  # of kgan before; of 0.1
 def test_a_torn_write_is_not_a_checkpoint(tmp_path, prefix):
     fit(new_model(), tmp_path, epochs=1)
@@ -92,7 +159,9 @@ def test_a_torn_write_is_not_a_checkpoint(tmp_path, prefix):
     model = new_model()
     assert Checkpoint(tmp_path).restore(model) == 1
     Checkpoint(tmp_path).save(model, 1)
-    assert not [path for path in tmp_path.iterdir() if "partial" in path.name]
+    # The rest that has no hash is gone as well.
+    names = [f"images-000000024{suffix}" for suffix in (".json", ".weights.h5")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def of_images(directory, *counts, keep=2, model=None):
@@ -241,7 +310,7 @@ def test_none_whole_is_an_error_not_a_fresh_start(tmp_path):
         path.write_bytes(b"")
     with (
         pytest.warns(KganWarning, match="images-000000024.weights.h5 is damaged"),
-        pytest.raises(ValueError, match="No checkpoint in .* is whole"),
+        pytest.raises(ValueError, match=r"No checkpoint in .* is whole: .*images-000000024.json"),
     ):
         Checkpoint(tmp_path).restore(new_model())
 
@@ -254,5 +323,5 @@ def test_refusals(tmp_path):
     other.compile()
     with pytest.raises(ValueError, match="this model. Received: .*images-000000024.weights.h5: "):
         Checkpoint(tmp_path).restore(other)
-    with pytest.raises(ValueError, match="keep >= 1. Received: 0"):
+    with pytest.raises(ValueError, match="keep to be an int >= 1. Received: keep=0"):
         Checkpoint(tmp_path, keep=0)

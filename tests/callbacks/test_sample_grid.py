@@ -75,7 +75,7 @@ def test_does_not_change_training(tmp_path):
 
 
 def test_empty_grid_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="rows, columns >= 1. Received: 0, 8"):
+    with pytest.raises(ValueError, match="rows to be an int >= 1, or None. Received: rows=0"):
         SampleGrid(tmp_path, rows=0)
 
 

@@ -1,14 +1,17 @@
 """The ways to start the command line."""
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import kgan
-from kgan.cli import VERBS
+from kgan.cli import VERBS, main
 
 
 @pytest.mark.parametrize("module", ["kgan", "kgan.cli"])
@@ -61,3 +64,52 @@ def test_closed_pipe_ends_in_silence(run_python, tmp_path, verb):
             stderr=subprocess.PIPE,
         )
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("verb, code", [("list", 0), ("smaple", 2), ("info smaple", 1)])
+def test_closed_streams(tmp_path, verb, code, closed):
+    command = f"{shlex.quote(sys.executable)} -m kgan {verb} {closed}"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code and len(done.stderr.splitlines()) == (
+        code > 0 and closed == ">&-"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_device_is_said_in_one_line(tmp_path):
+    command = f"{shlex.quote(sys.executable)} -m kgan list > /dev/full"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize("module", ["codecs", "click", "kgan.errors", "kgan.cli.labels", "numpy"])
+def test_interrupts_while_modules_are_imported(tmp_path, module, interruptible):
+    """Of whatever import Ctrl-C comes upon, Python would show a traceback."""
+    script = (
+        "import builtins, os, signal, sys\n"
+        "before = builtins.__import__\n"
+        "def interrupting(name, *args, **kwargs):\n"
+        f"    if name == {module!r} and 'kgan.cli.interrupts' in sys.modules:\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return before(name, *args, **kwargs)\n"
+        "builtins.__import__ = interrupting\n"
+        "sys.modules.pop('codecs', None)\n"
+        "from kgan.cli import main\n"
+        "main(['sample', 'dcgan-mnist'])\n"
+    )
+    options = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = interruptible([sys.executable, "-c", script], text=True, **options)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "Interrupted")
+
+
+def test_importing_the_command_leaves_interrupts_as_they_are():
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("value", ["1e300", "nan", "inf", "-1", "2.1", "x", "-inf", ""])
+def test_truncations_that_are_none(value):
+    for verb in ("sample", "evaluate"):
+        done = CliRunner().invoke(main, [verb, "stylegan-lite-celeba", f"--truncation={value}"])
+        assert done.exit_code == 2 and "Expected a number from 0 to 2. Received: " in done.output

@@ -112,6 +112,7 @@ class TestRun:
         _, cwd = finished
         noted = json.loads((cwd / "run/versions.json").read_text())
         metadata = json.loads((cwd / "run/preset/metadata.json").read_text())
+        assert noted[0].pop("threads") >= 1
         assert noted == [{"images_seen": 0, **metadata["versions"]}]
         assert noted[0]["kgan"] == kgan.__version__
         card = (cwd / "run/preset/README.md").read_text()

@@ -1,6 +1,7 @@
 """kgan.data.cache: images decoded once, in a file that is whole or not there."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -8,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -56,6 +56,9 @@ def decoded(monkeypatch):
 pytestmark = pytest.mark.filterwarnings("ignore:Skipped:kgan.errors.KganWarning")
 
 
+EMPTY = hashlib.sha256().hexdigest()
+
+
 def _read(folder, cache, **options):
     return load_folder(folder, RULE, cache=cache, **{"labels": "folders", **options})
 
@@ -73,11 +76,12 @@ class TestReuse:
             assert report.skipped == plain[2].skipped == {"odd/00.png": "empty file"}
             assert report.classes == plain[2].classes == {"even": 20, "odd": 19}
             assert (report.sizes, report.modes) == (plain[2].sizes, plain[2].modes)
+            assert report.sums == plain[2].sums and report.sums["odd/00.png"] == EMPTY
             assert (report.memory, report.file) == (0, cache.stat().st_size)
 
     def test_is_on_disk_and_may_not_be_changed(self, folder, cache):
         images = _read(folder, cache)[0]
-        assert isinstance(images, np.memmap)
+        assert isinstance(images, kgan.data.cache.Stored)
         with pytest.raises(ValueError, match="read-only"):
             images[0] = 0
 
@@ -122,7 +126,13 @@ class TestReuse:
         table = json.loads(end[-40 - length : -40])
         assert set(table["key"]) == {"image_shape", "fit", "background", "box", "list of files"}
         assert table["key"]["fit"] == table["facts"]["report"]["fit"] == "crop"
-        assert "resize" not in table["facts"]["report"]
+        assert not {"resize", "sums"} & set(table["facts"]["report"])
+        sums = _read(folder, cache)[2].sums
+        del table["facts"]["sums"]  # which kgan 0.1 did not write
+        text = json.dumps(table).encode()
+        end = end[: -40 - length] + text + len(text).to_bytes(8, "little")
+        cache.write_bytes(end + hashlib.sha256(text).digest())
+        assert _read(folder, cache)[2].sums == sums
 
     def test_of_several_folders(self, folder, cache, decoded):
         even, odd = folder / "even", folder / "odd"
@@ -252,6 +262,84 @@ class TestStale:
         assert (images, key) == ([], None)
 
 
+def _overwrite(folder, cache):
+    with open(cache, "r+b") as file:
+        file.seek(4096)
+        file.write(bytes(1000))
+
+
+class TestInUse:
+    """Of a mapped file, what is cut off ends the process with SIGBUS."""
+
+    @pytest.mark.parametrize("change", [_cut(0), _cut(4096), _cut(9000), _overwrite, _flip(9000)])
+    def test_what_is_cut_off_or_changed_is_an_error(self, folder, cache, change):
+        images = _read(folder, cache)[0]
+        last = images[-1]
+        change(folder, cache)
+        with pytest.raises(KganError, match="nobody to change .*(cut off|damaged); the next start"):
+            images[:]
+        with pytest.warns(KganWarning, match="Making the cache .* anew"):
+            np.testing.assert_array_equal(_read(folder, cache)[0][-1], last)
+
+    @pytest.mark.parametrize("change", ["unlink", "touch"])
+    def test_what_is_deleted_or_touched_serves_on(self, folder, cache, change):
+        images = _read(folder, cache)[0]
+        expected = np.array(images)
+        getattr(cache, change)()
+        np.testing.assert_array_equal(images, expected)
+
+    def test_another_cache_in_its_place_is_not_read(self, folder, cache):
+        images = _read(folder, cache)[0]
+        expected = np.array(images)
+        with pytest.warns(KganWarning, match="anew"):
+            load_folder(folder, Rule.checked((28, 28, 1)), cache=cache)
+        np.testing.assert_array_equal(images, expected)
+
+    def test_is_an_array_to_whoever_uses_it(self, folder, cache):
+        images = _read(folder, cache)[0]
+        array = np.array(images)
+        for index in (
+            *(3, -1, slice(2, 30, 3), slice(None, None, -1), [5, 1, 5], np.array([[1, 2], [3, 4]])),
+            *(np.arange(39) % 2 == 0, (0, 1), (slice(4, 9), slice(2, 5), ..., 0), [], slice(9, 2)),
+            *(([1, 2], 3), None, ..., (..., 0)),
+        ):
+            np.testing.assert_array_equal(images[index], array[index], str(index))
+        with pytest.raises(IndexError):
+            images[39]
+        assert (len(images), images.shape, images.dtype) == (39, (39, *SHAPE), np.uint8)
+        assert (images.ndim, images.nbytes, images.mean()) == (4, array.nbytes, array.mean())
+        np.testing.assert_array_equal(images / 2, array / 2)
+        assert [image.tolist() for image in images] == array.tolist()
+
+
+CUT = """
+import os, sys
+from kgan.cli import main
+from kgan.cli.quiet import import_tensorflow
+import_tensorflow()
+from kgan.runs import train as training
+
+class Cut(training.RunLog):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if epoch == 1:
+            os.truncate("x.cache", 4096)
+
+training.RunLog = Cut
+main(sys.argv[1:], prog_name="kgan")
+"""
+
+
+def test_a_run_whose_cache_is_cut_off_ends_with_one_line(run_python, folder, tmp_path):
+    options = "dcgan --data photos --size 16 --cache x.cache --out run --images 320 --batch-size 8"
+    command = [*options.split(), "--checkpoint-images", "32"]
+    done = run_python("-c", CUT, "train", *command, cwd=tmp_path)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert said[-1].startswith("Error: Expected nobody to change the cache x.cache while")
+    assert "Traceback" not in done.stderr
+
+
 class TestWriting:
     def test_a_full_disk_leaves_nothing(self, folder, cache, monkeypatch):
         def full(self, images):
@@ -307,20 +395,17 @@ class TestWriting:
         finally:
             subprocess.run(["umount", str(disk)], check=True)
 
-    def test_what_killed_processes_left_is_removed_after_an_hour(self, folder, cache):
+    def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(
+        self, folder, cache
+    ):
         cache.parent.mkdir()
-        with ExitStack() as stack:
-            old, new, other = (
-                stack.enter_context(replacing(cache.with_name(name)))
-                for name in (cache.name, cache.name, f"my-{cache.name}")
-            )
-            for path in (old, new, other):
-                path.touch()
-            for path in (old, other):
-                os.utime(path, (time.time() - 4000,) * 2)
+        left = cache.with_name(f".partial-0123abcd-{cache.name}")
+        left.mkdir()
+        (left / cache.name).write_bytes(b"half")
+        with replacing(cache) as living:
+            living.touch()
             _read(folder, cache)
-            assert set(os.listdir(cache.parent)) == {new.name, other.name, cache.name}
-            stack.pop_all()
+            assert set(os.listdir(cache.parent)) == {living.parent.name, cache.name}
 
 
 SLOW = """

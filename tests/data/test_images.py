@@ -393,6 +393,9 @@ class TestLists:
         np.testing.assert_array_equal(both.images, np.concatenate([one.images, two.images]))
         np.testing.assert_array_equal(both.labels, np.concatenate([one.labels, two.labels]))
         assert both.class_names == list("0123456789")
+        (name,) = one.sums
+        assert name.startswith("mnist/3.0.1/") and len(one.sums[name]) == 64
+        assert both.sums == {f"{i}/{name}": one.sums[name] for i in (1, 2)}
 
     @pytest.mark.data
     def test_boxes_of_tfds(self, data_dir):
@@ -454,6 +457,7 @@ class TestTFDS:
             }[failure]
 
         monkeypatch.setattr(tfds.download.DownloadManager, "download_and_extract", download)
+        monkeypatch.setattr("kgan.data.tfds._check_network", lambda: None)
         with pytest.raises(KganError, match=f"tfds:mnist in {tmp_path} .*TFDS_DATA_DIR.*no route"):
             load("tfds:mnist", (28, 28, 1), data_dir=tmp_path)
 

@@ -50,9 +50,8 @@ class EqualizedHarness(LayerHarness):
 
     @pytest.mark.parametrize("multiplier", [0, -1.0])
     def test_bad_multiplier(self, multiplier):
-        with pytest.raises(
-            ValueError, match=f"learning_rate_multiplier > 0. Received: {multiplier}$"
-        ):
+        message = f"multiplier to be a number .*Received: learning_rate_multiplier={multiplier}$"
+        with pytest.raises(ValueError, match=message):
             self.kind(**{**self.config, "learning_rate_multiplier": multiplier})
 
 

@@ -35,5 +35,5 @@ class TestMinibatchStddev(LayerHarness):
         np.testing.assert_allclose(layer(x)[..., 1], expected, rtol=1e-3)
 
     def test_bad_group_size(self):
-        with pytest.raises(ValueError, match="Expected group_size >= 1. Received: 0"):
+        with pytest.raises(ValueError, match="group_size to be an int >= 1. Received: .*=0"):
             MinibatchStddev(0)

@@ -91,10 +91,10 @@ def test_initial_weights_are_the_seeds():
 
 @pytest.mark.parametrize("size", [0, 2, 7])
 def test_bad_kernel_size(size):
-    with pytest.raises(ValueError, match=f"Expected a kernel_size of 1, 3 or 5. Received: {size}"):
+    with pytest.raises(ValueError, match=f"to be 1, 3 or 5. Received: kernel_size={size}"):
         ModulatedConv2D(4, size)
 
 
 def test_bad_filters():
-    with pytest.raises(ValueError, match="Expected filters >= 1. Received: 0"):
+    with pytest.raises(ValueError, match="filters to be an int >= 1. Received: filters=0"):
         ModulatedConv2D(0)

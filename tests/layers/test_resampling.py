@@ -40,7 +40,7 @@ class TestBlur2D(LayerHarness):
         assert x.shape == (1, 4, 3, 3)
 
     def test_bad_padding(self):
-        with pytest.raises(ValueError, match="Expected padding >= 0. Received: -1"):
+        with pytest.raises(ValueError, match="padding to be an int >= 0. Received: padding=-1"):
             Blur2D(-1)
 
 

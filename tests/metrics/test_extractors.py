@@ -270,7 +270,7 @@ class TestImages:
         [
             (np.zeros((2, 16, 16, 3), np.float32), "float32 of shape (2, 16, 16, 3)"),
             (np.zeros((16, 16, 3), np.uint8), "uint8 of shape (16, 16, 3)"),
-            ([[0, 1]], "list of shape (1, 2)"),
+            ([[0, 1]], "[[0, 1]]"),
         ],
     )
     def test_no_images_are_refused(self, images, received):

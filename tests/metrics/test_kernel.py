@@ -62,5 +62,7 @@ def test_too_few_images_are_refused():
     real, fake = references.pair("random")
     with pytest.raises(KganError, match="least 1000 images .subset_size. in .*Received: 300 real"):
         kernel_distance(real, fake)
-    with pytest.raises(KganError, match="Received: subsets=0, subset_size=1"):
-        kernel_distance(real, fake, subsets=0, subset_size=1)
+    with pytest.raises(KganError, match="subsets to be an int >= 1. Received: subsets=0"):
+        kernel_distance(real, fake, subsets=0)
+    with pytest.raises(KganError, match="Received: subset_size=1"):
+        kernel_distance(real, fake, subset_size=1)

@@ -10,7 +10,9 @@ from keras import layers
 
 import kgan
 from kgan.models import GAN
+from kgan.models.base import latent
 from kgan.random import Draws
+from kgan.untrusted.memory import cost
 from models.harness import SHAPE, TWO_REPLICAS, CoreHarness, Harness, assert_equal, floats
 
 
@@ -399,3 +401,20 @@ def test_float16_losses_are_scaled():
         model.train_on_batch(np.zeros((4, *SHAPE), "uint8"))
     assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
     assert isinstance(model.d_optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_large_pictures_are_drawn_a_few_at_a_time(monkeypatch):
+    """So that a pass takes no more memory; and as ever the same whatever their number is."""
+    sixteen, few, one = (GAN(SHAPE, **users()) for _ in range(3))
+    expected = sixteen.sample(5, seed=0)
+    (found,) = sixteen.passes()
+    assert found.shape == (16, *SHAPE)
+    for model, share, chunk in ((few, 3, 4), (one, 99, 1)):
+        monkeypatch.setattr(latent, "MOST_BYTES", cost(found.function.graph).bytes // share)
+        assert np.abs(model.sample(5, seed=0).astype(int) - expected).max() <= 1
+        assert model.passes()[0].shape == (chunk, *SHAPE)
+        np.testing.assert_array_equal(model.sample(2, seed=0), model.sample(5, seed=0)[:2])
+    traced = few._sampling()[0].experimental_get_tracing_count()
+    few.sample(20, seed=1)
+    few.passes()
+    assert few._sampling()[0].experimental_get_tracing_count() == traced

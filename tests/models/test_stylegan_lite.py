@@ -109,7 +109,9 @@ class TestPictures:
 
     @pytest.mark.parametrize("wrong", ["x", np.nan, np.inf, [0.5]])
     def test_truncation_that_is_no_number_is_refused(self, model, wrong):
-        with pytest.raises(ValueError, match="Expected truncation to be a number. Received"):
+        with pytest.raises(
+            ValueError, match="Expected truncation to be a number from 0 to 2. Received"
+        ):
             model.sample(1, truncation=wrong)
 
     def test_others_have_no_truncation(self, model):

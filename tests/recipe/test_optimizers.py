@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from kgan.errors import KganError
 from kgan.recipe import optimizers
+from kgan.recipe.optimizers import CosineOfImages
 
 TABLES = [
     {"name": "Adam", "learning_rate": 2e-4, "beta_1": 0.5},
@@ -160,3 +162,44 @@ def test_optimizers_that_a_preset_cannot_describe_are_refused():
         optimizers.to_table(Mine())
     with pytest.raises(ValueError, match="exclude_layers of Muon .* a number. Received"):
         optimizers.to_table(keras.optimizers.Muon(exclude_layers=["x"]))
+
+
+def _decay(**arguments):
+    return keras.optimizers.schedules.CosineDecay(**{"decay_steps": 100, **arguments})
+
+
+@pytest.mark.parametrize(
+    "optimizer, message",
+    [
+        *(
+            (
+                (lambda rate=rate: keras.optimizers.Adam(rate)),
+                "learning_rate of g_optimizer to be a",
+            )
+            for rate in (-1e-3, float("nan"), float("inf"), 1e30, 101.0)
+        ),
+        (
+            lambda: keras.optimizers.Adam(_decay(initial_learning_rate=-0.1)),
+            "initial_learning_rate",
+        ),
+        (lambda: keras.optimizers.SGD(_decay(initial_learning_rate=float("nan"))), "initial"),
+        (lambda: keras.optimizers.SGD(CosineOfImages(1e-3, -1e-3, 100)), "final_learning_rate"),
+        (lambda: keras.optimizers.SGD(CosineOfImages(1e-3, 1e-3, 0)), "initial of g_optimizer"),
+        (lambda: keras.optimizers.Adam(1e-3, beta_1=1.5), "beta_1 of g_optimizer"),
+        (lambda: keras.optimizers.Adam(1e-3, beta_2=float("nan")), "beta_2 of g_optimizer"),
+        (lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(-1.0)), "learning_rate"),
+        *((lambda value=value: value, "a Keras optimizer or the name") for value in ("no", 3, [])),
+    ],
+)
+def test_numbers_no_training_goes_on_with(optimizer, message):
+    with pytest.raises(KganError, match=f"Expected .*{message}.*Received: "):
+        optimizers.checked("g_optimizer", optimizer())
+
+
+def test_sound_optimizers_come_back():
+    for optimizer in (
+        "adam",
+        keras.optimizers.SGD(0.0),
+        keras.optimizers.Adam(_decay(initial_learning_rate=0.1)),
+    ):
+        assert isinstance(optimizers.checked("g_optimizer", optimizer), keras.optimizers.Optimizer)

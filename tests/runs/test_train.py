@@ -159,6 +159,60 @@ def test_override_goes_on_with_another_recipe(folder, uninterrupted, tmp_path):
     assert int(kgan.zoo.load(run / "preset").images_seen.numpy()) == 176
 
 
+class TestOtherImages:
+    @pytest.fixture
+    def run(self, folder, uninterrupted, tmp_path):
+        """A run of images that may be changed, which has ended."""
+        shutil.copytree(folder, tmp_path / "photos")
+        return shutil.copytree(uninterrupted, tmp_path / "run")
+
+    @staticmethod
+    def go_on(run, images=160, **options):
+        recipe_now = recipe(run.parent / "photos", images=images)
+        return training.train(recipe_now, run, resume=True, override=True, **options)
+
+    def test_are_refused_and_nothing_of_the_run_is_touched(self, run):
+        (run.parent / "photos/new.png").write_bytes((run.parent / "photos/00.png").read_bytes())
+        (run / "recipe.toml").write_text(recipe(run.parent / "photos").to_toml())
+        before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+        with pytest.raises(ValueError, match=r"--override .*Received: 1 file added \(new.png\)$"):
+            training.train(recipe(run.parent / "photos"), run, resume=True)
+        assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+    def test_override_goes_on_with_them(self, run, capsys):
+        (run.parent / "photos/00.png").unlink()
+        self.go_on(run, 176)
+        assert "with other images: 1 file removed (00.png)" in capsys.readouterr().err
+        self.go_on(run, 176)
+        assert "other images" not in capsys.readouterr().err
+
+    def test_a_run_of_before_notes_them_with_a_line(self, run, capsys):
+        (run / "data.json").unlink()
+        (run.parent / "photos/00.png").unlink()
+        self.go_on(run, 176)
+        assert "data.json did not tell" in capsys.readouterr().err
+        assert len(json.loads((run / "data.json").read_text())["files"]) == 43
+
+
+@pytest.mark.parametrize("out", ["run", "a/run", "../photos/run", "../link"])
+def test_a_run_among_its_images_is_refused(folder, tmp_path, out):
+    shutil.copytree(folder, tmp_path / "photos")
+    (tmp_path / "link").symlink_to("photos/run")
+    with pytest.raises(ValueError, match="Expected a run directory apart from the images"):
+        training.train(recipe(tmp_path / "photos"), tmp_path / "photos" / out)
+    assert len(list((tmp_path / "photos").iterdir())) == 44
+    held_out = recipe(folder)
+    held_out.data.held_out = str(tmp_path / "photos")
+    with pytest.raises(ValueError, match="Expected a run directory apart from the images"):
+        training.train(held_out, tmp_path / "photos" / out)
+
+
+def test_images_among_what_the_run_writes_are_refused(uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted, tmp_path / "run")
+    with pytest.raises(ValueError, match="Expected a run directory apart from the images"):
+        training.train(recipe(run / "grids"), run, resume=True, override=True)
+
+
 def test_a_run_belongs_to_one_process(folder, uninterrupted):
     before = weights(uninterrupted)
     message = "another process is training"
@@ -413,7 +467,7 @@ class TestConditional:
     def test_a_name_that_no_preset_can_hold_is_refused_first(self, pets, tmp_path, name):
         recipe, folder = pets
         (folder / "b").rename(folder / name)
-        with pytest.raises(ValueError, match="class_names to be|control characters"):
+        with pytest.raises(ValueError, match="names of classes on one line.*rename its folder"):
             training.train(recipe(), tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
@@ -442,3 +496,23 @@ def test_a_preset_over_the_limit_of_size_is_said_once_and_first(folder, tmp_path
     model = kgan.zoo.load(tmp_path / "run/preset")  # a directory, for which it does not hold
     with pytest.warns(KganWarning, match="KGAN_MOST_WEIGHTS=1$"):
         model.save_to_preset(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"note": "\x1b[2J"}, "without control characters.*No preset can hold it"),
+        ({"name": "a\u202eb"}, "without control characters"),
+        ({"note": "x" * 300_000}, "at most 262,144 bytes"),
+        ({"seed": 1 << 60}, "Expected seed to be an int from 0 to 4,294,967,295. Received: seed="),
+        ({"g_optimizer": {"name": "Adam", "learning_rate": -1e-3}}, "learning_rate of g_optimizer"),
+        ({"d_optimizer": {"name": "Adam", "learning_rate": float("nan")}}, "of d_optimizer"),
+    ],
+)
+def test_what_cannot_be_saved_is_refused_before_a_picture_is_read(
+    folder, tmp_path, monkeypatch, change, message
+):
+    monkeypatch.setattr("kgan.data.parts.load_training", lambda *args: pytest.fail("was read"))
+    with pytest.raises(ValueError, match=message):
+        training.train(recipe(folder, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -521,6 +521,231 @@ def _call_often(network, huge, rng):
     )
 
 
+# What loads in no time, and then takes memory, takes time, or cannot be called. Each of these
+# changes the description of a functional network, whose weights go on fitting it.
+
+
+class Graph:
+    """A functional network's description, to which layers without weights are added.
+
+    Attributes:
+        last: what its output is, as an argument of calls.
+        shape: of the output, without the batch.
+    """
+
+    def __init__(self, network: dict, shape):
+        self.config = network["config"]
+        self.shape = shape
+        self.last = self.config["output_layers"]
+        while isinstance(self.last[0], list):
+            self.last = self.last[0]
+
+    def call(self, kind: str, *taken, **config) -> list:
+        """Adds a layer; returns what it puts out. Without `taken` it is called on the last."""
+        name = f"{kind.lower()}_{len(self.config['layers'])}"
+        args = [_tensor(history) for history in taken or [self.last]]
+        self.config["layers"].append(
+            {
+                "module": "keras.layers",
+                "class_name": kind,
+                "registered_name": None,
+                "config": {"name": name, **config},
+                "name": name,
+                "inbound_nodes": [{"args": [args] if len(args) > 1 else args, "kwargs": {}}],
+            }
+        )
+        self.last = [name, 0, 0]
+        return self.last
+
+    def end(self) -> None:
+        """Makes the last layer the output."""
+        self.config["output_layers"] = [self.last]
+
+
+def _tensor(history):
+    config = {"shape": [None], "dtype": "float32", "keras_history": history}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def _balloon(graph, factor):
+    """Larger, and small again."""
+    graph.call("UpSampling2D", size=factor, interpolation="bilinear")
+    return graph.call("AveragePooling2D", pool_size=factor)
+
+
+def branches(graph, rng):
+    """Many large tensors, none of which need wait for another."""
+    start, factor = graph.last, int(1600 / graph.shape[0])
+    ends = []
+    for _ in range(rng.choice((20, 100, 160))):
+        graph.last = start
+        ends.append(_balloon(graph, factor))
+    graph.call("Add", *ends)
+
+
+def chain(graph, rng):
+    """One after the other, which takes as much as one of them."""
+    for _ in range(rng.choice((1, 4))):
+        _balloon(graph, int(800 / graph.shape[0]))
+
+
+def hoard(graph, rng):
+    """Many large tensors that all are needed at the end."""
+    start, factor = graph.last, int(1600 / graph.shape[0])
+    ends = []
+    for _ in range(rng.choice((20, 100))):
+        ends.append(graph.call("UpSampling2D", start, size=factor, interpolation="bilinear"))
+    graph.call("Maximum", *ends)
+    graph.call("AveragePooling2D", pool_size=factor)
+
+
+def broadcast(graph, rng):
+    """A scale of more values than the layer's description says that it puts out."""
+    count = rng.choice((50, 500, 5000))
+    graph.call("Reshape", target_shape=[1, 1, math.prod(graph.shape)])
+    graph.call("Rescaling", scale=[[[1.0]]] * count, offset=[[[0.0]] * count])
+    graph.call("GlobalAveragePooling2D")
+    graph.call("Reshape", target_shape=list(graph.shape))
+
+
+def doubled(graph, rng):
+    """Batches of twice the size, again and again."""
+    for _ in range(rng.choice((1, 8, 20))):
+        graph.call("Concatenate", graph.last, graph.last, axis=rng.choice((0, -4)))
+
+
+def outer_product(graph, rng):
+    """All values by all values."""
+    flat = graph.call("Reshape", target_shape=[math.prod(graph.shape), 1])
+    for _ in range(rng.choice((1, 8))):
+        graph.call("Dot", flat, flat, axes=2)
+        graph.call("MaxPooling1D", pool_size=1)
+    graph.call("Dot", graph.last, flat, axes=[2, 1])
+    graph.call("Reshape", target_shape=list(graph.shape))
+
+
+def slow(graph, rng):
+    """Hours of windows, in little memory."""
+    factor = int(1600 / graph.shape[0])
+    graph.call("UpSampling2D", size=factor)
+    for _ in range(rng.choice((1, 20, 200))):
+        pool = rng.choice(("AveragePooling2D", "MaxPooling2D"))
+        graph.call(pool, pool_size=511, strides=1, padding="same")
+    graph.call("AveragePooling2D", pool_size=factor)
+
+
+GREEDY = (branches, chain, hoard, broadcast, doubled, outer_product, slow)
+
+
+def wide(network, rng):
+    """Numbers of twice the bytes."""
+    for layer in _layers(network):
+        layer["config"]["dtype"] = "float64"
+
+
+def half(network, rng):
+    """Numbers of half the bytes, which processors do not compute with."""
+    for layer in _layers(network):
+        layer["config"]["dtype"] = rng.choice(("float16", "bfloat16", "mixed_float16"))
+
+
+def call_oddly(network, rng):
+    """Arguments of calls that no layer takes, or that are no use to it."""
+    called = [layer for layer in _layers(network) if layer.get("inbound_nodes")]
+    layer = rng.choice(
+        [layer for layer in called if "layers" in layer["config"] and rng.random() < 0.7] or called
+    )
+    call = rng.choice(layer["inbound_nodes"])
+    odd = rng.choice(([None], [], [[None]], 0, 1.5, True, [True], "x", {}, None, [0, [None]]))
+    tensor = call["args"][0] if call["args"] else odd
+    if rng.random() < 0.7:
+        key = rng.choice(("mask", "mask", "mask", "training", "initial_state", "inputs", "x"))
+        call["kwargs"][key] = rng.choice((odd, odd, odd, tensor, [tensor, None]))
+    else:
+        call["args"] = rng.choice(([odd], [*call["args"], odd], [[*call["args"]]], [tensor] * 2))
+
+
+def take_oddly(network, rng):
+    """Inputs that are not what a model gives a network."""
+    inputs = [layer for layer in _layers(network) if layer["class_name"] == "InputLayer"]
+    layer = rng.choice(inputs)
+    key, values = rng.choice(
+        (
+            ("sparse", (True, 1, "x", None)),
+            ("ragged", (True, 1, "x", None)),
+            ("optional", (True, "x", None)),
+            ("dtype", ("bool", "uint8", "int64", "float16", "float64", "bfloat16", "string")),
+            ("batch_shape", ([7, 4], [None, None], [None], [None, 4, 1], [0, 4], [16, 4], [1, 4])),
+            ("input_tensor", (True, [1], None)),
+        )
+    )
+    layer["config"][key] = rng.choice(values)
+
+
+def set_oddly(network, rng):
+    """Values that a layer is made with, and may not be called with."""
+    layers = _layers(network)
+    key, values = rng.choice(
+        (
+            ("data_format", ("channels_first", "x", 7)),
+            ("axis", (0, -4, 1, 3, [1, 2], [0], 99, "x", None)),
+            ("strides", ([1, 2], 3, [2**20, 2**20], 0, -1, [2, 1, 1])),
+            ("dilation_rate", ([2, 3], 64, 4096, 2**20, 0, -1)),
+            ("groups", (2, 4, 0, -1, 64)),
+            ("padding", ("valid", "causal", "same", 7, [[1, 2], [3, 4]], -1)),
+            ("size", ([64, 64], 0, -1, [1, 2**20])),
+            ("interpolation", ("bilinear", "lanczos5", "x")),
+            ("trainable", ("x", [], 7, None)),
+            ("depth_multiplier", (2, 64, 0)),
+            ("output_padding", (1, [1, 0], 64, -1)),
+            ("target_shape", ([-1], [-1, -1], [0], [2**20], [4, 4, 4, 1])),
+            ("pool_size", (0, -1, 2**20, [1, 2])),
+            ("activation", ("softmax", "log_softmax", "celu")),
+        )
+    )
+    rng.shuffle(layers)
+    for layer in layers:
+        if key in layer["config"]:
+            layer["config"][key] = rng.choice(values)
+            break
+
+
+ODD = (call_oddly, take_oddly, set_oddly, half, wide)
+
+
+def describe_greedy(directory, rng, change=None):
+    """One of `GREEDY` or `ODD`, to a network if there is one; else larger pictures."""
+    values = json.loads((directory / CONFIG).read_text())
+    arguments = values["config"]
+    change = change or rng.choice((*GREEDY, *ODD, *ODD))
+    network = arguments.get("generator")
+    if not network or "output_layers" not in network["config"]:
+        arguments["image_shape"] = rng.choice(([4096, 4096, 3], [512, 512, 3], [16, 4096, 1]))
+    elif change in GREEDY:
+        graph = Graph(network, arguments["image_shape"])
+        change(graph, rng)
+        graph.end()
+    else:
+        change(rng.choice((network, network, arguments.get("discriminator") or network)), rng)
+    (directory / CONFIG).write_text(json.dumps(values))
+
+
+def choose_optimizer(directory, rng):
+    """Optimizers that keep as much as they can."""
+    path = directory / RECIPE
+    table = rng.choice(
+        (
+            'name = "Adam"\namsgrad = true\nuse_ema = true\ngradient_accumulation_steps = 2',
+            'name = "RMSprop"\ncentered = true\nmomentum = 0.5\nuse_ema = true',
+            'name = "Ftrl"\nuse_ema = true\ngradient_accumulation_steps = 4',
+            'name = "ScheduleFreeAdamW"',
+            'name = "Muon"',
+        )
+    )
+    text = path.read_text().partition("[g_optimizer]")[0]
+    path.write_text(f"{text}\n[g_optimizer]\n{table}\n\n[d_optimizer]\n{table}\n")
+
+
 def other_class(directory, rng):
     path = directory / CONFIG
     values = json.loads(path.read_text())
@@ -535,5 +760,60 @@ MUTATIONS: tuple[Callable[[Path, random.Random], None], ...] = (
     *(flip_bits, truncate, grow, swap_files, replace_file, name_files),
     *(mutate_json, mutate_json, mutate_json, mutate_json_text, mutate_toml, mutate_toml),
     *(mutate_weights, mutate_weights, flip_headers, flip_headers, describe_evil, describe_evil),
-    *(describe_bomb, describe_bomb, other_class),
+    *(describe_bomb, describe_bomb, describe_greedy, describe_greedy, describe_greedy),
+    *(choose_optimizer, other_class),
+)
+
+
+# Presets of nearly as many weights as there may be, which the fuzzer makes: of formats 1 and 2.
+
+
+def large_as_it_is(bases, directory, rng):
+    shutil.copytree(bases / rng.choice("12"), directory)
+
+
+def large_with_slots(bases, directory, rng):
+    large_as_it_is(bases, directory, rng)
+    choose_optimizer(directory, rng)
+
+
+def large_and_wide(bases, directory, rng):
+    """Twice the bytes of what is stored."""
+    large_as_it_is(bases, directory, rng)
+    values = json.loads((directory / CONFIG).read_text())
+    for name in ("generator", "discriminator"):
+        wide(values["config"][name], rng)
+    (directory / CONFIG).write_text(json.dumps(values))
+
+
+def large_wide_and_with_slots(bases, directory, rng):
+    large_and_wide(bases, directory, rng)
+    choose_optimizer(directory, rng)
+
+
+def large_stored_in_half(bases, directory, rng):
+    """Four times the bytes, and the slots for them: as format 1 may be stored."""
+    shutil.copytree(bases / "1", directory)
+    with h5py.File(directory / WEIGHTS) as old, h5py.File(directory / "new", "w") as new:
+        for name in datasets(old):
+            values = old[name][()]
+            new[name] = values.astype("f2") if values.dtype.kind == "f" else values
+    os.replace(directory / "new", directory / WEIGHTS)
+    values = json.loads((directory / CONFIG).read_text())
+    for name in ("generator", "discriminator"):
+        wide(values["config"][name], rng)
+    (directory / CONFIG).write_text(json.dumps(values))
+
+
+def large_description(bases, directory, rng):
+    """As much of JSON as there may be, of what takes the most memory."""
+    large_with_slots(bases, directory, rng)
+    values = json.loads((directory / CONFIG).read_text())
+    values["config"]["augment"] = [[{}] * 16] * ((4 << 20) // 70)
+    (directory / CONFIG).write_text(json.dumps(values))
+
+
+LARGE = (
+    *(large_as_it_is, large_as_it_is, large_with_slots, large_with_slots, large_with_slots),
+    *(large_and_wide, large_wide_and_with_slots, large_stored_in_half, large_description),
 )

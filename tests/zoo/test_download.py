@@ -1,6 +1,7 @@
 """Presets over HTTP, from a server on this machine."""
 
 import functools
+import hashlib
 import http.server
 import json
 import os
@@ -224,6 +225,36 @@ def test_damaged_entry_of_the_cache_is_fetched_again(served, tmp_path, name, how
         assert download.fetch_preset(f"{url}/tiny", None) == entry
     assert file.read_bytes() == content and not file.is_symlink()
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [entry.name]
+
+
+def test_files_in_the_cache_are_hashed_once(served, monkeypatch):
+    _, url = served
+    entry = preset.read(f"{url}/tiny").directory
+    expected = {sha256(path): 1 for path in entry.iterdir() if path.name[0] not in ".m"}
+    expected[sha256(entry / WEIGHTS)] = 1
+    hashed = []
+
+    def counting(function):
+        def count(*args):
+            digest = function(*args)
+            hashed.append(digest.hexdigest())
+            return digest
+
+        return count
+
+    monkeypatch.setattr(hashlib, "sha256", counting(hashlib.sha256))
+    monkeypatch.setattr(hashlib, "file_digest", counting(hashlib.file_digest))
+    preset.read(f"{url}/tiny")
+    assert {digest: hashed.count(digest) for digest in expected} == expected
+
+
+def test_damage_is_found_by_whoever_reads_the_files(served):
+    _, url = served
+    entry = preset.read(f"{url}/tiny").directory
+    content = (entry / WEIGHTS).read_bytes()
+    (entry / WEIGHTS).write_bytes(content[:-1] + b"?")
+    with pytest.warns(KganWarning, match="is damaged, and fetched again"):
+        assert preset.read(f"{url}/tiny").content[WEIGHTS] == content
 
 
 def test_file_in_the_place_of_an_entry_is_replaced(served):

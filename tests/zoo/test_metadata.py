@@ -6,7 +6,7 @@ import pytest
 
 import kgan
 from kgan.errors import KganError
-from kgan.zoo import preset
+from kgan.zoo import metadata, preset
 from kgan.zoo.metadata import MOST_FILES
 from zoo.sound import METADATA, SELECTED, change_metadata, make_preset
 
@@ -146,3 +146,13 @@ def test_metadata_without_what_info_needs_is_refused(faces, key):
     (faces / "metadata.json").write_text(json.dumps(metadata))
     with pytest.raises(KganError, match="metadata.json"):
         kgan.zoo.info(faces)
+
+
+def test_memory_follows_the_limit_of_weights_and_their_size(monkeypatch):
+    usual = 8 * 96 << 20
+    assert metadata.most_memory(0) == metadata.most_memory(96 << 20) == usual
+    assert metadata.most_memory(500 << 20) == 8 * 500 << 20  # in a directory of one's own
+    monkeypatch.setenv("KGAN_MOST_WEIGHTS", "200")
+    assert metadata.most_memory(0) == 8 * 200 << 20
+    monkeypatch.setenv("KGAN_MOST_WEIGHTS", "0")
+    assert metadata.most_memory(0) == usual

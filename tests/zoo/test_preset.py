@@ -199,21 +199,34 @@ def test_interrupt_between_the_old_and_the_new_keeps_the_old(faces, monkeypatch)
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"class_names": ["cat", "a\nb"]}, "class_names to be a list of lines"),
-        ({"class_names": ["x" * 1001]}, "class_names to be a list of lines"),
-        ({"class_names": ["cat", "\x1b[31mred"]}, "control characters.*red"),
-        ({"class_names": ["\u202ecat"]}, "control characters"),
+        ({"class_names": ["cat", "a\nb"]}, "names of classes on one line.*; rename its folder$"),
+        ({"class_names": ["x" * 1001]}, "names of classes on one line.*; rename its folder$"),
+        ({"class_names": ["cat", "\x1b[31mred"]}, "names of classes.*red'; rename"),
+        ({"class_names": ["\u202ecat"]}, "bidirectional.*; rename its folder"),
+        ({"class_names": ["\ud800"]}, "names of classes"),
         ({"class_names": [f"{i:05d}{'x' * 200}" for i in range(2000)]}, "262,144 bytes.* 2,000"),
         ({"title": "a\tb"}, "dataset to be"),
-        ({"note": "\x07"}, "control characters"),
+        ({"note": "\x07"}, "control characters.*change the recipe"),
+        ({"note": "\u2066"}, "control characters"),
+        ({"limits": "\ud800"}, "control characters"),
+        ({"note": "x" * 300_000}, "262,144 bytes"),
+        ({"classes": {"\x1b[2J": "cat"}, "labels": "folders"}, "control characters"),
     ],
 )
 def test_what_no_preset_can_hold_is_refused_before(change, message):
     with pytest.raises(KganError, match=message):
         preset.check_recipe(Recipe("a", "GAN", data=Data("x", **change)))
     preset.check_recipe(Recipe("a", "GAN", data=Data("x", class_names=["日本", "a, b", "-"])))
-    with pytest.raises(KganError, match="expected name"):
+    with pytest.raises(KganError, match="Expected name to be"):
         preset.check_recipe(Recipe("", "GAN"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"x": object()}, {"x": float("nan")}, {"x": {1, 2}}, {"x": 1 << 70}, {"x": b"1"}]
+)
+def test_values_that_toml_has_not_are_refused_before(arguments):
+    with pytest.raises(KganError, match=r"^Expected .*Received: .*in the recipe|of 71|set|bytes"):
+        preset.check_recipe(Recipe("a", "GAN", arguments=arguments))
 
 
 def test_home_is_understood(faces, monkeypatch):

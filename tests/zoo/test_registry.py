@@ -176,3 +176,12 @@ def test_name_that_is_the_folder_itself_is_not_said(zoo, monkeypatch):
         warnings.simplefilter("error")
         assert registry.resolve("digits")[0] == str(zoo / "digits")
         assert registry.resolve("./digits")[0] == "digits"
+
+
+def test_a_mistyped_variable_is_said(tmp_path, monkeypatch, tiny_preset):
+    monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "typo"))
+    with pytest.warns(KganWarning, match=r"typo: No such file or directory; KGAN_ZOO names it$"):
+        registry.names()
+    monkeypatch.setenv("KGAN_ZOO", str(tiny_preset))
+    with pytest.warns(KganWarning, match="it is a preset, and .*the registry that it is in; KGAN"):
+        registry.names()

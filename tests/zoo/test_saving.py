@@ -1,7 +1,9 @@
 """kgan.zoo.saving: what is refused, and what comes along. (The round trip is in the harness.)"""
 
+import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,9 @@ from untrusted.hostile import rewrite, rewrite_weights
 import kgan
 from kgan.errors import KganError
 from kgan.models import DCGAN, GAN, WGANGP
+from kgan.recipe import Recipe
+from kgan.untrusted import memory
+from kgan.zoo import saving
 from kgan.zoo.metadata import METADATA, RECIPE, WEIGHTS
 from kgan.zoo.preset import read
 from kgan.zoo.saving import load_weights
@@ -318,6 +323,131 @@ def test_outputs_that_fit_no_memory_are_refused(users_preset, tmp_path):
     refused(tmp_path / "p", "values for an image. Received: up_sampling2d")
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("change", hostile.GREEDY, ids=lambda f: f.__name__)
+def test_what_takes_too_much_to_sample_from_is_refused(users_preset, change, seed, tmp_path):
+    """Before it takes it; what loads, in less memory than that, makes pictures."""
+    shutil.copytree(users_preset, tmp_path / "p")
+    hostile.describe_greedy(tmp_path / "p", random.Random(seed), change)
+    hostile.rehash(tmp_path / "p")
+    loads_or_is_refused(tmp_path / "p", "at most .* MB of memory|multiplications|images of shape")
+
+
+def loads_or_is_refused(preset, message):
+    try:
+        model = kgan.zoo.load(preset)
+    except KganError as error:
+        assert re.search(message, str(error)) and str(error).isprintable()
+    else:
+        (found,) = model.passes()
+        assert memory.cost(found.function.graph).bytes < saving.most_memory(0)
+        assert model.sample(1, seed=0).shape == (1, *SHAPE)
+
+
+@pytest.fixture(scope="module")
+def nested_preset(tmp_path_factory):
+    """A preset of a generator with a network in it, one of whose calls is the last layer."""
+    directory = tmp_path_factory.mktemp("nested") / "nested"
+    generator, discriminator = small_networks()
+    inner = keras.Sequential([keras.Input(SHAPE), layers.ReLU()], name="inner")
+    generator = keras.Model(generator.inputs, inner(generator.outputs[0]))
+    GAN(SHAPE, generator=generator, discriminator=discriminator).save_to_preset(directory)
+    return directory
+
+
+ODD = [[None], [], [[None]], [True], 0, 1.5, "x", {}]
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        *({"mask": odd} for odd in [*ODD, True]),
+        *({"training": odd} for odd in ODD),
+        *({"initial_state": odd} for odd in (None, [None])),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
+def test_calls_that_no_layer_takes_are_refused(nested_preset, kwargs, player, tmp_path):
+    preset = Path(shutil.copytree(nested_preset, tmp_path / "p"))
+
+    def change(config):
+        *_, last = config["config"][player]["config"]["layers"]
+        last["inbound_nodes"][0]["kwargs"].update(kwargs)
+
+    rewrite(preset, change)
+    refused(preset, "that a preset can describe|can be built")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("change", hostile.ODD, ids=lambda f: f.__name__)
+def test_what_loads_can_be_sampled_from(nested_preset, change, seed, tmp_path):
+    preset = Path(shutil.copytree(nested_preset, tmp_path / "p"))
+    hostile.describe_greedy(preset, random.Random(seed), change)
+    hostile.rehash(preset)
+    loads_or_is_refused(preset, "calls on tensors|can be built|Damaged preset|takes at most")
+
+
+def test_labels_that_an_embedding_lacks_are_found(tmp_path, monkeypatch):
+    latents, labels = keras.Input((6,)), keras.Input((), dtype="int32")
+    images = keras.Input(SHAPE)
+    z = layers.Multiply()([latents, layers.Embedding(2, 6)(labels)])
+    generator = keras.Model(
+        [latents, labels], layers.Reshape(SHAPE)(layers.Dense(math.prod(SHAPE))(z))
+    )
+    logits = layers.Concatenate()([layers.Flatten()(images), layers.Embedding(3, 2)(labels)])
+    discriminator = keras.Model([images, labels], layers.Dense(1)(logits))
+    model = GAN(SHAPE, generator=generator, discriminator=discriminator, num_classes=3)
+    with pytest.raises(Exception, match="indices"):
+        model.sample(1, labels=2)
+    monkeypatch.setattr(GAN, "preview", lambda self: None)
+    model.save_to_preset(tmp_path / "p")
+    refused(tmp_path / "p", "can be built.*indices")
+
+
+def needed(monkeypatch, preset):
+    """The most bytes that a preset is counted with, to the variable, but for its description."""
+    monkeypatch.setattr(saving, "_OF_JSON", 0)
+    monkeypatch.setattr(saving, "_MOST_SLOTS", 1 << 40)
+    counted = []
+    real = saving._Memory.check
+
+    def check(self, size, what):
+        real(self, size, what)
+        counted.append(self.most - self.left + size)
+
+    monkeypatch.setattr(saving._Memory, "check", check)
+    kgan.zoo.load(preset)
+    monkeypatch.undo()
+    return max(counted)
+
+
+def test_bytes_of_weights_and_slots_are_counted_before_they_are_taken(
+    users_preset, tmp_path, monkeypatch
+):
+    preset = Path(shutil.copytree(users_preset, tmp_path / "p"))
+    usual = needed(monkeypatch, preset)
+    weights = sum(8 * w.size for w in kgan.zoo.load(preset).get_weights())
+
+    def widen(config):
+        for name in ("generator", "discriminator"):
+            hostile.wide(config["config"][name], None)
+
+    rewrite(preset, widen)
+    assert needed(monkeypatch, preset) > 1.3 * usual
+    text = (preset / RECIPE).read_text().partition("[g_optimizer]")[0]
+    adam = 'name = "Adam"\namsgrad = true\nuse_ema = true'
+    (preset / RECIPE).write_text(f"{text}[g_optimizer]\n{adam}\n[d_optimizer]\n{adam}\n")
+    hostile.rehash(preset)
+    slots = needed(monkeypatch, preset)
+    assert slots > 2 * weights  # which the averages are among
+    monkeypatch.setattr(saving, "_OF_JSON", 0)
+    monkeypatch.setattr(saving, "most_memory", lambda size: usual)
+    refused(preset, "at most .* MB of memory; KGAN_MOST_WEIGHTS, in MB, allows eight times as much")
+    monkeypatch.setattr(saving, "most_memory", lambda size: slots)
+    kgan.zoo.load(preset)
+
+
 @pytest.mark.parametrize("mutation", hostile._WEIGHTS, ids=lambda m: m.__name__[1:])
 def test_weights_that_are_not_those_of_the_model_are_refused(either, mutation):
     def change(file):
@@ -328,8 +458,7 @@ def test_weights_that_are_not_those_of_the_model_are_refused(either, mutation):
 
     rewrite_weights(either, change)
     if mutation is hostile._odd_values:
-        weights = kgan.zoo.load(either).generator.get_weights()
-        assert sum(np.isnan(values).all() for values in weights) == 1
+        refused(either, "expected finite weights. Received: NaN or infinity")
     else:
         refused(either, "does not fit the model|as Keras writes them")
 
@@ -407,3 +536,52 @@ def test_thirty_mutated_presets_load_or_are_refused(
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("player", ["generator", "discriminator", "ema_generator"])
+def test_weights_that_are_not_finite_are_not_saved(tmp_path, player, value):
+    model = kgan.models.GAN((16, 16, 1), latent_dim=4, width=5)
+    model.compile()
+    weight = getattr(model, player).weights[-1]
+    weight.assign(weight + value)
+    if player == "generator":
+        model.reset_ema()
+    if player != "discriminator" and np.isnan(value):
+        with pytest.raises(KganError, match="whose images are finite. Received: NaN or infinity"):
+            model.sample(1, seed=0)
+    with pytest.raises(KganError, match="finite weights to save|whose images are finite"):
+        model.save_to_preset(tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+@keras.saving.register_keras_serializable("tests")
+class Odd(kgan.models.GAN):
+    """Its argument may be anything, and its configuration need not be true."""
+
+    def __init__(self, image_shape=(16, 16, 1), odd=None, told=True, **kwargs):
+        super().__init__(image_shape, **{"latent_dim": 4, "width": 5, **kwargs})
+        self.odd, self.told = odd, told
+        if odd == 7:
+            raise TypeError("seven")
+
+    def get_config(self):
+        return {**super().get_config(), "odd": self.odd if self.told else 7, "told": self.told}
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"odd": object()}, "arguments of plain values"),
+        ({"odd": float("nan")}, "NaN is no number"),
+        ({"odd": "\x1b[2J"}, "without control characters"),
+        ({"odd": "\u2067"}, "without control characters"),
+        ({"odd": "x" * (1 << 22)}, "at most 4,194,304 bytes"),
+        ({"odd": {"class_name": "Dense"}}, "plain values for odd"),
+        ({"told": False}, r"its own get_config\(\) describes. Received: TypeError: seven"),
+    ],
+)
+def test_a_model_that_no_preset_can_hold_is_found_before(arguments, message):
+    saving.check(Odd(), Recipe("a", "Odd"))
+    with pytest.raises(KganError, match=message):
+        saving.check(Odd(**arguments), Recipe("a", "Odd"))

@@ -20,7 +20,17 @@ import keras
 import tensorflow as tf
 
 from kgan import augment as augmentation
-from kgan.checks import Below0, Bound, number, or_none, shape_of_images, whole
+from kgan.checks import (
+    FLAG,
+    PATH,
+    Below0,
+    Bound,
+    number,
+    one_of,
+    or_none,
+    shape_of_images,
+    whole,
+)
 from kgan.errors import KganError
 from kgan.models.base import inputs, keras_files
 from kgan.models.base.networks import (
@@ -37,6 +47,11 @@ from kgan.recipe import Origin, optimizers
 EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
 OPTIMIZERS = ("g_optimizer", "d_optimizer")
 
+_COMPILE = {  # of Keras' own arguments
+    **dict.fromkeys(("run_eagerly", "auto_scale_loss"), FLAG),
+    "jit_compile": Bound("True, False or 'auto'", lambda v: FLAG.fits(v) or one_of("auto").fits(v)),
+    "steps_per_execution": whole(1),
+}
 _NO_METRICS = "see kgan.metrics, and kgan.callbacks.GenerativeMetrics for metrics during training"
 _NO_ARGUMENTS = {  # of Keras' compile, and what to do instead
     "optimizer": "each player has its own, g_optimizer and d_optimizer",
@@ -59,6 +74,20 @@ class Batch(NamedTuple):
     images: tf.Tensor
     labels: tf.Tensor | None = None
     tape: tf.GradientTape | None = None
+
+
+class Pass(NamedTuple):
+    """A function that a model makes pictures by.
+
+    Attributes:
+        function: as it was traced.
+        example: the tensors that it takes.
+        shape: what it is to give.
+    """
+
+    function: Any
+    example: list[tf.Tensor]
+    shape: tuple[int, ...]
 
 
 class AdversarialModel(keras.Model):
@@ -251,18 +280,23 @@ class AdversarialModel(keras.Model):
         for name, instead in _NO_ARGUMENTS.items():
             if kwargs.pop(name, None) is not None:
                 raise KganError(f"Expected no {name} in compile(): {instead}. Received: {name}")
-        # Left to itself Keras would make an rmsprop.
-        super().compile(optimizer=None, **kwargs)
-        given = (g_optimizer, d_optimizer)
+        for name, bound in _COMPILE.items():
+            if name in kwargs:
+                bound.check(name, kwargs[name])
+        given = dict(zip(OPTIMIZERS, (g_optimizer, d_optimizer), strict=True))
         made = [
-            keras.optimizers.get(optimizer or default)
-            for optimizer, default in zip(given, self.default_optimizers(), strict=True)
+            optimizers.checked(name, default if optimizer is None else optimizer)
+            for (name, optimizer), default in zip(
+                given.items(), self.default_optimizers(), strict=True
+            )
         ]
         if made[0] is made[1]:
             raise KganError(
                 "Expected an optimizer for each network, since each keeps its own state. "
                 "Received: the same object as g_optimizer and as d_optimizer"
             )
+        # Left to itself Keras would make an rmsprop.
+        super().compile(optimizer=None, **kwargs)
         for name, optimizer in zip(OPTIMIZERS, made, strict=True):
             scaled = kwargs.get("auto_scale_loss", True)
             if scaled and self.dtype_policy.name == "mixed_float16":
@@ -342,6 +376,8 @@ class AdversarialModel(keras.Model):
             call["validation_data"] = x if y is None else (x, y)
         with inputs.own_errors(self):
             history = super().fit(**call)
+        if history.epoch and not history.history:  # Keras only warns
+            raise inputs.no_data(call["x"])
         for name in OPTIMIZERS:  # for those with `use_ema`, as Keras does with its own one
             getattr(self, name).finalize_variable_values(self.variables_of(name))
         return history
@@ -374,6 +410,7 @@ class AdversarialModel(keras.Model):
         x, y = inputs.split(call["x"], call["y"])
         if self._below0 is None:
             self._below0 = tuple(Below0() for _ in self.data_shapes)
+        x = inputs.some_of(x) if hasattr(x, "shape") else x
         inputs.look(self, x, y, self._below0)
         return {**call, "x": x, "y": y}
 
@@ -542,7 +579,7 @@ class AdversarialModel(keras.Model):
         """Sets the moving averages to the networks as they are."""
         for name, average in self.averages.items():
             if average is not getattr(self, name):
-                average.set_weights(getattr(self, name).get_weights())
+                copy_weights(getattr(self, name), average)
 
     # Divergence.
 
@@ -587,6 +624,10 @@ class AdversarialModel(keras.Model):
         """What presets hold beside the networks, for training to go on from there."""
         return {"images_seen": self.images_seen}
 
+    def passes(self) -> list[Pass]:
+        """How it makes pictures, for a preset to be tried out before it is trusted to make any."""
+        return []
+
     def preview(self) -> tuple[Any, int, dict] | None:
         """Pictures for a card, their number a row, and what to draw them again with.
 
@@ -605,7 +646,7 @@ class AdversarialModel(keras.Model):
         Raises:
             ValueError: for another path, or if it cannot be written.
         """
-        path = os.fspath(filepath)
+        path = os.fspath(PATH.check("filepath", filepath))
         if "://" in path or zipped is False:
             super().save(path, overwrite, zipped, **kwargs)
             return
@@ -621,7 +662,7 @@ class AdversarialModel(keras.Model):
 
     def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
         """`keras.Model.save_weights`; what stands there stays until the new file is whole."""
-        path = os.fspath(filepath)
+        path = os.fspath(PATH.check("filepath", filepath))
         if "://" in path or max_shard_size is not None or not path.endswith(".weights.h5"):
             super().save_weights(path, overwrite, max_shard_size)
             return
@@ -722,6 +763,12 @@ class AdversarialModel(keras.Model):
                 f"a {type(model).__name__}"
             )
         return model
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Gives a network the weights of another, of which one at a time is in memory once more."""
+    for weight, value in zip(target.weights, source.weights, strict=True):
+        weight.assign(value.numpy())
 
 
 def output_dtype() -> str:

@@ -11,7 +11,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import Below0, check_images, check_range
+from kgan.checks import (
+    FLAG,
+    Below0,
+    Bound,
+    as_array,
+    check_images,
+    check_range,
+    number,
+    one_of,
+    or_none,
+    whole,
+)
 from kgan.errors import KganError, short
 
 FORMS = (
@@ -21,6 +32,23 @@ FORMS = (
 
 
 _FOUND = "kgan refuses"  # in the message of an assertion
+
+_COUNT_OR_NONE = or_none(whole(1))
+_ARGUMENTS = {  # of Keras' fit, evaluate and the like
+    "epochs": whole(1),
+    "initial_epoch": whole(0),
+    **dict.fromkeys(("batch_size", "validation_batch_size", "steps"), _COUNT_OR_NONE),
+    **dict.fromkeys(("steps_per_epoch", "validation_steps"), _COUNT_OR_NONE),
+    "shuffle": FLAG,
+    "verbose": Bound(
+        "'auto', 0, 1 or 2", lambda v: one_of("auto").fits(v) or FLAG.fits(v) or whole(0, 2).fits(v)
+    ),
+    "validation_split": number(0, 0.999),
+    "validation_freq": Bound(
+        "an int >= 1, or a list of epochs",
+        lambda v: whole(1).fits(v) or (hasattr(v, "__iter__") and all(map(whole(1).fits, v))),
+    ),
+}
 
 
 class Rules(Protocol):
@@ -46,6 +74,9 @@ def named(method: Callable, args: tuple, kwargs: dict) -> dict[str, Any]:
     for name in ("sample_weight", "class_weight"):
         if call.get(name) is not None:
             raise _no_weights(name)
+    for name, bound in _ARGUMENTS.items():
+        if name in call:
+            bound.check(name, call[name])
     return call
 
 
@@ -73,7 +104,7 @@ def parts(batch) -> tuple:
 def _no_weights(name):
     return KganError(
         f"Expected no {name}: a GAN has no loss for each label to weigh; choose the images "
-        "instead, more of some and fewer of others"
+        f"instead, more of some and fewer of others. Received: {name}"
     )
 
 
@@ -98,11 +129,11 @@ def check_data(x, y, rules: Rules, ahead: bool = False, steps: int | None = None
         ValueError: saying what was received, what is expected and how to convert.
     """
     if hasattr(x, "shape") and hasattr(x, "dtype"):
-        x_values = np.asarray(x)
-        if 0 not in x_values.shape:
-            _look(rules, [(x_values, y)], ahead=True)
+        _look(rules, [(some_of(x), y)], ahead=True)
         return x
     if isinstance(x, tf.data.Dataset):
+        if int(x.cardinality()) == 0:
+            raise no_data(x)
         if rules.check_batch(*_types(x.element_spec)):
             return x
         _look(rules, x, ahead and not _is_endless(x, steps), steps)
@@ -143,15 +174,33 @@ def _look(rules, batches, ahead=False, steps=None) -> Iterator:
     """
     below0 = [Below0() for _ in rules.data_shapes]
     seen, rest = [], iter(batches)
+    some = False
     for batch in rest if steps is None else itertools.islice(rest, steps):
+        some = True
         if rest is batches:  # an iterator, of which nothing may be lost
             seen.append(batch)
         look(rules, *parts(batch), below0)
         if not ahead and all(part.decided for part in below0):
             break
+    if not some:
+        raise no_data(batches)
     for part in below0:
         part.decide()
     return itertools.chain(seen, rest)
+
+
+def some_of(x) -> np.ndarray:
+    """An array, or what has a shape and a dtype as one, seen to hold something."""
+    x = np.asarray(x)
+    if 0 in x.shape:
+        raise no_data(x)
+    return x
+
+
+def no_data(x) -> KganError:
+    """What is said of data that hold nothing."""
+    shape = f" of shape {tuple(x.shape)}" if hasattr(x, "shape") else " without a batch"
+    return KganError(f"Expected at least one image. Received: {type(x).__name__}{shape}")
 
 
 def look(rules: Rules, first, second, below0: Iterable[Below0] = ()) -> None:
@@ -166,6 +215,11 @@ def look(rules: Rules, first, second, below0: Iterable[Below0] = ()) -> None:
     if 0 in getattr(values[0], "shape", ()):
         return
     rules.check_batch(*values)
+    first, second = (getattr(part, "shape", ())[:1] for part in values)
+    if second and first != second:
+        raise KganError(
+            f"Expected as many labels, or targets, as images. Received: {second[0]} for {first[0]}"
+        )
     for part, images in zip(below0, values, strict=False):
         part.look(images)
 
@@ -264,9 +318,7 @@ def _from_iterable(batches, rules) -> tf.data.Dataset:
         for batch in _checked(batches, rules):
             yield tuple(map(_array, batch))
 
-    first = next(arrays(), None)
-    if first is None:
-        raise KganError(f"Expected {FORMS}. Received: {type(batches).__name__} without a batch")
+    first = next(arrays())
     types = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in first)
     dataset = tf.data.Dataset.from_generator(arrays, output_signature=types)
     if hasattr(batches, "__len__"):
@@ -369,29 +421,24 @@ def check_sample_labels(labels, n: int, num_classes: int | None) -> np.ndarray |
         return None
     if num_classes is None:
         raise KganError(
-            f"Expected no labels: the model is unconditional. Received: labels={labels!r}"
+            f"Expected no labels: the model is unconditional. Received: labels={short(labels)}"
         )
-    array = np.asarray(labels)
+    expected = f"an int from 0 to {num_classes - 1}, or {n} of them, one for each image"
+    array = as_array(
+        "labels", labels, expected, "iu" if n else "iuf"
+    )  # of no labels NumPy has floats
     if array.ndim == 0:
         array = np.full(n, array)
-    if (
-        array.shape != (n,)
-        or (n and array.dtype.kind not in "iu")
-        or (n and not 0 <= array.min() <= array.max() < num_classes)
-    ):
-        raise KganError(
-            f"Expected labels: an int from 0 to {num_classes - 1}, or {n} of them, one for each "
-            f"image. Received: labels={labels!r}"
-        )
+    if array.shape != (n,) or (n and not 0 <= array.min() <= array.max() < num_classes):
+        raise KganError(f"Expected labels to be {expected}. Received: labels={short(labels)}")
     return array
 
 
-def check_options(options: dict, known: tuple[str, ...], kind: str) -> dict:
+def check_options(options: dict, known: dict[str, Bound], kind: str) -> dict:
     """The options of `sample` as tensors, without those that are None; raises ValueError."""
     given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
         if name not in known:
-            raise KganError(f"Expected no {name}: {kind} has none. Received: {name}={value!r}")
-        if not (isinstance(value, (int, float, np.number)) and np.isfinite(value)):
-            raise KganError(f"Expected {name} to be a number. Received: {name}={value!r}")
+            raise KganError(f"Expected no {name}: {kind} has none. Received: {name}={short(value)}")
+        known[name].check(name, value)
     return {name: tf.constant(float(value), tf.float32) for name, value in given.items()}

@@ -1,5 +1,6 @@
 """Models that turn latents into images: what sampling needs."""
 
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -8,15 +9,18 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan.checks import Bound, or_none, whole
+from kgan.checks import SEED, Bound, as_array, free_memory, or_none, whole
 from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents
 from kgan.models.base import inputs
-from kgan.models.base.adversarial import AdversarialModel, Batch
+from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
+from kgan.untrusted import memory
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
-# depends on the size of its batch, so only a fixed size gives image i the same pixels always.
+# depends on the size of its batch, so only a fixed size gives image i the same pixels always. Of
+# models that would take more memory for as many, a chunk is a half, a quarter, ...
 SAMPLE_CHUNK = 16
+MOST_BYTES = 1 << 28
 
 
 class LatentModel(AdversarialModel):
@@ -38,11 +42,11 @@ class LatentModel(AdversarialModel):
         "latent_dim": or_none(whole(1, 1 << 14)),
         "num_classes": or_none(whole(1, 100_000)),
     }
-    SAMPLE_OPTIONS: ClassVar[tuple[str, ...]] = ()  # numbers that `sample` takes, and `call` gets
+    SAMPLE_OPTIONS: ClassVar[dict[str, Bound]] = {}  # numbers that `sample` takes, and `call` gets
 
     def __init__(self, *, latent_dim: int | None, num_classes: int | None = None, **kwargs):
         super().__init__(latent_dim=latent_dim, num_classes=num_classes, **kwargs)
-        self._sample_chunk = None
+        self._sampler = None
 
     # Data: images, or images and labels.
 
@@ -75,12 +79,14 @@ class LatentModel(AdversarialModel):
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
         whole(0).check("n", n)
-        whole(0).check("seed", seed)
+        SEED.check("seed", seed)
         whole(1).check("batch_size", batch_size)
+        inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
-        for start in range(0, n, SAMPLE_CHUNK):
-            stop = min(start + SAMPLE_CHUNK, n)
+        _, chunk = self._sampling()
+        for start in range(0, n, chunk):
+            stop = min(start + chunk, n)
             latents = sample_latents(seed, start, stop, self.latent_dim)
             classes = None
             if labels is not None:
@@ -119,7 +125,12 @@ class LatentModel(AdversarialModel):
         >>> model.sample(16, seed=0).shape
         (16, 28, 28, 1)
         """
-        whole(0).check("n", n)
+        size = whole(0).check("n", n) * math.prod(self.image_shape)
+        if size > free_memory():
+            raise KganError(
+                f"Expected images that fit into the free memory. Received: n={n:,}, of {size:,} "
+                "bytes; iter_samples gives them in batches"
+            )
         images = np.empty((n, *self.image_shape), np.uint8)
         filled = 0
         for batch in self.iter_samples(n, seed, batch_size, labels, **options):
@@ -148,11 +159,16 @@ class LatentModel(AdversarialModel):
         >>> np.array_equal(model.render(latents), model.sample(16, seed=0))
         True
         """
-        latents = np.asarray(latents, np.float32)
+        expected = f"an array (n, {self.latent_dim}) of finite numbers"
+        latents = as_array("latents", latents, expected)
         if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
             raise KganError(
                 f"Expected latents (n, {self.latent_dim}). Received: shape {latents.shape}"
             )
+        with np.errstate(over="ignore"):
+            latents = latents.astype(np.float32)
+        if not np.isfinite(latents).all():
+            raise KganError(f"Expected latents to be {expected}. Received: NaN or infinity")
         if labels is None and self.num_classes is not None:
             raise KganError(
                 "Expected labels beside the latents, since the model is conditional. Received: "
@@ -161,18 +177,40 @@ class LatentModel(AdversarialModel):
         n = len(latents)
         labels = inputs.check_sample_labels(labels, n, self.num_classes)
         options = inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
-        if self._sample_chunk is None:
-            self._sample_chunk = tf.function(self.__call__)
+        function, chunk = self._sampling()
         images = np.empty((n, *self.image_shape), np.uint8)
-        for start in range(0, n, SAMPLE_CHUNK):
-            stop = min(start + SAMPLE_CHUNK, n)
-            padding = (0, start + SAMPLE_CHUNK - stop)
-            chunk = [tf.constant(np.pad(latents[start:stop], (padding, (0, 0))))]
-            if labels is not None:
-                chunk.append(tf.constant(np.pad(labels[start:stop], padding), tf.int32))
-            rendered = self._sample_chunk(*chunk, **options).numpy()[: stop - start]
+        for start in range(0, n, chunk):
+            stop = min(start + chunk, n)
+            classes = None if labels is None else labels[start:stop]
+            given = _chunk(latents[start:stop], classes, chunk)
+            rendered = function(*given, **options).numpy()[: stop - start]
             images[start:stop] = to_uint8(rendered)
         return images
+
+    def _sampling(self):
+        """The function that samples, and how many images it does at a time."""
+        if self._sampler is None:
+            function, chunk = tf.function(self.__call__), SAMPLE_CHUNK
+            if memory.rough(self.ema_generator, chunk) > MOST_BYTES:
+                traced = function.get_concrete_function(*self._example(chunk))
+                needed = memory.cost(traced.graph).bytes / chunk
+                while chunk > 1 and chunk * needed > MOST_BYTES:
+                    chunk //= 2
+            self._sampler = function, chunk
+        return self._sampler
+
+    def _example(self, chunk):
+        """What the function that samples is called with; the last label is among the labels."""
+        labels = None
+        if self.num_classes is not None:
+            labels = (-1 - np.arange(chunk)) % self.num_classes
+        return _chunk(sample_latents(0, 0, chunk, self.latent_dim), labels, chunk)
+
+    def passes(self) -> list[Pass]:
+        function, chunk = self._sampling()
+        example = self._example(chunk)
+        traced = function.get_concrete_function(*example)
+        return [Pass(traced, example, (chunk, *self.image_shape))]
 
     def preview(self) -> tuple[np.ndarray, int, dict]:
         """64 samples of seed 0; of a conditional model, 8 of each of the first 16 classes."""
@@ -203,6 +241,24 @@ def with_labels(x, labels):
     return x if labels is None else [x, labels]
 
 
+def _chunk(latents, labels, size):
+    """Latents, and labels if there are any, as tensors of a fixed size."""
+    padding = (0, size - len(latents))
+    tensors = [tf.constant(np.pad(latents, (padding, (0, 0))))]
+    if labels is not None:
+        tensors.append(tf.constant(np.pad(labels, padding), tf.int32))
+    return tensors
+
+
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] to uint8 in [0, 255], rounded to the nearest level."""
+    """Floats in [-1, 1] to uint8 in [0, 255], rounded to the nearest level.
+
+    Raises:
+        KganError: if a generator gave NaN or infinity, of which pictures would be black.
+    """
+    if not np.isfinite(images).all():
+        raise KganError(
+            "Expected a generator whose images are finite. Received: NaN or infinity, of weights "
+            "that are damaged or whose training has diverged"
+        )
     return np.clip(np.rint((images.astype(np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from kgan.errors import KganError
+from kgan.errors import KganError, short
 
 
 class _Player:
@@ -68,7 +68,13 @@ def check_callbacks(callbacks, pair: OptimizerPair | None) -> None:
         callbacks: as `fit` takes them.
         pair: both optimizers of the model.
     """
+    if callbacks is None:
+        return
     for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks)):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise KganError(
+                f"Expected callbacks to be Keras callbacks, in a list. Received: {short(callback)}"
+            )
         if isinstance(callback, keras.callbacks.TerminateOnNaN):
             raise KganError(
                 "Expected kgan.callbacks.TerminateOnDivergence(), which watches all losses and "

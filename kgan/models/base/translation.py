@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import Below0, Bound, check_images, check_range, one_of, or_none
+from kgan.checks import TEXT, Below0, Bound, as_array, check_images, check_range, one_of, or_none
 from kgan.errors import KganError
 from kgan.models.base import inputs
-from kgan.models.base.adversarial import AdversarialModel, Batch
+from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
 from kgan.models.base.latent import to_uint8
 
 # Images are translated in chunks of this many, the last one padded; see `latent.SAMPLE_CHUNK`.
@@ -89,9 +89,8 @@ class TranslationModel(AdversarialModel):
 
     def _known(self, direction: str) -> str:
         """A direction as `DIRECTIONS` has it; raises ValueError if it does not."""
-        direction = direction.replace("-", "_")
-        one_of(*self.DIRECTIONS).check("direction", direction)
-        return direction
+        direction = TEXT.check("direction", direction).replace("-", "_")
+        return one_of(*self.DIRECTIONS).check("direction", direction)
 
     def translate(self, images, direction: str = "a_to_b") -> np.ndarray:
         """Translates images with the averaged generator.
@@ -113,9 +112,8 @@ class TranslationModel(AdversarialModel):
         dtype('uint8')
         """
         direction = self._known(direction)
-        shapes = self.image_shape, self.target_shape
-        given, made = shapes if direction == "a_to_b" else shapes[::-1]
-        images = np.asarray(images)
+        given, made = self._shapes(direction)
+        images = as_array("images", images, "an array (n, height, width, channels)", "biufcUSO")
         check_images(images.shape, images.dtype, given)
         if images.dtype == np.uint8:
             images = images.astype(np.float32) / 127.5 - 1.0
@@ -124,14 +122,32 @@ class TranslationModel(AdversarialModel):
             below0 = Below0()
             below0.look(images)
             below0.decide()
-        if direction not in self._translate_chunks:
-            self._translate_chunks[direction] = tf.function(
-                lambda chunk: self(chunk, direction=direction)
-            )
+        function = self._translation(direction)
         result = np.empty((len(images), *made), np.uint8)
         for start in range(0, len(images), TRANSLATE_CHUNK):
             chunk = images[start : start + TRANSLATE_CHUNK].astype(np.float32)
             padding = [(0, TRANSLATE_CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)]
-            translated = self._translate_chunks[direction](tf.constant(np.pad(chunk, padding)))
+            translated = function(tf.constant(np.pad(chunk, padding)))
             result[start : start + len(chunk)] = to_uint8(translated.numpy()[: len(chunk)])
         return result
+
+    def _shapes(self, direction):
+        """Of what a direction takes, and of what it makes."""
+        shapes = self.image_shape, self.target_shape
+        return shapes if direction == "a_to_b" else shapes[::-1]
+
+    def _translation(self, direction):
+        if direction not in self._translate_chunks:
+            self._translate_chunks[direction] = tf.function(
+                lambda chunk: self(chunk, direction=direction)
+            )
+        return self._translate_chunks[direction]
+
+    def passes(self) -> list[Pass]:
+        found = []
+        for direction in self.DIRECTIONS:
+            given, made = ((TRANSLATE_CHUNK, *shape) for shape in self._shapes(direction))
+            example = [tf.zeros(given)]
+            traced = self._translation(direction).get_concrete_function(*example)
+            found.append(Pass(traced, example, made))
+        return found

@@ -378,3 +378,28 @@ def test_no_python_runs_in_the_pipeline():
     graph = inputs.check_data(batches, None, rules)._map_func.function.graph
     operations = {operation.type for operation in graph.get_operations()}
     assert "Assert" in operations and "PyFunc" not in operations
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        {"x": uint8(0)},
+        {"x": tf.data.Dataset.from_tensor_slices(uint8(0)).batch(4)},
+        {"x": tf.data.Dataset.from_tensor_slices(uint8()).filter(lambda image: False).batch(4)},
+        {"x": tf.data.Dataset.from_tensor_slices(uint8()).batch(99, drop_remainder=True)},
+        {"x": tf.data.Dataset.from_tensor_slices(uint8()).batch(4).take(0)},
+        {"x": iter(())},
+        {"x": uint8(), "epochs": 0},
+        {"x": uint8(), "steps_per_epoch": 0},
+    ],
+)
+def test_a_fit_of_nothing(model, nothing):
+    before = int(model.images_seen.numpy())
+    with pytest.raises(ValueError, match="Expected (at least one image|.* int >= 1).*Received: "):
+        model.fit(**nothing, verbose=0)
+    assert int(model.images_seen.numpy()) == before
+
+
+def test_a_run_that_is_at_its_end_has_nothing_to_do(model):
+    """As of `initial_epoch=checkpoint.restore(model)`."""
+    assert model.fit(uint8(), epochs=3, initial_epoch=3, verbose=0).epoch == []

@@ -13,21 +13,23 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras import layers
-from onnx import TensorProto, helper, numpy_helper
+
+from kgan.errors import KganError
 
 OPSET, IR_VERSION = 17, 8
+_NUMBERS = {"float32": "FLOAT", "int32": "INT32", "int64": "INT64", "bool": "BOOL"}
 
 _CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
-_NUMBERS = {
-    "float32": TensorProto.FLOAT,
-    "int32": TensorProto.INT32,
-    "int64": TensorProto.INT64,
-    "bool": TensorProto.BOOL,
-}
 
 
-class NotExpressible(Exception):
-    """A network with a layer that no graph is known for, whose name is the message."""
+class NotExpressible(KganError):
+    """A network has a layer that no graph is known for."""
+
+    def __init__(self, what: str):
+        super().__init__(
+            f"Expected a generator of layers that can be expressed as a graph. Received: {what}; "
+            "kgan.zoo.load samples it"
+        )
 
 
 class Value(NamedTuple):
@@ -58,17 +60,15 @@ class Graph:
 
     def input(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Value:
         """Declares an input of the graph."""
-        self._inputs.append(helper.make_tensor_value_info(name, _NUMBERS[dtype], shape))
+        self._inputs.append((name, shape, dtype))
         return Value(name, shape)
 
     def constant(self, array: Any, dtype: str = "float32") -> str:
         """A small array that stands in the graph itself."""
         array = np.asarray(array, dtype)
         key = (array.tobytes(), array.shape, dtype)
-        if key not in self._constants:
-            name = f"constant_{len(self._constants)}"
-            self._constants[key] = numpy_helper.from_array(array, name)
-        return self._constants[key].name
+        name, _ = self._constants.setdefault(key, (f"constant_{len(self._constants)}", array))
+        return name
 
     def weight(self, variable: keras.Variable) -> str:
         """The values of a variable."""
@@ -78,11 +78,15 @@ class Graph:
         self.used[name] = variable
         return name
 
+    def value(self, name: str, shape: tuple[int, ...]) -> Value:
+        """What an operation puts out, with its shape, for a layer to be called on."""
+        return Value(name, shape)
+
     def op(self, kind: str, *inputs: str | Value, **attributes: Any) -> str:
         """The first output of an operation, whose kind and attributes are ONNX's."""
         name = f"{kind.lower()}_{len(self._nodes)}"
         names = [x.name if isinstance(x, Value) else x for x in inputs]
-        self._nodes.append(helper.make_node(kind, names, [name], name=name, **attributes))
+        self._nodes.append((kind, names, name, attributes))
         return name
 
     def call(self, layer: Any, *inputs: Value, shape: tuple[int, ...] | None = None) -> Value:
@@ -176,20 +180,45 @@ class Graph:
             raise NotExpressible(f"activation {name}")
         return _ACTIVATIONS[name](self, x)
 
-    def finish(self, outputs: dict[str, Value], offsets: dict[str, tuple[int, int]]) -> bytes:
+    def finish(
+        self, outputs: dict[str, Value], file: str, offsets: dict[str, tuple[int, int]]
+    ) -> bytes:
         """The graph as a file.
 
         Args:
             outputs: by the names that they are to have.
+            file: name of the file of weights.
             offsets: of each dataset of the weights its first byte in the file and its length.
         """
-        named = []
-        for name, value in outputs.items():
-            self._nodes.append(helper.make_node("Identity", [value.name], [name], name=name))
-            named.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, value.shape))
-        stored = [_external(name, v.shape, *offsets[name]) for name, v in self.used.items()]
+        from onnx import TensorProto, helper, numpy_helper  # late: only what writes graphs has it
+
+        def declared(name, shape, dtype="float32"):
+            return helper.make_tensor_value_info(name, getattr(TensorProto, _NUMBERS[dtype]), shape)
+
+        def external(name, shape):
+            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
+            tensor.data_location = TensorProto.EXTERNAL
+            offset, length = offsets[name]
+            for key, value in (("location", file), ("offset", offset), ("length", length)):
+                tensor.external_data.add(key=key, value=str(value))
+            return tensor
+
+        nodes = [
+            *self._nodes,
+            *(("Identity", [value.name], name, {}) for name, value in outputs.items()),
+        ]
         graph = helper.make_graph(
-            self._nodes, "kgan", self._inputs, named, [*self._constants.values(), *stored]
+            [
+                helper.make_node(kind, inputs, [name], name=name, **attributes)
+                for kind, inputs, name, attributes in nodes
+            ],
+            "kgan",
+            [declared(*given) for given in self._inputs],
+            [declared(name, value.shape) for name, value in outputs.items()],
+            [
+                *(numpy_helper.from_array(array, name) for name, array in self._constants.values()),
+                *(external(name, tuple(v.shape)) for name, v in self.used.items()),
+            ],
         )
         model = helper.make_model(
             graph,
@@ -227,14 +256,6 @@ class Graph:
         if type(operation).__name__ == "GetItem":
             return Value(_get_item(self, given[0], arguments.args[1]), shape)
         return self.call(operation, *given, shape=shape)
-
-
-def _external(name, shape, offset, length):
-    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", "model.weights.h5"), ("offset", offset), ("length", length)):
-        tensor.external_data.add(key=key, value=str(value))
-    return tensor
 
 
 def _get_item(graph, x, key):
@@ -399,6 +420,7 @@ def _repeat_vector(graph, layer, x):
 
 def _one_hot(graph, layer, x):
     _expect(layer, layer.output_mode == "one_hot")
+    x = graph.op("Cast", x, to=7)  # of int32 the runtime has no OneHot; 7 is int64
     depth, ends = graph.constant([layer.num_tokens], "int64"), graph.constant([0, 1])
     return graph.op("OneHot", x, depth, ends, axis=-1)
 

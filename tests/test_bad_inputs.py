@@ -577,7 +577,9 @@ def _table():
         )
 
     yield row(zoo.info, {"source": "dcgan-mnist"}, source=(*PATH, "no-such"))
-    yield row(zoo.load, {"source": "dcgan-mnist"}, source=(*PATH, "no-such", ["dcgan-mnist"]))
+    for open_preset in (zoo.load, zoo.sampler):
+        wrong = (*PATH, "no-such", ["dcgan-mnist"])
+        yield row(open_preset, {"source": "dcgan-mnist"}, source=wrong)
     yield (
         "zoo.save",
         (lambda world: lambda **k: zoo.save(**{"model": world["plain"], **k})),

@@ -11,8 +11,8 @@ import kgan
 
 # DESIGN.md, "Layout". Inside a group the later may import the earlier.
 DIRECTIONS = (
-    "errors, _renamed, checks, files, images, latents -> untrusted, recipe -> random, graph, "
-    "layers, losses, augment -> models -> metrics, data, callbacks -> zoo -> runs -> cli -> "
+    "errors, _renamed, checks, files, images, latents, sampling -> untrusted, recipe -> random, "
+    "graph, layers, losses, augment -> models -> metrics, data, callbacks -> zoo -> runs -> cli -> "
     "__main__"
 )
 ORDER = re.findall(r"\w+", DIRECTIONS)

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from kgan.checks import TRUNCATION, Bound, number, or_none, shape_of_images, whole
+from kgan.checks import Bound, number, or_none, shape_of_images, whole
 from kgan.layers import (
     Blur2D,
     Downsample2D,
@@ -31,6 +32,7 @@ from kgan.layers import (
 from kgan.models.base.adversarial import add_gradients, output_dtype
 from kgan.models.base.latent import label_input, one_hot, with_labels
 from kgan.models.gan import GAN
+from kgan.sampling import StyleSampling
 
 SIDES = (16, 32, 64, 128, 256)
 
@@ -155,7 +157,7 @@ def build_discriminator(
 
 
 @keras.saving.register_keras_serializable("kgan")
-class StyleGANLite(GAN):
+class StyleGANLite(StyleSampling, GAN):
     """StyleGAN2 for small machines (Karras et al. 2019, 2020).
 
     A mapping network turns the latent z into w; synthesis starts from a learned constant, and w
@@ -211,7 +213,6 @@ class StyleGANLite(GAN):
     }
     COMMAND = "stylegan-lite"
     BATCH_SIZE = 32
-    SAMPLE_OPTIONS = {"truncation": TRUNCATION}
     PATH_LENGTH_INTERVAL = 4
 
     share_fakes = False
@@ -248,6 +249,7 @@ class StyleGANLite(GAN):
             discriminator_width=discriminator_width,
             **kwargs,
         )
+        self._synthesize = None
         self.w_mean = self.add_state("w_mean", shape=(latent_dim,))
         self.path_length_mean = self.add_state("path_length_mean")
 
@@ -313,6 +315,33 @@ class StyleGANLite(GAN):
             mean = tf.cast(self.w_mean, w.dtype)
             w = mean + tf.cast(truncation, w.dtype) * (w - mean)
         return self.synthesis(self._repeat(w), training=False)
+
+    def styles_chunk(self, latents, labels, truncation=None) -> np.ndarray:
+        w = self.mapping(with_labels(latents, labels), training=False)
+        if truncation is not None:
+            w = self.w_mean + truncation * (w - self.w_mean)
+        return self._repeat(w).numpy()
+
+    def draw_styles_chunk(self, styles) -> np.ndarray:
+        if self._synthesize is None:
+            self._synthesize = tf.function(lambda styles: self.synthesis(styles, training=False))
+        return self._synthesize(tf.constant(styles)).numpy()
+
+    def express(self, graph) -> dict:
+        chunk, (layers_, size) = self.sample_chunk, self.synthesis.input_shape[1:]
+        latents = graph.input("latents", (chunk, self.latent_dim))
+        w = graph.call(self.mapping, latents, *self.express_labels(graph))
+        truncation = graph.input("truncation", ())
+        # w + (1 - ψ) (w̄ - w): without truncation it is w, to the bit.
+        rest = graph.op("Sub", graph.constant(1.0), truncation)
+        away = graph.op("Mul", rest, graph.op("Sub", graph.weight(self.w_mean), w))
+        w = graph.reshape(graph.op("Add", w, away), (chunk, 1, size))
+        shape = (chunk, layers_, size)
+        own = graph.op("Expand", w, graph.constant(shape, "int64"))
+        # Given styles take the place of the latents' own: for mixing and walking.
+        given, styles = graph.input("given", (), "bool"), graph.input("styles", shape)
+        styles = graph.value(graph.op("Where", given, styles, own), shape)
+        return {"images": graph.call(self.synthesis, styles), "styles_out": styles}
 
     def generate(self, labels, draws):
         """Images in training, with the styles of two latents mixed (section 3.1, first paper)."""

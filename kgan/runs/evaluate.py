@@ -40,8 +40,8 @@ from kgan.metrics.measuring import (
     measure,
 )
 from kgan.metrics.protocol import Publication, evenly
-from kgan.models.base.inputs import check_options
 from kgan.recipe import Recipe
+from kgan.sampling import check_options
 from kgan.zoo import download, gallery, opening, preset, registry, saving
 from kgan.zoo.metadata import METADATA, NEIGHBOURS
 

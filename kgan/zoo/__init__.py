@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from kgan.checks import PATH, Bound, number, or_none
 from kgan.errors import KganError, reason
 from kgan.recipe import Recipe
+from kgan.sampling import Sampling
 from kgan.zoo import opening, registry
 
 if TYPE_CHECKING:
     from kgan.models.base.adversarial import AdversarialModel
     from kgan.models.base.latent import LatentModel
 
-__all__ = ["info", "load", "names", "save"]
+__all__ = ["info", "load", "names", "sampler", "save"]
 
 _RECIPE = Bound("a kgan.recipe.Recipe", lambda v: isinstance(v, Recipe))
 
@@ -85,6 +86,31 @@ def load(source: str | os.PathLike) -> "LatentModel":
     from kgan.zoo import saving  # late: it imports TensorFlow
 
     return saving.load(opening.read(source))
+
+
+def sampler(source: str | os.PathLike) -> Sampling:
+    """Something that samples as the model of a preset does, at once and without TensorFlow.
+
+    It has `sample`, `iter_samples`, `render` and `interpolate` of `kgan.models`, and `mix` of
+    models with styles. Pixels are those of the model but for one level in a thousandth of the
+    values. The first time that this machine samples a preset it needs TensorFlow, unless the preset
+    comes with kgan and has a graph: a stranger's graph is never run.
+
+    Args:
+        source: see `load`.
+
+    Raises:
+        ValueError: see `load`; for a model with layers that no graph is known for.
+
+    Example:
+
+    ```python
+    images = kgan.zoo.sampler("dcgan-celeba").sample(16, seed=0)
+    ```
+    """
+    from kgan.zoo import samplers  # late: it imports ONNX Runtime
+
+    return samplers.of(opening.read(source))
 
 
 def save(

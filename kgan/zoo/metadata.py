@@ -17,11 +17,18 @@ FORMATS = (1, 2)  # of what is read
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
 NEIGHBOURS, CURVES = "neighbours.png", "curves.png"
-NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES}
+GRAPH = "generator.onnx"
+NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES, GRAPH}
 
 MOST_FILES = 32
 _MOST_PLAYERS = 16
-_MOST_BYTES = {CONFIG: text.MOST_JSON, RECIPE: text.MOST_TOML, CARD: 1 << 20, LICENCE: 1 << 20}
+_MOST_BYTES = {
+    CONFIG: text.MOST_JSON,
+    RECIPE: text.MOST_TOML,
+    CARD: 1 << 20,
+    LICENCE: 1 << 20,
+    GRAPH: 1 << 20,
+}
 _MOST_OTHER = 1 << 25
 # With optimizers that keep all they can, a model takes 8 times the size of its weights: 0.8 GB.
 _MOST_WEIGHTS = 96  # MB

@@ -18,9 +18,19 @@ from kgan.untrusted.text import MOST_TOML, parse_json, parse_toml
 from kgan.untrusted.text import check as check_text
 from kgan.zoo import download, metadata, registry
 from kgan.zoo.card import card
-from kgan.zoo.metadata import CARD, CONFIG, CURVES, LICENCE, METADATA, NEIGHBOURS, RECIPE, WEIGHTS
+from kgan.zoo.metadata import (
+    CARD,
+    CONFIG,
+    CURVES,
+    GRAPH,
+    LICENCE,
+    METADATA,
+    NEIGHBOURS,
+    RECIPE,
+    WEIGHTS,
+)
 
-_KEPT = (CONFIG, RECIPE, WEIGHTS)
+_KEPT = (CONFIG, RECIPE, WEIGHTS, GRAPH)
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,19 @@ class Preset:
         metadata: see `kgan.zoo.metadata`.
         content: the bytes of `config.json`, `recipe.toml` and the weights that were hashed.
         source: what it was asked for by.
+        trusted: whether its metadata are pinned by the registry of this installation.
     """
 
     directory: Path
     metadata: dict[str, Any]
     content: dict[str, bytes] = field(repr=False)
     source: str
+    trusted: bool = False
+
+    @property
+    def graph(self) -> bytes | None:
+        """Its graph, if it is one that may be run; see `kgan.zoo.sampler`."""
+        return self.content.get(GRAPH) if self.trusted else None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -103,7 +120,8 @@ def read(source: str | os.PathLike) -> Preset:
     """
     place, pin = registry.resolve(source)
     if not download.is_url(place):
-        return _read(Path(place), pin, source, own=registry.is_own(place))
+        trusted = pin is not None and Path(place).parent == registry.builtin_directory()
+        return _read(Path(place), pin, source, registry.is_own(place), trusted)
     directory = download.fetch_preset(place, pin, hashes=False)  # they are checked here
     try:
         return _read(directory, directory.name, source)
@@ -112,7 +130,7 @@ def read(source: str | os.PathLike) -> Preset:
         return _read(directory, directory.name, source)
 
 
-def _read(directory, pin, source, own=False):
+def _read(directory, pin, source, own=False, trusted=False):
     values = metadata.read(directory / METADATA, pin, own)
     files, needed = values["files"], metadata.required(values)
     content = {}
@@ -121,7 +139,8 @@ def _read(directory, pin, source, own=False):
             content[name] = _read_file(directory / name, files.get(name))
         except OSError as error:
             raise KganError(f"Incomplete preset: {error}") from None
-    return Preset(directory, values, {name: content[name] for name in _KEPT}, os.fspath(source))
+    kept = {name: content[name] for name in _KEPT if name in content}
+    return Preset(directory, values, kept, os.fspath(source), trusted)
 
 
 def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]]:

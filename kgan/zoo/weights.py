@@ -20,9 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from kgan.errors import KganError, KganWarning
+from kgan.graph import Graph
 from kgan.models.base import keras_files
 from kgan.models.base.adversarial import copy_weights
-from kgan.untrusted.weights import Stored, values
+from kgan.untrusted.weights import Stored, layout, values
 from kgan.zoo.metadata import CONFIG, WEIGHTS, most_bytes
 from kgan.zoo.preset import Preset
 
@@ -40,6 +41,30 @@ def content(model) -> bytes:
                 )
             file.create_dataset(name, data=array, track_times=False)
     return buffer.getvalue()
+
+
+def graph_of(model, content: bytes, file_format: int) -> bytes:
+    """The averaged generator as an ONNX graph, whose weights are those in the preset's file.
+
+    Args:
+        model: with `express`.
+        content: of the file of its weights.
+        file_format: of the preset.
+
+    Raises:
+        kgan.graph.NotExpressible: if a layer is of a kind that no graph is known for.
+    """
+    variables = named(model) if file_format > 1 else _named_in_format_1(model)
+    stored = layout(content, WEIGHTS)
+    names = {
+        id(variable): name
+        for name, variable in variables.items()
+        if stored[name].dtype == np.dtype("<f4")
+    }
+    written = Graph(names)
+    outputs = model.express(written)
+    places = {n: (stored[n].offset, 4 * math.prod(stored[n].shape)) for n in written.used}
+    return written.finish(outputs, WEIGHTS, places)
 
 
 def note_size(model) -> None:
@@ -211,6 +236,31 @@ def _assign_format_1(model, preset, stored):
         for name, dataset in datasets.items():
             dataset[...] = values(preset.content[WEIGHTS], stored[name])
     keras_files.load_weights(contents, clean.getvalue())
+
+
+def _named_in_format_1(model):
+    """The variables by the names of their datasets, which Keras gives: each is marked by a number.
+
+    The model is then as it was.
+    """
+    variables = list(named(model).values())
+    kept = [variable.numpy() for variable in variables]
+    try:
+        for number, variable in enumerate(variables):
+            variable.assign(np.full(variable.shape, number))
+        marked = io.BytesIO(keras_files.weights(Contents(model)))
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and item.size:
+            found[name] = variables[int(item[()].flat[0])]
+
+    with h5py.File(marked) as file:
+        file.visititems(visit)
+    return found
 
 
 def _type_of(dataset):

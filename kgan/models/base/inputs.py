@@ -15,7 +15,6 @@ from kgan.checks import (
     FLAG,
     Below0,
     Bound,
-    as_array,
     check_images,
     check_range,
     number,
@@ -413,32 +412,3 @@ def _has_values(part):
 
 def _is_floating(part):
     return "float" in getattr(part.dtype, "name", str(part.dtype))
-
-
-def check_sample_labels(labels, n: int, num_classes: int | None) -> np.ndarray | None:
-    """The labels `sample` was given as an array (n,), or None; raises ValueError."""
-    if labels is None:
-        return None
-    if num_classes is None:
-        raise KganError(
-            f"Expected no labels: the model is unconditional. Received: labels={short(labels)}"
-        )
-    expected = f"an int from 0 to {num_classes - 1}, or {n} of them, one for each image"
-    array = as_array(
-        "labels", labels, expected, "iu" if n else "iuf"
-    )  # of no labels NumPy has floats
-    if array.ndim == 0:
-        array = np.full(n, array)
-    if array.shape != (n,) or (n and not 0 <= array.min() <= array.max() < num_classes):
-        raise KganError(f"Expected labels to be {expected}. Received: labels={short(labels)}")
-    return array
-
-
-def check_options(options: dict, known: dict[str, Bound], kind: str) -> dict:
-    """The options of `sample` as tensors, without those that are None; raises ValueError."""
-    given = {name: value for name, value in options.items() if value is not None}
-    for name, value in given.items():
-        if name not in known:
-            raise KganError(f"Expected no {name}: {kind} has none. Received: {name}={short(value)}")
-        known[name].check(name, value)
-    return {name: tf.constant(float(value), tf.float32) for name, value in given.items()}

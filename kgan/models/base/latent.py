@@ -1,7 +1,5 @@
 """Models that turn latents into images: what sampling needs."""
 
-import math
-from collections.abc import Iterator
 from typing import ClassVar
 
 import keras
@@ -9,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan.checks import SEED, Bound, as_array, free_memory, or_none, whole
-from kgan.errors import KganError
-from kgan.latents import sample_labels, sample_latents
+from kgan.checks import Bound, or_none, whole
+from kgan.latents import sample_latents
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
+from kgan.sampling import Sampling
 from kgan.untrusted import memory
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
@@ -23,7 +21,7 @@ SAMPLE_CHUNK = 16
 MOST_BYTES = 1 << 28
 
 
-class LatentModel(AdversarialModel):
+class LatentModel(Sampling, AdversarialModel):
     """The base of models whose generator turns latents z ~ N(0, I) into images.
 
     A subclass has a player `generator`, with a moving average, and sets `latent_dim` and
@@ -42,7 +40,6 @@ class LatentModel(AdversarialModel):
         "latent_dim": or_none(whole(1, 1 << 14)),
         "num_classes": or_none(whole(1, 100_000)),
     }
-    SAMPLE_OPTIONS: ClassVar[dict[str, Bound]] = {}  # numbers that `sample` takes, and `call` gets
 
     def __init__(self, *, latent_dim: int | None, num_classes: int | None = None, **kwargs):
         super().__init__(latent_dim=latent_dim, num_classes=num_classes, **kwargs)
@@ -72,120 +69,28 @@ class LatentModel(AdversarialModel):
         """Images in [-1, 1] of the averaged generator, float (batch, height, width, channels)."""
         return self.ema_generator(with_labels(latents, labels), training=False)
 
-    def iter_samples(
-        self, n: int, seed: int | None = None, batch_size: int = 64, labels=None, **options
-    ) -> Iterator[np.ndarray]:
-        """`sample`, as an iterator over arrays of `batch_size` images (the last may be smaller)."""
-        if seed is None:
-            seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
-        whole(0).check("n", n)
-        SEED.check("seed", seed)
-        whole(1).check("batch_size", batch_size)
-        inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
-        labels = inputs.check_sample_labels(labels, n, self.num_classes)
-        pending = np.empty((0, *self.image_shape), np.uint8)
-        _, chunk = self._sampling()
-        for start in range(0, n, chunk):
-            stop = min(start + chunk, n)
-            latents = sample_latents(seed, start, stop, self.latent_dim)
-            classes = None
-            if labels is not None:
-                classes = labels[start:stop]
-            elif self.num_classes is not None:
-                classes = sample_labels(seed, start, stop, self.num_classes)
-            images = self.render(latents, classes, **options)
-            pending = np.concatenate([pending, images])
-            while len(pending) >= batch_size or (len(pending) and stop == n):
-                yield pending[:batch_size]
-                pending = pending[batch_size:]
+    @property
+    def sample_chunk(self) -> int:
+        return self._sampling()[1]
 
-    def sample(
-        self, n: int, seed: int | None = None, batch_size: int = 64, labels=None, **options
-    ) -> np.ndarray:
-        """Generates images with the averaged generator.
+    def express(self, graph) -> dict:
+        """What `kgan.zoo.sampler` computes, in a `kgan.graph.Graph`: its outputs by name."""
+        latents = graph.input("latents", (self.sample_chunk, self.latent_dim))
+        return {"images": graph.call(self.ema_generator, latents, *self.express_labels(graph))}
 
-        Args:
-            n: int, number of images.
-            seed: int >= 0. The same seed gives the same images, and image i does not depend on `n`
-                or on `batch_size`. None for different ones at every call.
-            batch_size: int, images copied into the result at a time.
-            labels: the class of all images as an int, or of each as a sequence of n ints
-                (conditional models only). None for classes drawn uniformly, by the seed.
-            **options: `truncation` of models that have it.
+    def express_labels(self, graph) -> list:
+        """The input of a graph for labels, in a list; none of an unconditional model."""
+        if self.num_classes is None:
+            return []
+        return [graph.input("labels", (self.sample_chunk,), "int32")]
 
-        Returns:
-            uint8 array of shape (n, height, width, channels).
-
-        Raises:
-            ValueError: for a negative or fractional argument, or labels that are not classes of
-                the model.
-
-        Example:
-
-        >>> model.sample(16, seed=0).shape
-        (16, 28, 28, 1)
-        """
-        size = whole(0).check("n", n) * math.prod(self.image_shape)
-        if size > free_memory():
-            raise KganError(
-                f"Expected images that fit into the free memory. Received: n={n:,}, of {size:,} "
-                "bytes; iter_samples gives them in batches"
-            )
-        images = np.empty((n, *self.image_shape), np.uint8)
-        filled = 0
-        for batch in self.iter_samples(n, seed, batch_size, labels, **options):
-            images[filled : filled + len(batch)] = batch
-            filled += len(batch)
-        return images
-
-    def render(self, latents, labels=None, **options) -> np.ndarray:
-        """Images of given latents by the averaged generator, as `sample` gives them of its own.
-
-        Args:
-            latents: float array (n, latent_dim), such as `kgan.latents.sample_latents` gives.
-            labels: the class of all images as an int, or of each as a sequence of n ints
-                (conditional models only).
-            **options: `truncation` of models that have it.
-
-        Returns:
-            uint8 array of shape (n, height, width, channels).
-
-        Raises:
-            ValueError: for latents of another shape, or labels that are not classes of the model.
-
-        Example:
-
-        >>> latents = kgan.latents.sample_latents(0, 0, 16, model.latent_dim)
-        >>> np.array_equal(model.render(latents), model.sample(16, seed=0))
-        True
-        """
-        expected = f"an array (n, {self.latent_dim}) of finite numbers"
-        latents = as_array("latents", latents, expected)
-        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
-            raise KganError(
-                f"Expected latents (n, {self.latent_dim}). Received: shape {latents.shape}"
-            )
-        with np.errstate(over="ignore"):
-            latents = latents.astype(np.float32)
-        if not np.isfinite(latents).all():
-            raise KganError(f"Expected latents to be {expected}. Received: NaN or infinity")
-        if labels is None and self.num_classes is not None:
-            raise KganError(
-                "Expected labels beside the latents, since the model is conditional. Received: "
-                "labels=None"
-            )
-        n = len(latents)
-        labels = inputs.check_sample_labels(labels, n, self.num_classes)
-        options = inputs.check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
-        function, chunk = self._sampling()
-        images = np.empty((n, *self.image_shape), np.uint8)
-        for start in range(0, n, chunk):
-            stop = min(start + chunk, n)
-            classes = None if labels is None else labels[start:stop]
-            given = _chunk(latents[start:stop], classes, chunk)
-            rendered = function(*given, **options).numpy()[: stop - start]
-            images[start:stop] = to_uint8(rendered)
-        return images
+    def draw_chunk(self, latents, labels, **options) -> np.ndarray:
+        function, _ = self._sampling()
+        tensors = [tf.constant(latents)]
+        if labels is not None:
+            tensors.append(tf.constant(labels, tf.int32))
+        options = {name: tf.constant(value, tf.float32) for name, value in options.items()}
+        return function(*tensors, **options).numpy()
 
     def _sampling(self):
         """The function that samples, and how many images it does at a time."""
@@ -204,7 +109,8 @@ class LatentModel(AdversarialModel):
         labels = None
         if self.num_classes is not None:
             labels = (-1 - np.arange(chunk)) % self.num_classes
-        return _chunk(sample_latents(0, 0, chunk, self.latent_dim), labels, chunk)
+        latents = tf.constant(sample_latents(0, 0, chunk, self.latent_dim))
+        return [latents] if labels is None else [latents, tf.constant(labels, tf.int32)]
 
     def passes(self) -> list[Pass]:
         function, chunk = self._sampling()
@@ -239,26 +145,3 @@ def one_hot(labels, num_classes: int):
 def with_labels(x, labels):
     """The input of a network: x alone, or with labels if there are any."""
     return x if labels is None else [x, labels]
-
-
-def _chunk(latents, labels, size):
-    """Latents, and labels if there are any, as tensors of a fixed size."""
-    padding = (0, size - len(latents))
-    tensors = [tf.constant(np.pad(latents, (padding, (0, 0))))]
-    if labels is not None:
-        tensors.append(tf.constant(np.pad(labels, padding), tf.int32))
-    return tensors
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] to uint8 in [0, 255], rounded to the nearest level.
-
-    Raises:
-        KganError: if a generator gave NaN or infinity, of which pictures would be black.
-    """
-    if not np.isfinite(images).all():
-        raise KganError(
-            "Expected a generator whose images are finite. Received: NaN or infinity, of weights "
-            "that are damaged or whose training has diverged"
-        )
-    return np.clip(np.rint((images.astype(np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)

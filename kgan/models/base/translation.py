@@ -10,7 +10,7 @@ from kgan.checks import TEXT, Below0, Bound, as_array, check_images, check_range
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
-from kgan.models.base.latent import to_uint8
+from kgan.sampling import to_uint8
 
 # Images are translated in chunks of this many, the last one padded; see `latent.SAMPLE_CHUNK`.
 TRANSLATE_CHUNK = 4

@@ -1,0 +1,117 @@
+"""Samplers: presets drawn from by ONNX Runtime, where TensorFlow need not be.
+
+A stranger's graph never reaches the runtime: one is run if the registry inside this installation
+pins it, or if this machine has made it from the checked model.
+"""
+
+import hashlib
+from contextlib import suppress
+
+import numpy as np
+import onnxruntime
+
+from kgan.files import write
+from kgan.sampling import Sampling, StyleSampling
+from kgan.zoo import download
+from kgan.zoo.metadata import CONFIG, WEIGHTS
+from kgan.zoo.preset import Preset
+
+_VERSION = b"1"  # of the graphs that are made: another makes them anew
+_DIGEST = 32  # bytes, of SHA-256
+
+
+def of(preset: Preset) -> Sampling:
+    """The sampler of a preset; see `kgan.zoo.sampler`."""
+    graph = preset.graph or _cached(preset) or _made(preset)
+    session = _session(graph, preset.content[WEIGHTS])
+    has_styles = any(given.name == "styles" for given in session.get_inputs())
+    return (_StyleSampler if has_styles else _Sampler)(preset, session)
+
+
+class _Sampler(Sampling):
+    """Samples of a graph."""
+
+    def __init__(self, preset: Preset, session: onnxruntime.InferenceSession):
+        self.image_shape = tuple(preset.metadata["image_shape"])
+        self.num_classes = preset.metadata.get("num_classes")
+        self._session = session
+        self._inputs = {given.name: given for given in session.get_inputs()}
+        self._chunk, self.latent_dim = self._inputs["latents"].shape
+        self.name = preset.metadata["name"]
+
+    @property
+    def sample_chunk(self) -> int:
+        return self._chunk
+
+    def draw_chunk(self, latents, labels, **options) -> np.ndarray:
+        return self._run("images", latents, labels, **options)
+
+    def _run(self, output, latents, labels=None, **more):
+        feed = {"latents": latents, **more}
+        if labels is not None:
+            feed["labels"] = labels.astype(np.int32)
+        return self._session.run([output], feed)[0]
+
+
+class _StyleSampler(StyleSampling, _Sampler):
+    """Samples of a graph that takes styles in place of latents, too."""
+
+    def draw_chunk(self, latents, labels, **options) -> np.ndarray:
+        return self._run("images", latents, labels, **self._feed(None, **options))
+
+    def styles_chunk(self, latents, labels, **options) -> np.ndarray:
+        return self._run("styles_out", latents, labels, **self._feed(None, **options))
+
+    def draw_styles_chunk(self, styles) -> np.ndarray:
+        latents = np.zeros((self._chunk, self.latent_dim), np.float32)
+        labels = None if self.num_classes is None else np.zeros(self._chunk, np.int32)
+        return self._run("images", latents, labels, **self._feed(styles.astype(np.float32)))
+
+    def _feed(self, styles, truncation=1.0):
+        given = styles is not None
+        if not given:
+            styles = np.zeros(self._inputs["styles"].shape, np.float32)
+        return {
+            "styles": styles,
+            "given": np.array(given),
+            "truncation": np.array(truncation, np.float32),
+        }
+
+
+def _session(graph, weights):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def _place(content):
+    digest = hashlib.sha256(_VERSION)
+    for name in (CONFIG, WEIGHTS):
+        digest.update(hashlib.sha256(content[name]).digest())
+    return download.cache_directory() / "graphs" / f"{digest.hexdigest()}.onnx"
+
+
+def _cached(preset):
+    """A graph that this machine has made; None if there is none that is whole."""
+    with suppress(OSError):
+        content = _place(preset.content).read_bytes()
+        digest, graph = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(graph).digest() == digest:
+            return graph
+    return None
+
+
+def _made(preset):
+    from kgan.zoo import saving, weights  # late: they import TensorFlow
+
+    made = weights.graph_of(saving.load(preset), preset.content[WEIGHTS], preset.metadata["format"])
+    _note(preset.content, made)
+    return made
+
+
+def _note(content, graph):
+    path = _place(content)
+    with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, hashlib.sha256(graph).digest() + graph)

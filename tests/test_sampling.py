@@ -1,0 +1,150 @@
+"""kgan.sampling: what is drawn is decided without an engine."""
+
+import numpy as np
+import pytest
+
+from kgan.errors import KganError
+from kgan.latents import sample_labels, sample_latents, slerp
+from kgan.sampling import Sampling, StyleSampling, to_uint8
+
+SHAPE, CHUNK = (2, 2, 1), 4
+
+
+class Plain(Sampling):
+    """Pixels are the first latents, and the class, if there is one."""
+
+    def __init__(self, num_classes=None):
+        self.image_shape, self.latent_dim, self.num_classes = SHAPE, 8, num_classes
+        self.sizes = []
+
+    @property
+    def sample_chunk(self):
+        return CHUNK
+
+    def draw_chunk(self, latents, labels):
+        self.sizes.append(len(latents))
+        images = np.tanh(latents[:, :4].reshape(-1, *SHAPE))
+        if labels is not None:
+            images[:, 0, 0, 0] = labels / 10
+        return images
+
+
+class Styled(StyleSampling):
+    """Ten styles (of images of 64 pixels), of which the picture shows the number of the seed."""
+
+    def __init__(self):
+        self.image_shape, self.latent_dim, self.num_classes = (64, 64, 1), 8, None
+
+    @property
+    def sample_chunk(self):
+        return CHUNK
+
+    def styles_chunk(self, latents, labels, truncation=1.0):
+        return np.repeat(truncation * latents[:, None], 10, axis=1)
+
+    def draw_styles_chunk(self, styles):
+        assert len(styles) == CHUNK
+        images = np.zeros((CHUNK, 64, 64, 1))
+        images[:, :10, 0, 0] = np.tanh(styles[:, :, 0])
+        return images
+
+    def draw_chunk(self, latents, labels, **options):
+        return self.draw_styles_chunk(self.styles_chunk(latents, labels, **options))
+
+
+def test_chunks_are_of_one_size_whatever_is_asked_for():
+    plain = Plain()
+    all_of_them = plain.sample(11, seed=3)
+    assert plain.sizes == [CHUNK] * 3
+    np.testing.assert_array_equal(plain.sample(5, seed=3), all_of_them[:5])
+    np.testing.assert_array_equal(np.concatenate([*plain.iter_samples(11, 3, 2)]), all_of_them)
+    np.testing.assert_array_equal(plain.render(sample_latents(3, 0, 11, 8)), all_of_them)
+
+
+class TestInterpolate:
+    def test_the_way_leads_along_arcs_and_back(self):
+        frames = Plain().interpolate([5, 6, 9], frames=9, images=6)
+        assert frames.shape == (9, 6, *SHAPE) and frames.dtype == np.uint8
+        stops = [sample_latents(seed, 0, 6, 8) for seed in (5, 6, 9)]
+        for frame, (start, stop, t) in enumerate(
+            (start, stop, t / 3) for start, stop in ((0, 1), (1, 2), (2, 0)) for t in range(3)
+        ):
+            z = slerp(stops[start], stops[stop], t).astype(np.float32)
+            expected = to_uint8(np.tanh(z[:, :4].reshape(-1, *SHAPE)))
+            np.testing.assert_array_equal(frames[frame], expected, err_msg=str(frame))
+
+    def test_frames_need_be_no_multiple_of_the_seeds(self):
+        plain = Plain()
+        frames = plain.interpolate([5, 6, 9], frames=7)
+        np.testing.assert_array_equal(frames[0], plain.sample(1, seed=5))
+        steps = np.abs(np.diff(frames.astype(int), axis=0)).max((1, 2, 3, 4))
+        assert (steps > 0).all()
+
+    def test_classes_stay_the_same(self):
+        frames = Plain(num_classes=7).interpolate([5, 6], frames=4, images=6)
+        classes = sample_labels(5, 0, 6, 7)
+        levels = to_uint8((classes / 10).reshape(6, 1, 1, 1)).ravel()
+        assert (frames[:, :, 0, 0, 0] == levels).all()
+        assert (
+            Plain(7).interpolate([5, 6], 4, 3, labels=2)[..., 0, 0, 0] == to_uint8(np.array([0.2]))
+        ).all()
+
+    def test_styles_go_straight(self):
+        frames = Styled().interpolate([1, 2], frames=4, truncation=0.5)
+        start, stop = (0.5 * sample_latents(seed, 0, 1, 8)[0, 0] for seed in (1, 2))
+        expected = [start, (start + stop) / 2, stop, (start + stop) / 2]
+        shown = frames[:, 0, :10, 0, 0]
+        assert (shown == to_uint8(np.tanh(expected))[:, None]).all()
+
+    @pytest.mark.parametrize(
+        "wrong, message",
+        [
+            ({"seeds": [1]}, "number of seeds to be an int >= 2"),
+            ({"seeds": 3}, "seeds to be a list"),
+            ({"seeds": [1, -2]}, "seeds to be a list"),
+            ({"frames": 1}, "frames to be an int >= 2"),
+            ({"images": 0}, "images to be an int >= 1"),
+            ({"labels": 1}, "Expected no labels"),
+            ({"truncation": 0.5}, "Expected no truncation"),
+        ],
+    )
+    def test_bad_arguments(self, wrong, message):
+        with pytest.raises(KganError, match=message):
+            Plain().interpolate(**{"seeds": [1, 2], **wrong})
+
+
+class TestMix:
+    @pytest.mark.parametrize(
+        "layers, of_column",
+        [("coarse", range(3)), ("middle", range(3, 7)), ("fine", range(7, 10))],
+    )
+    def test_layers_are_those_of_the_column(self, layers, of_column):
+        images = Styled().mix([1, 2], [3, 4, 5], layers)
+        assert images.shape == (2, 3, 64, 64, 1)
+        level = {
+            seed: to_uint8(np.tanh(sample_latents(seed, 0, 1, 8)[0, :1]))[0] for seed in range(6)
+        }
+        for i, row in enumerate((1, 2)):
+            for j, column in enumerate((3, 4, 5)):
+                expected = [level[column if k in of_column else row] for k in range(10)]
+                assert images[i, j, :10, 0, 0].tolist() == expected
+
+    @pytest.mark.parametrize("side, count", [(16, 6), (32, 8), (64, 10), (128, 12), (256, 14)])
+    def test_every_layer_is_of_one_kind_at_any_size(self, side, count):
+        styled = Styled()
+        styled.image_shape = (side, side, 1)
+        kinds = [styled._styles_of(name, count) for name in ("coarse", "middle", "fine")]
+        assert (np.sum(kinds, axis=0) == 1).all() and all(kind.any() for kind in kinds)
+
+    @pytest.mark.parametrize(
+        "wrong, message",
+        [
+            ({"rows": []}, "rows to be a list"),
+            ({"columns": [1.5]}, "columns to be a list"),
+            ({"layers": "all"}, "layers to be one of"),
+            ({"truncation": 3}, "truncation to be a number"),
+        ],
+    )
+    def test_bad_arguments(self, wrong, message):
+        with pytest.raises(KganError, match=message):
+            Styled().mix(**{"rows": [1], "columns": [2], **wrong})

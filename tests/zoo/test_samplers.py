@@ -1,0 +1,165 @@
+"""kgan.zoo.sampler: pictures without TensorFlow, by graphs that are trusted."""
+
+import shutil
+
+import numpy as np
+import onnxruntime
+import pytest
+from untrusted import hostile
+
+import kgan
+from kgan.errors import KganError
+from kgan.graph import NotExpressible
+from kgan.models import GAN, R3GAN, ConditionalGAN, StyleGANLite
+from kgan.sampling import StyleSampling
+from kgan.zoo import preset, registry, weights
+from kgan.zoo.metadata import GRAPH, WEIGHTS
+
+SHAPE = (16, 16, 3)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "graphs"
+
+
+def close(one, other):
+    """Within one level in a thousandth of the values, as the two engines round."""
+    difference = np.abs(one.astype(int) - other)
+    return difference.max() <= 1 and np.mean(difference > 0) <= 1e-3
+
+
+@pytest.mark.parametrize("name", [n for n in registry.names() if n != "stylegan-lite-celeba"])
+def test_presets_of_the_zoo(name):
+    model, sampler = kgan.zoo.load(name), kgan.zoo.sampler(name)
+    options = {"labels": [i % model.num_classes for i in range(20)]} if model.num_classes else {}
+    assert close(sampler.sample(20, seed=1, **options), model.sample(20, seed=1, **options))
+    assert sampler.image_shape == model.image_shape and sampler.latent_dim == model.latent_dim
+
+
+def test_styles():
+    model = kgan.zoo.load("stylegan-lite-celeba")
+    sampler = kgan.zoo.sampler("stylegan-lite-celeba")
+    assert isinstance(sampler, StyleSampling) and isinstance(model, StyleSampling)
+    assert close(sampler.sample(3, seed=1), model.sample(3, seed=1))
+    assert close(*(s.sample(3, seed=1, truncation=0.4) for s in (sampler, model)))
+    assert not close(sampler.sample(3, seed=1, truncation=0.4), sampler.sample(3, seed=1))
+    mixed = sampler.mix([0, 1], [2, 3], "coarse", truncation=0.8)
+    assert close(mixed, model.mix([0, 1], [2, 3], "coarse", truncation=0.8))
+    own = np.stack([sampler.sample(1, seed=seed, truncation=0.8)[0] for seed in (0, 1)])
+    assert close(sampler.mix([0, 1], [0, 1], truncation=0.8)[[0, 1], [0, 1]], own)
+    frames = sampler.interpolate([4, 5], frames=4, images=2)
+    assert close(frames, model.interpolate([4, 5], frames=4, images=2))
+    assert close(frames[0], sampler.sample(2, seed=4))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GAN(SHAPE, latent_dim=4, width=5),
+        lambda: ConditionalGAN(SHAPE, num_classes=3, latent_dim=4, width=4, conditioning="concat"),
+        lambda: R3GAN(SHAPE, latent_dim=4, width=4, max_channels=16),
+        lambda: R3GAN(SHAPE, latent_dim=4, num_classes=3, width=4, max_channels=16),
+        lambda: StyleGANLite(SHAPE, latent_dim=4, width=4, num_classes=3),
+    ],
+)
+def test_every_class(make, tmp_path):
+    model = make()
+    model.images_seen.assign(1)
+    for network in (model.generator, model.ema_generator):
+        for variable in network.weights:
+            if len(variable.shape) > 1:  # kernels
+                variable.assign(np.random.default_rng(0).normal(0, 0.5, variable.shape))
+    kgan.zoo.save(model, tmp_path / "preset")
+    loaded, sampler = kgan.zoo.load(tmp_path / "preset"), kgan.zoo.sampler(tmp_path / "preset")
+    assert loaded.sample(8, seed=0).std() > 5
+    assert close(sampler.sample(20, seed=0), loaded.sample(20, seed=0))
+
+
+def test_a_graph_is_made_once_and_then_needs_no_tensorflow(
+    tiny_preset, cache, run_python, tmp_path
+):
+    pictures = kgan.zoo.sampler(tiny_preset).sample(4, seed=0)
+    (made,) = cache.iterdir()
+    assert made.stat().st_size < 20_000  # the weights are where they were
+    code = (
+        "import os, sys\n"
+        f"os.environ['KGAN_CACHE'] = {str(cache.parent)!r}\n"
+        "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
+        "    sys.modules[name] = None\n"
+        "import numpy, kgan\n"
+        f"s = kgan.zoo.sampler({str(tiny_preset)!r})\n"
+        "numpy.save('x.npy', s.sample(4, seed=0))\n"
+    )
+    done = run_python("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), pictures)
+
+
+class TestStrangers:
+    def test_a_graph_of_a_stranger_is_not_run(self, tiny_preset, tmp_path, monkeypatch):
+        place = shutil.copytree(tiny_preset, tmp_path / "stranger")
+        (place / GRAPH).write_bytes(b"not to be run")
+        hostile.rewrite(place, lambda values: None)  # its metadata list what is there
+        given = []
+        real = onnxruntime.InferenceSession
+
+        def session(graph, *args, **kwargs):
+            given.append(graph)
+            return real(graph, *args, **kwargs)
+
+        monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+        found = preset.read(place)
+        assert found.graph is None
+        kgan.zoo.sampler(place).sample(1, seed=0)
+        assert len(given) == 1 and b"not to be run" not in given[0]
+
+    def test_a_pin_of_a_registry_of_the_users_is_no_trust(self, tiny_preset, tmp_path, monkeypatch):
+        shutil.copytree(tiny_preset, tmp_path / "zoo" / "mine")
+        registry.write(tmp_path / "zoo")
+        monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
+        assert not preset.read("mine").trusted and preset.read("dcgan-mnist").trusted
+
+    def test_other_weights_have_another_graph(self, tiny_preset, tmp_path, cache):
+        one = kgan.zoo.sampler(tiny_preset).sample(2, seed=0)
+        place = shutil.copytree(tiny_preset, tmp_path / "other")
+        model = kgan.zoo.load(place)
+        kernel = model.ema_generator.weights[0]
+        kernel.assign(kernel + 1)
+        kgan.zoo.save(model, place)
+        other = kgan.zoo.sampler(place).sample(2, seed=0)
+        assert len(list(cache.iterdir())) == 2 and not np.array_equal(one, other)
+
+    def test_a_damaged_note_is_made_again(self, tiny_preset, cache):
+        pictures = kgan.zoo.sampler(tiny_preset).sample(2, seed=0)
+        (made,) = cache.iterdir()
+        made.write_bytes(made.read_bytes()[:-100])
+        np.testing.assert_array_equal(kgan.zoo.sampler(tiny_preset).sample(2, seed=0), pictures)
+
+
+def test_marking_variables_of_format_1_leaves_them_alone():
+    found = preset.read("dcgan-mnist")
+    assert found.metadata["format"] == 1
+    model = kgan.zoo.load("dcgan-mnist")
+    before = [v.numpy() for v in model.weights]
+    graph = weights.graph_of(model, found.content[WEIGHTS], 1)
+    assert all(map(np.array_equal, before, model.weights)) and len(graph) < 10_000
+
+
+def test_a_model_without_a_graph_says_so(tmp_path):
+    import keras
+    from keras import layers
+
+    z = keras.Input((4,))
+    y = layers.LayerNormalization()(layers.Reshape((2, 2, 1))(layers.Dense(4)(z)))
+    x = keras.Input((2, 2, 1))
+    model = GAN(
+        (2, 2, 1),
+        generator=keras.Model(z, y),
+        discriminator=keras.Model(x, layers.Dense(1)(layers.Flatten()(x))),
+    )
+    kgan.zoo.save(model, tmp_path / "preset")
+    with pytest.raises(NotExpressible, match="Received: LayerNormalization .*zoo.load samples"):
+        kgan.zoo.sampler(tmp_path / "preset")
+    assert issubclass(NotExpressible, KganError)

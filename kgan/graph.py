@@ -251,6 +251,8 @@ class Graph:
         if len(node.output_tensors) != 1:
             raise NotExpressible(operation.name)
         arguments = node.arguments
+        if arguments.kwargs.get("training"):
+            raise NotExpressible(f"{operation.name}, called as in training")
         given = [known[id(x)] for x in node.input_tensors]
         shape = (given[0].shape[0], *node.output_tensors[0].shape[1:])
         if type(operation).__name__ == "GetItem":

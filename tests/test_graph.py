@@ -172,6 +172,13 @@ def test_what_cannot_be_expressed_is_named(layer):
         computed(keras.Model(x, layer(x)), IMAGES)
 
 
+def test_a_layer_that_always_trains_is_refused():
+    x = keras.Input(IMAGES.shape[1:])
+    for y in (layers.BatchNormalization()(x, training=True), layers.Dropout(0.5)(x, training=True)):
+        with pytest.raises(NotExpressible, match="called as in training"):
+            computed(keras.Model(x, y), IMAGES)
+
+
 @pytest.mark.parametrize("side", range(1, 12))
 @pytest.mark.parametrize("size", range(1, 6))
 @pytest.mark.parametrize("stride", range(1, 4))

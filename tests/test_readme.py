@@ -73,9 +73,21 @@ def test_own_images_example(tmp_path):
     assert (tmp_path / "my-gan/metadata.json").is_file()
 
 
+def test_sampler_example(tmp_path):
+    check = "assert images.shape == (16, 64, 64, 3) and frames.shape == (60, 1, 64, 64, 3)"
+    result = subprocess.run(
+        [sys.executable, "-c", f"import kgan\n{blocks()[2]}\n{check}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KGAN_CACHE": str(tmp_path / "cache")},
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_classes_and_styles_example(data_dir, tmp_path):
-    """The third example, on a part of the data."""
-    part = blocks()[2].replace(
+    """The fourth example, on a part of the data."""
+    part = blocks()[3].replace(
         '"tfds:fashion_mnist", ', '"tfds:fashion_mnist", split="train[:128]", '
     )
     part = part.replace("epochs=20", "epochs=1")

@@ -162,12 +162,17 @@ def _encoded(picture, format, **options) -> bytes:
 
 
 def provenance(
-    model, name: str | None = None, weights_sha256: str | None = None, **more: Any
+    kind: str,
+    images_seen: int,
+    name: str | None = None,
+    weights_sha256: str | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """What a picture says about what made it.
 
     Args:
-        model: one of `kgan.models`.
+        kind: class of the model, one of `kgan.models`.
+        images_seen: by the model.
         name: of its preset; None for a model in training.
         weights_sha256: hash of the preset's weights; None for a model in training.
         **more: what else the picture depends on, such as the seed, as plain values.
@@ -175,8 +180,8 @@ def provenance(
     preset = {} if name is None else {"model": name, "weights_sha256": weights_sha256}
     return {
         **preset,
-        "class": type(model).__name__,
-        "images_seen": int(model.images_seen.numpy()),
+        "class": kind,
+        "images_seen": images_seen,
         "kgan": __version__,
         **more,
     }

@@ -62,5 +62,5 @@ class Pictures(Periodic):
         """What a picture says about what made it."""
         labels = {} if labels is None else {"labels": labels}
         return images.provenance(
-            self.model, images_seen=images_seen, seed=self.seed, **labels, **more
+            type(self.model).__name__, images_seen, seed=self.seed, **labels, **more
         )

@@ -15,7 +15,8 @@ from kgan import images
 from kgan.checks import TRUNCATION
 from kgan.cli.bounded import Bounded
 from kgan.cli.labels import parse_labels
-from kgan.cli.models import import_models, import_option
+from kgan.cli.engines import drawn_by, engine_option
+from kgan.cli.models import import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.errors import say
 from kgan.files import aside, plain_name, replacing
@@ -68,6 +69,7 @@ MOST_PIXELS = 1 << 28  # of one picture
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
 )
+@engine_option
 @import_option
 def command(
     source: str,
@@ -80,6 +82,7 @@ def command(
     scale: int,
     resample: str | None,
     batch_size: int,
+    engine: str,
     import_file: Path | None,
 ) -> None:
     """Generate images with the preset NAME (or a preset directory), and print where they are.
@@ -124,10 +127,7 @@ def command(
             f"for {pixels:,}"
         )
     _check_writable(out)
-    import_models(import_file)
-    from kgan.zoo import saving  # late: it imports TensorFlow
-
-    model = saving.load(found)
+    model = drawn_by(found, engine, import_file)
     options = {}
     if classes is not None:
         options["labels"] = [c for c in classes for _ in range(number // len(classes))]
@@ -138,7 +138,8 @@ def command(
         resample = resample or ("nearest" if _is_pixel_art(found.recipe) else "lanczos")
         enlarged = {"scale": scale, "resample": resample}
     made_by = {"seed": seed, "n": number, **options, **enlarged}
-    facts = images.provenance(model, name, found.weights_sha256, **made_by)
+    seen = metadata["training"]["images_seen"]
+    facts = images.provenance(metadata["model"], seen, name, found.weights_sha256, **made_by)
     with click.progressbar(
         length=number, label="Sampling", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:

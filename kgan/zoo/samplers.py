@@ -20,9 +20,36 @@ _VERSION = b"1"  # of the graphs that are made: another makes them anew
 _DIGEST = 32  # bytes, of SHA-256
 
 
-def of(preset: Preset) -> Sampling:
-    """The sampler of a preset; see `kgan.zoo.sampler`."""
-    graph = preset.graph or _cached(preset) or _made(preset)
+def of(preset: Preset, model=None) -> Sampling:
+    """The sampler of a preset; see `kgan.zoo.sampler`.
+
+    Args:
+        preset: as it was read.
+        model: that it holds, if it has been loaded; else it is, where no graph is at hand.
+    """
+    return ready(preset) or _sampler(preset, _made(preset, model))
+
+
+def ready(preset: Preset) -> Sampling | None:
+    """The sampler of a preset whose graph is at hand, which needs no TensorFlow; else None."""
+    graph = preset.graph or _cached(preset)
+    return None if graph is None else _sampler(preset, graph)
+
+
+def note(config: bytes, weights: bytes, graph: bytes) -> None:
+    """Keeps a graph that was made from a checked model, for this machine to sample by.
+
+    Args:
+        config, weights: files of the preset.
+        graph: of its averaged generator.
+    """
+    path = _place({CONFIG: config, WEIGHTS: weights})
+    with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, hashlib.sha256(graph).digest() + graph)
+
+
+def _sampler(preset, graph):
     session = _session(graph, preset.content[WEIGHTS])
     has_styles = any(given.name == "styles" for given in session.get_inputs())
     return (_StyleSampler if has_styles else _Sampler)(preset, session)
@@ -102,16 +129,10 @@ def _cached(preset):
     return None
 
 
-def _made(preset):
+def _made(preset, model):
     from kgan.zoo import saving, weights  # late: they import TensorFlow
 
-    made = weights.graph_of(saving.load(preset), preset.content[WEIGHTS], preset.metadata["format"])
-    _note(preset.content, made)
-    return made
-
-
-def _note(content, graph):
-    path = _place(content)
-    with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, hashlib.sha256(graph).digest() + graph)
+    model = saving.load(preset) if model is None else model
+    graph = weights.graph_of(model, preset.content[WEIGHTS], preset.metadata["format"])
+    note(preset.content[CONFIG], preset.content[WEIGHTS], graph)
+    return graph

@@ -81,6 +81,7 @@ def save(
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
         (partial / WEIGHTS).write_bytes(weights.content(model))
+        _save_graph(model, partial)
         samples = _save_samples(model, recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
@@ -142,13 +143,25 @@ def _contents(model, recipe) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
     return recipe, config, values
 
 
+def _save_graph(model, directory):
+    """Writes the graph by which samplers draw, if there is one; this machine takes note of it."""
+    content = (directory / WEIGHTS).read_bytes()
+    try:
+        graph = weights.graph_of(model, content, FORMAT)
+    except NotExpressible:
+        return
+    (directory / GRAPH).write_bytes(graph)
+    samplers.note((directory / CONFIG).read_bytes(), content, graph)
+
+
 def _save_samples(model, name, directory):
     """Draws samples.png, if the model can draw without being given pictures; returns how many."""
     preview = model.preview()
     if preview is None:
         return 0
     pictures, columns, facts = preview
-    made_by = images.provenance(model, name, sha256(directory / WEIGHTS), **facts)
+    kind, seen = type(model).__name__, int(model.images_seen.numpy())
+    made_by = images.provenance(kind, seen, name, sha256(directory / WEIGHTS), **facts)
     images.save_png(images.grid(pictures, columns), directory / SAMPLES, made_by)
     return len(pictures)
 

@@ -328,6 +328,7 @@ class StyleGANLite(StyleSampling, GAN):
         return self._synthesize(tf.constant(styles)).numpy()
 
     def express(self, graph) -> dict:
+        self.check_call(StyleGANLite)
         chunk, (layers_, size) = self.sample_chunk, self.synthesis.input_shape[1:]
         latents = graph.input("latents", (chunk, self.latent_dim))
         w = graph.call(self.mapping, latents, *self.express_labels(graph))

@@ -2,15 +2,17 @@
 
 import shutil
 
+import keras
 import numpy as np
 import onnxruntime
 import pytest
+from keras import layers
 from untrusted import hostile
 
 import kgan
 from kgan.errors import KganError
 from kgan.graph import NotExpressible
-from kgan.models import GAN, R3GAN, ConditionalGAN, StyleGANLite
+from kgan.models import DCGAN, GAN, R3GAN, ConditionalGAN, StyleGANLite
 from kgan.sampling import StyleSampling
 from kgan.zoo import preset, registry, weights
 from kgan.zoo.metadata import GRAPH, WEIGHTS
@@ -147,10 +149,19 @@ def test_marking_variables_of_format_1_leaves_them_alone():
     assert all(map(np.array_equal, before, model.weights)) and len(graph) < 10_000
 
 
-def test_a_model_without_a_graph_says_so(tmp_path):
-    import keras
-    from keras import layers
+@pytest.mark.parametrize("kind", [DCGAN, StyleGANLite])
+def test_a_class_that_makes_images_in_its_own_way_has_no_graph(kind, tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Inverted(kind):
+        def call(self, latents, labels=None, training=False):
+            return -super().call(latents, labels, training)
 
+    kgan.zoo.save(Inverted(SHAPE, latent_dim=4, width=4), tmp_path / "preset")
+    with pytest.raises(NotExpressible, match=r"Inverted with a call\(\) of its own"):
+        kgan.zoo.sampler(tmp_path / "preset")
+
+
+def test_a_model_without_a_graph_says_so(tmp_path):
     z = keras.Input((4,))
     y = layers.LayerNormalization()(layers.Reshape((2, 2, 1))(layers.Dense(4)(z)))
     x = keras.Input((2, 2, 1))

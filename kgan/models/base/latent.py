@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.checks import Bound, or_none, whole
+from kgan.graph import NotExpressible
 from kgan.latents import sample_latents
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
@@ -74,9 +75,20 @@ class LatentModel(Sampling, AdversarialModel):
         return self._sampling()[1]
 
     def express(self, graph) -> dict:
-        """What `kgan.zoo.sampler` computes, in a `kgan.graph.Graph`: its outputs by name."""
+        """What `kgan.zoo.sampler` computes, in a `kgan.graph.Graph`: its outputs by name.
+
+        Raises:
+            kgan.graph.NotExpressible: if a layer is of a kind that no graph is known for, or a
+                subclass has a `call` of its own.
+        """
+        self.check_call(LatentModel)
         latents = graph.input("latents", (self.sample_chunk, self.latent_dim))
         return {"images": graph.call(self.ema_generator, latents, *self.express_labels(graph))}
+
+    def check_call(self, kind: type) -> None:
+        """Raises NotExpressible if images are made otherwise than by `call` of a class."""
+        if type(self).call is not kind.call:
+            raise NotExpressible(f"{type(self).__name__} with a call() of its own")
 
     def express_labels(self, graph) -> list:
         """The input of a graph for labels, in a list; none of an unconditional model."""

@@ -14,8 +14,8 @@ import kgan
 from kgan import images
 from kgan.checks import TRUNCATION
 from kgan.cli.bounded import Bounded
-from kgan.cli.labels import parse_labels
 from kgan.cli.engines import drawn_by, engine_option
+from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.errors import say

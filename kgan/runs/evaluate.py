@@ -376,7 +376,8 @@ def _save_neighbours(found, results, directory, data_dir):
     training = parts.load_training(recipe.data, model.image_shape, data_dir)
     trained_on = _of_model(training, _class_names(model, recipe.data), []).images[indices]
     sheet = images.grid(np.concatenate([samples, trained_on]), columns=len(indices))
-    facts = images.provenance(model, recipe.name, nearest[0]["weights_sha256"], seed=seed)
+    kind, seen = type(model).__name__, int(model.images_seen.numpy())
+    facts = images.provenance(kind, seen, recipe.name, nearest[0]["weights_sha256"], seed=seed)
     images.save_png(sheet, directory / NEIGHBOURS, {**facts, "rows": "samples, training"})
 
 

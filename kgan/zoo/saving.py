@@ -23,6 +23,7 @@ from kgan import images, layers, models  # noqa: F401  (the classes of `models` 
 from kgan.checks import Bound
 from kgan.errors import KganError, printable, short
 from kgan.files import expanded, sha256
+from kgan.graph import NotExpressible
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.models.base.latent import SAMPLE_CHUNK
 from kgan.recipe import Origin, Recipe, from_dict, optimizers
@@ -30,12 +31,13 @@ from kgan.untrusted import memory
 from kgan.untrusted.networks import check_arguments, check_values
 from kgan.untrusted.text import MOST_JSON, parse_json
 from kgan.untrusted.weights import layout
-from kgan.zoo import weights
+from kgan.zoo import samplers, weights
 from kgan.zoo.card import card
 from kgan.zoo.metadata import (
     CONFIG,
     CURVES,
     FORMAT,
+    GRAPH,
     METADATA,
     RECIPE,
     SAMPLES,

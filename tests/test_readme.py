@@ -31,17 +31,23 @@ def blocks():
 @pytest.mark.slow
 def test_first_example_as_printed(data_dir, tmp_path):
     """A whole epoch of MNIST: a minute."""
-    run(blocks()[0] + CHECK, data_dir, tmp_path)
+    first_example(blocks()[0], data_dir, tmp_path)
 
 
 def test_first_example_on_a_part_of_the_data(data_dir, tmp_path):
     part = blocks()[0].replace('"tfds:mnist", ', '"tfds:mnist", split="train[:1920]", ')
     assert part != blocks()[0]
-    run(part + CHECK, data_dir, tmp_path)
+    first_example(part, data_dir, tmp_path)
 
 
-def run(code, data_dir, tmp_path):
-    environment = {"TFDS_DATA_DIR": str(data_dir / "tensorflow_datasets")}
+def first_example(code, data_dir, tmp_path):
+    run(code + CHECK, tmp_path, TFDS_DATA_DIR=str(data_dir / "tensorflow_datasets"))
+    (grid,) = (tmp_path / "grids").iterdir()
+    assert np.asarray(Image.open(grid)).shape == (8 * 30 + 2, 8 * 30 + 2)
+
+
+def run(code, tmp_path, **environment):
+    """Runs code in a directory, as a reader of the README would."""
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -50,8 +56,6 @@ def run(code, data_dir, tmp_path):
         env={**os.environ, **environment},
     )
     assert result.returncode == 0, result.stderr
-    (grid,) = (tmp_path / "grids").iterdir()
-    assert np.asarray(Image.open(grid)).shape == (8 * 30 + 2, 8 * 30 + 2)
 
 
 def test_own_images_example(tmp_path):
@@ -63,26 +67,13 @@ def test_own_images_example(tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"photos/{i}.png")
     code = blocks()[1].replace("width=64", "width=2").replace("epochs=50", "epochs=1")
     code = code.replace("flip=True", "flip=True, batch_size=4")
-    result = subprocess.run(
-        [sys.executable, "-c", "import kgan\n" + code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
+    run(f"import kgan\n{code}", tmp_path)
     assert (tmp_path / "my-gan/metadata.json").is_file()
 
 
 def test_sampler_example(tmp_path):
     check = "assert images.shape == (16, 64, 64, 3) and frames.shape == (60, 1, 64, 64, 3)"
-    result = subprocess.run(
-        [sys.executable, "-c", f"import kgan\n{blocks()[2]}\n{check}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KGAN_CACHE": str(tmp_path / "cache")},
-    )
-    assert result.returncode == 0, result.stderr
+    run(f"import kgan\n{blocks()[2]}\n{check}", tmp_path, KGAN_CACHE=str(tmp_path / "cache"))
 
 
 def test_classes_and_styles_example(data_dir, tmp_path):
@@ -93,11 +84,4 @@ def test_classes_and_styles_example(data_dir, tmp_path):
     part = part.replace("epochs=20", "epochs=1")
     assert part.count("train[:128]") == part.count("epochs=1") == 1
     check = "assert sneakers.shape == (16, 28, 28, 1) and image.shape == (1, 64, 64, 3)"
-    result = subprocess.run(
-        [sys.executable, "-c", f"import keras, kgan\n{part}\n{check}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "KGAN_DATA_DIR": str(data_dir)},
-    )
-    assert result.returncode == 0, result.stderr
+    run(f"import keras, kgan\n{part}\n{check}", tmp_path, KGAN_DATA_DIR=str(data_dir))

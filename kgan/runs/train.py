@@ -84,8 +84,8 @@ def train(
     Raises:
         ValueError: if the directory holds anything and `resume` is False, or a run of another
             recipe or other images, or another process trains in it, or its pictures would be
-            found among the images; for what `kgan.data.load` and the model
-            refuse; if training diverges; if nothing can be written any more.
+            found among the images; for what `kgan.data.load` and the model refuse; if training
+            diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
     directory = expanded(directory)

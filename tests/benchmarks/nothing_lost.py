@@ -15,7 +15,6 @@ anything is lost.
 
 import argparse
 import contextlib
-import hashlib
 import io
 import os
 import re
@@ -28,8 +27,8 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-import h5py
 import numpy as np
+from kill_test import content_hash
 
 KINDS = ("checkpoint", "preset", "snapshot")
 CALLS = "openat,mkdir,write,pwrite64,fsync,rename,renameat,renameat2,unlink,unlinkat,rmdir,close"
@@ -281,17 +280,7 @@ def cuts(args: argparse.Namespace) -> Counter:
 
 def weights_of(run: Path) -> str:
     """Hash of all values of the last checkpoint of a run."""
-    digest = hashlib.sha256()
-    newest = sorted((run / "checkpoints").glob("*.weights.h5"))[-1]
-    with h5py.File(newest) as file:
-        file.visititems(
-            lambda name, item: (
-                digest.update(name.encode() + item[()].tobytes())
-                if isinstance(item, h5py.Dataset)
-                else None
-            )
-        )
-    return digest.hexdigest()
+    return content_hash(sorted((run / "checkpoints").glob("*.weights.h5"))[-1])
 
 
 def main() -> None:

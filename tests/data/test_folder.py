@@ -445,7 +445,7 @@ class TestReport:
 
 
 MEASURE = r"""
-import ctypes, re, sys
+import ctypes, os, re, sys
 from pathlib import Path
 from kgan.data.folder import load_folder
 from kgan.data.resize import Rule
@@ -456,13 +456,17 @@ give_back = getattr(ctypes.CDLL(None), "malloc_trim", id)
 def status(name):
     return int(re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
-for i, folder in enumerate(sys.argv[2:]):  # the first for what a first picture brings in
-    give_back(0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = status("VmRSS")
-    _, _, report = load_folder(Path(folder), rule)
-    if i:
-        print(Path(folder).name, status("VmHWM") - before, report.memory + report.reading)
+load_folder(Path(sys.argv[2]), rule)  # for what a first picture brings in
+give_back(0)
+for folder in sys.argv[3:]:
+    if not os.fork():  # none is read into memory that another has freed
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+        before = status("VmRSS")
+        _, _, report = load_folder(Path(folder), rule)
+        taken = status("VmHWM") - before
+        print(Path(folder).name, taken, report.memory + report.reading, flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 

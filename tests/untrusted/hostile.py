@@ -777,13 +777,17 @@ def large_with_slots(bases, directory, rng):
     choose_optimizer(directory, rng)
 
 
-def large_and_wide(bases, directory, rng):
-    """Twice the bytes of what is stored."""
-    large_as_it_is(bases, directory, rng)
+def widen_networks(directory, rng):
     values = json.loads((directory / CONFIG).read_text())
     for name in ("generator", "discriminator"):
         wide(values["config"][name], rng)
     (directory / CONFIG).write_text(json.dumps(values))
+
+
+def large_and_wide(bases, directory, rng):
+    """Twice the bytes of what is stored."""
+    large_as_it_is(bases, directory, rng)
+    widen_networks(directory, rng)
 
 
 def large_wide_and_with_slots(bases, directory, rng):
@@ -799,10 +803,7 @@ def large_stored_in_half(bases, directory, rng):
             values = old[name][()]
             new[name] = values.astype("f2") if values.dtype.kind == "f" else values
     os.replace(directory / "new", directory / WEIGHTS)
-    values = json.loads((directory / CONFIG).read_text())
-    for name in ("generator", "discriminator"):
-        wide(values["config"][name], rng)
-    (directory / CONFIG).write_text(json.dumps(values))
+    widen_networks(directory, rng)
 
 
 def large_description(bases, directory, rng):

@@ -355,8 +355,8 @@ def test_tls(name, impatient, tmp_path):
         check(f"https://127.0.0.1:{port}/x", tmp_path / "cache")
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_files(name, impatient, tmp_path):
+def beside_sound_metadata(file):
+    """A server of sound metadata, all of whose files are answered by `file`."""
     sound = metadata_of("config.json")
 
     def answer(connection, request):
@@ -364,9 +364,14 @@ def test_files(name, impatient, tmp_path):
         if b"metadata.json" in request:
             plain(len(sound), sound)(connection)
         else:
-            FILES[name](connection)
+            file(connection, request)
 
-    with server(answer) as port:
+    return answer
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files(name, impatient, tmp_path):
+    with server(beside_sound_metadata(lambda connection, request: FILES[name](connection))) as port:
         check(f"http://127.0.0.1:{port}/x", tmp_path / "cache")
 
 
@@ -379,19 +384,14 @@ def test_port_that_nobody_listens_at(impatient, tmp_path):
 def fetch(behaviour, tmp_path, monkeypatch):
     """What requests were made of a server whose file behaves like this, and the file's bytes."""
     requests = []
-    sound = metadata_of("config.json")
 
-    def answer(connection, request):
-        request_of(connection)
-        if b"metadata.json" in request:
-            plain(len(sound), sound)(connection)
-        else:
-            requests.append(request.decode())
-            behaviour(connection, request)
+    def file(connection, request):
+        requests.append(request.decode())
+        behaviour(connection, request)
 
     monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01, 0.01))
     monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
-    with server(answer) as port, warnings.catch_warnings():
+    with server(beside_sound_metadata(file)) as port, warnings.catch_warnings():
         warnings.simplefilter("error")
         entry = download.fetch_preset(f"http://127.0.0.1:{port}/x", None)
     assert (entry / "config.json").read_bytes() == FILE

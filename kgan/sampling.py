@@ -31,6 +31,11 @@ class Sampling:
     num_classes: int | None
 
     @property
+    def kind(self) -> str:
+        """The class of the model, as messages name it."""
+        return type(self).__name__
+
+    @property
     def sample_chunk(self) -> int:
         """How many images are drawn at a time."""
         raise NotImplementedError(f"{type(self).__name__} does not define sample_chunk")
@@ -50,7 +55,7 @@ class Sampling:
         whole(0).check("n", n)
         SEED.check("seed", seed)
         whole(1).check("batch_size", batch_size)
-        check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
+        check_options(options, self.SAMPLE_OPTIONS, self.kind)
         labels = _checked_labels(labels, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
         chunk = self.sample_chunk
@@ -145,7 +150,7 @@ class Sampling:
             )
         n = len(latents)
         labels = _checked_labels(labels, n, self.num_classes)
-        options = check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
+        options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         return self.in_chunks(self.draw_chunk, latents, labels, **options)
 
     def interpolate(
@@ -183,7 +188,7 @@ class Sampling:
         if labels is None and self.num_classes is not None:
             labels = sample_labels(seeds[0], 0, images, self.num_classes)
         labels = _checked_labels(labels, images, self.num_classes)
-        options = check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
+        options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         stops = [
             self.points(sample_latents(seed, 0, images, self.latent_dim), labels, **options)
             for seed in seeds
@@ -302,7 +307,7 @@ class StyleSampling(Sampling):
         if labels is None and self.num_classes is not None:
             labels = int(sample_labels(rows[0], 0, 1, self.num_classes)[0])
         classes = _checked_labels(labels, n, self.num_classes)
-        options = check_options(options, self.SAMPLE_OPTIONS, type(self).__name__)
+        options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         seeds = [*rows, *columns]
         latents = np.concatenate([sample_latents(seed, 0, 1, self.latent_dim) for seed in seeds])
         classes = None if classes is None else np.full(len(seeds), classes[0])

@@ -4,20 +4,13 @@ A stranger's graph never reaches the runtime: one is run if the registry inside 
 pins it, or if this machine has made it from the checked model.
 """
 
-import hashlib
-from contextlib import suppress
-
 import numpy as np
 import onnxruntime
 
-from kgan.files import write
 from kgan.sampling import Sampling, StyleSampling
-from kgan.zoo import download
+from kgan.zoo import graphs
 from kgan.zoo.metadata import CONFIG, WEIGHTS
 from kgan.zoo.preset import Preset
-
-_VERSION = b"1"  # of the graphs that are made: another makes them anew
-_DIGEST = 32  # bytes, of SHA-256
 
 
 def of(preset: Preset, model=None) -> Sampling:
@@ -32,21 +25,8 @@ def of(preset: Preset, model=None) -> Sampling:
 
 def ready(preset: Preset) -> Sampling | None:
     """The sampler of a preset whose graph is at hand, which needs no TensorFlow; else None."""
-    graph = preset.graph or _cached(preset)
+    graph = preset.graph or graphs.made(preset.content[CONFIG], preset.content[WEIGHTS])
     return None if graph is None else _sampler(preset, graph)
-
-
-def note(config: bytes, weights: bytes, graph: bytes) -> None:
-    """Keeps a graph that was made from a checked model, for this machine to sample by.
-
-    Args:
-        config, weights: files of the preset.
-        graph: of its averaged generator.
-    """
-    path = _place({CONFIG: config, WEIGHTS: weights})
-    with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, hashlib.sha256(graph).digest() + graph)
 
 
 def _sampler(preset, graph):
@@ -64,7 +44,11 @@ class _Sampler(Sampling):
         self._session = session
         self._inputs = {given.name: given for given in session.get_inputs()}
         self._chunk, self.latent_dim = self._inputs["latents"].shape
-        self.name = preset.metadata["name"]
+        self._kind = preset.metadata["model"]
+
+    @property
+    def kind(self) -> str:
+        return self._kind
 
     @property
     def sample_chunk(self) -> int:
@@ -112,27 +96,11 @@ def _session(graph, weights):
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def _place(content):
-    digest = hashlib.sha256(_VERSION)
-    for name in (CONFIG, WEIGHTS):
-        digest.update(hashlib.sha256(content[name]).digest())
-    return download.cache_directory() / "graphs" / f"{digest.hexdigest()}.onnx"
-
-
-def _cached(preset):
-    """A graph that this machine has made; None if there is none that is whole."""
-    with suppress(OSError):
-        content = _place(preset.content).read_bytes()
-        digest, graph = content[:_DIGEST], content[_DIGEST:]
-        if hashlib.sha256(graph).digest() == digest:
-            return graph
-    return None
-
-
 def _made(preset, model):
     from kgan.zoo import saving, weights  # late: they import TensorFlow
 
     model = saving.load(preset) if model is None else model
-    graph = weights.graph_of(model, preset.content[WEIGHTS], preset.metadata["format"])
-    note(preset.content[CONFIG], preset.content[WEIGHTS], graph)
+    content = preset.content
+    graph = weights.graph_of(model, content[WEIGHTS], preset.metadata["format"])
+    graphs.note(content[CONFIG], content[WEIGHTS], graph)
     return graph

@@ -31,7 +31,7 @@ from kgan.untrusted import memory
 from kgan.untrusted.networks import check_arguments, check_values
 from kgan.untrusted.text import MOST_JSON, parse_json
 from kgan.untrusted.weights import layout
-from kgan.zoo import samplers, weights
+from kgan.zoo import graphs, weights
 from kgan.zoo.card import card
 from kgan.zoo.metadata import (
     CONFIG,
@@ -153,7 +153,7 @@ def _save_graph(model, directory):
     except NotExpressible:
         return
     (directory / GRAPH).write_bytes(graph)
-    samplers.note((directory / CONFIG).read_bytes(), content, graph)
+    graphs.note((directory / CONFIG).read_bytes(), content, graph)
 
 
 def _save_samples(model, name, directory):

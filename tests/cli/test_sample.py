@@ -279,7 +279,7 @@ class TestBadInput:
         assert os.listdir(tmp_path / "here") == []
 
     def test_another_keras_backend_is_refused(self, run_kgan, tiny_preset, tmp_path):
-        done = run_kgan("sample", tiny_preset, KERAS_BACKEND="jax")
+        done = run_kgan("sample", tiny_preset, "--engine", "keras", KERAS_BACKEND="jax")
         assert done.returncode == 1
         assert re.fullmatch(r"Error: kgan runs on .*KERAS_BACKEND='jax'.*\n", done.stderr)
         assert os.listdir(tmp_path) == []

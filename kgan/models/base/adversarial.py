@@ -32,6 +32,7 @@ from kgan.checks import (
     whole,
 )
 from kgan.errors import KganError
+from kgan.graph import NotExpressible
 from kgan.models.base import inputs, keras_files
 from kgan.models.base.networks import (
     check_logits,
@@ -627,6 +628,14 @@ class AdversarialModel(keras.Model):
     def passes(self) -> list[Pass]:
         """How it makes pictures, for a preset to be tried out before it is trusted to make any."""
         return []
+
+    def express(self, graph) -> dict:
+        """How it makes pictures, in a `kgan.graph.Graph`: its outputs by name.
+
+        Raises:
+            kgan.graph.NotExpressible: if no graph is known for it.
+        """
+        raise NotExpressible(f"a {type(self).__name__}")
 
     def preview(self) -> tuple[Any, int, dict] | None:
         """Pictures for a card, their number a row, and what to draw them again with.

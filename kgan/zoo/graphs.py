@@ -1,0 +1,41 @@
+"""The graphs that this machine has made, by which it samples presets that no registry pins."""
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+from kgan.files import write
+from kgan.zoo import download
+
+_VERSION = b"1"  # of the graphs that are made: another makes them anew
+_DIGEST = 32  # bytes, of SHA-256
+
+
+def note(config: bytes, weights: bytes, graph: bytes) -> None:
+    """Keeps a graph that was made from a checked model.
+
+    Args:
+        config, weights: files of its preset.
+        graph: of its averaged generator.
+    """
+    path = _place(config, weights)
+    with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, hashlib.sha256(graph).digest() + graph)
+
+
+def made(config: bytes, weights: bytes) -> bytes | None:
+    """The graph of a preset that this machine has made; None if there is none that is whole."""
+    with suppress(OSError):
+        content = _place(config, weights).read_bytes()
+        digest, graph = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(graph).digest() == digest:
+            return graph
+    return None
+
+
+def _place(config: bytes, weights: bytes) -> Path:
+    digest = hashlib.sha256(_VERSION)
+    for content in (config, weights):
+        digest.update(hashlib.sha256(content).digest())
+    return download.cache_directory() / "graphs" / f"{digest.hexdigest()}.onnx"

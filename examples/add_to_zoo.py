@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from kgan.runs import evaluate as evaluation
-from kgan.zoo import registry
+from kgan.zoo import registry, saving
 from kgan.zoo.preset import complete, copy, read, writing
 from kgan.zoo.results import text
 
@@ -27,6 +27,7 @@ def main(preset: Path, zoo: Path, name: str | None) -> None:
     results = evaluation.evaluate(preset)
     with writing(target) as partial:
         copy(found, partial)
+        saving.save_graph(saving.load(found), partial, found.metadata["format"])
         complete(partial, metadata)
     registry.write(zoo)
     evaluation.update_card(target, results)  # which also writes the registry anew, and the gallery

@@ -83,7 +83,7 @@ def save(
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
         (partial / WEIGHTS).write_bytes(weights.content(model))
-        _save_graph(model, partial)
+        save_graph(model, partial)
         samples = _save_samples(model, recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
@@ -145,12 +145,19 @@ def _contents(model, recipe) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
     return recipe, config, values
 
 
-def _save_graph(model, directory):
-    """Writes the graph by which samplers draw, if there is one; this machine takes note of it."""
+def save_graph(model, directory: Path, file_format: int = FORMAT) -> None:
+    """Writes the graph by which samplers draw, if there is one; this machine takes note of it.
+
+    Args:
+        model: that the preset holds.
+        directory: of the preset; its metadata are to be written after this.
+        file_format: of its weights.
+    """
     content = (directory / WEIGHTS).read_bytes()
     try:
-        graph = weights.graph_of(model, content, FORMAT)
+        graph = weights.graph_of(model, content, file_format)
     except NotExpressible:
+        (directory / GRAPH).unlink(missing_ok=True)
         return
     (directory / GRAPH).write_bytes(graph)
     graphs.note((directory / CONFIG).read_bytes(), content, graph)

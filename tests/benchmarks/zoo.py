@@ -6,6 +6,7 @@ python tests/benchmarks/zoo.py raw RUN                    # the generator withou
 python tests/benchmarks/zoo.py finish SNAPSHOT --images 384000 --out ~/runs/finished
 python tests/benchmarks/zoo.py sheet dcgan-celeba --out sheets
 python tests/benchmarks/zoo.py faces dcgan-celeba         # what a face detector finds
+python tests/benchmarks/zoo.py graphs zoo                 # makes the graphs of all presets anew
 
 The data is looked for in KGAN_DATA_DIR.
 """
@@ -27,8 +28,9 @@ from kgan.metrics.measuring import extract_features
 from kgan.recipe import optimizers
 from kgan.runs import evaluate as evaluation
 from kgan.runs import train as training
-from kgan.zoo import building, preset, saving
-from kgan.zoo.metadata import RECIPE
+from kgan.zoo import building, preset, registry, saving
+from kgan.zoo.gallery import write_gallery
+from kgan.zoo.metadata import METADATA, RECIPE
 from kgan.zoo.results import text
 
 
@@ -225,6 +227,20 @@ def faces(name, number):
         f"to the nearest training image: samples {np.median(nearest):.3f} (least "
         f"{nearest.min():.3f}), held-out images {np.median(usual):.3f} (least {usual.min():.3f})"
     )
+
+
+@main.command()
+@click.argument("zoo", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def graphs(zoo):
+    """By which samplers draw, after a change of what `kgan.graph` writes; weights stay."""
+    for place in sorted(path.parent for path in zoo.glob(f"*/{METADATA}")):
+        found = preset.read(place)
+        with preset.writing(place) as partial:
+            preset.copy(found, partial)
+            saving.save_graph(saving.load(found), partial, found.metadata["format"])
+            preset.complete(partial, found.metadata)
+    registry.write(zoo)
+    write_gallery(zoo)
 
 
 if __name__ == "__main__":

@@ -293,6 +293,13 @@ def free_memory() -> int:
         return 4 << 30
 
 
+def cores() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def check_box(box: Sequence[float] | None) -> tuple[float, float, float, float]:
     """Returns a box of a picture as (left, top, right, bottom); all of it if there is none.
 

@@ -5,6 +5,7 @@ Models draw by TensorFlow, `kgan.zoo.sampler` by ONNX Runtime; what is drawn is 
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ class Sampling:
     image_shape: tuple[int, int, int]
     latent_dim: int
     num_classes: int | None
+    chunks_at_once: int = 1  # passes that are computed side by side, each in a thread
 
     @property
     def kind(self) -> str:
@@ -37,7 +39,7 @@ class Sampling:
 
     @property
     def sample_chunk(self) -> int:
-        """How many images are drawn at a time."""
+        """How many images are drawn in one pass."""
         raise NotImplementedError(f"{type(self).__name__} does not define sample_chunk")
 
     def draw_chunk(
@@ -58,9 +60,9 @@ class Sampling:
         check_options(options, self.SAMPLE_OPTIONS, self.kind)
         labels = _checked_labels(labels, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
-        chunk = self.sample_chunk
-        for start in range(0, n, chunk):
-            stop = min(start + chunk, n)
+        step = self.sample_chunk * self.chunks_at_once
+        for start in range(0, n, step):
+            stop = min(start + step, n)
             latents = sample_latents(seed, start, stop, self.latent_dim)
             classes = None
             if labels is not None:
@@ -224,13 +226,37 @@ class Sampling:
         Returns:
             uint8 array of shape (rows, height, width, channels).
         """
-        n, chunk = len(first), self.sample_chunk
-        images = np.empty((n, *self.image_shape), np.uint8)
-        for start in range(0, n, chunk):
-            stop = min(start + chunk, n)
-            rows = [None if x is None else _padded(x[start:stop], chunk) for x in (first, *others)]
-            images[start:stop] = to_uint8(draw(*rows, **options)[: stop - start])
+        images = np.empty((len(first), *self.image_shape), np.uint8)
+
+        def fill(start, rows):
+            images[start : start + self.sample_chunk] = to_uint8(rows)
+
+        self.each_chunk(fill, draw, first, *others, **options)
         return images
+
+    def each_chunk(self, take, draw, first, *others, **options) -> None:
+        """Has any number of inputs computed, a chunk of them in a pass.
+
+        Args:
+            take: is given, of each chunk, where it begins and what came of its inputs.
+            draw: takes arrays of `sample_chunk` rows, the last of them padded; gives as many.
+            first, *others: arrays of as many rows each, or None.
+            **options: for `draw`.
+        """
+        chunk = self.sample_chunk
+
+        def one(start):
+            rows = [None if x is None else x[start : start + chunk] for x in (first, *others)]
+            padded = [None if x is None else _padded(x, chunk) for x in rows]
+            take(start, draw(*padded, **options)[: len(rows[0])])
+
+        starts = range(0, len(first), chunk)
+        if min(self.chunks_at_once, len(starts)) < 2:
+            for start in starts:
+                one(start)
+            return
+        with ThreadPoolExecutor(self.chunks_at_once) as threads:
+            list(threads.map(one, starts))  # a list, for what they raise to be raised here
 
 
 class StyleSampling(Sampling):
@@ -252,15 +278,9 @@ class StyleSampling(Sampling):
         raise NotImplementedError(f"{type(self).__name__} does not define draw_styles_chunk()")
 
     def points(self, latents: np.ndarray, labels: np.ndarray | None, **options) -> np.ndarray:
-        n, chunk = len(latents), self.sample_chunk
-        found = []
-        for start in range(0, n, chunk):
-            rows = [
-                None if x is None else _padded(x[start : start + chunk], chunk)
-                for x in (latents, labels)
-            ]
-            found.append(self.styles_chunk(*rows, **options)[: n - start])
-        return np.concatenate(found)
+        found = {}
+        self.each_chunk(found.__setitem__, self.styles_chunk, latents, labels, **options)
+        return np.concatenate([found[start] for start in sorted(found)])
 
     def between(self, start: np.ndarray, stop: np.ndarray, t: float) -> np.ndarray:
         return (1 - t) * start + t * stop

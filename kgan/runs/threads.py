@@ -8,6 +8,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 # isort: split
 import tensorflow as tf
 
+from kgan.checks import cores
 from kgan.errors import say
 
 _VARIABLE = "TF_NUM_INTRAOP_THREADS"  # TensorFlow's own
@@ -36,16 +37,16 @@ def told(before: int | None) -> int:
     Args:
         before: those that the run had up to now; None if they are not known.
     """
-    here = _asked() or _cores()
+    here = _asked() or cores()
     if before not in (None, here):
         say(
             f"The run goes on with {_text(here)} in place of {before}, to slightly other weights",
             err=True,
         )
-    elif before not in (None, _cores()):
+    elif before not in (None, cores()):
         say(
-            f"The run keeps its {_text(here)}, where this machine has {_cores()}: with {_VARIABLE}="
-            f"{_cores()} it would go on with these, to slightly other weights",
+            f"The run keeps its {_text(here)}, where this machine has {cores()}: with {_VARIABLE}="
+            f"{cores()} it would go on with these, to slightly other weights",
             err=True,
         )
     return here
@@ -66,10 +67,3 @@ def _from_environment():
         return max(0, int(os.environ.get(_VARIABLE, "")))
     except ValueError:
         return 0
-
-
-def _cores():
-    """As TensorFlow counts them."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import click.testing
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,7 +32,7 @@ def _pixels(path):
 @pytest.fixture(scope="module")
 def nine(tiny_preset):
     """Nine images of seed 3, from Python."""
-    return kgan.zoo.load(tiny_preset).sample(9, seed=3)
+    return kgan.zoo.sampler(tiny_preset).sample(9, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -371,3 +372,83 @@ def test_truncation(tmp_path, monkeypatch):
         images = arrays["images"]
     assert (images == images[:1]).all()
     assert not (images == model.sample(3, seed=0)).all()
+
+
+class TestEngines:
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("dcgan-celeba", ("-n", 16)),
+            ("cgan-mnist", ("--labels", 7, "-n", 3)),
+            ("stylegan-lite-celeba", ("-n", 5, "--truncation", 0.7)),
+        ],
+    )
+    def test_samples_where_tensorflow_and_keras_cannot_be_imported(
+        self, run_python, tmp_path, monkeypatch, name, options
+    ):
+        (tmp_path / "cache").mkdir()
+        code = (
+            "import sys\n"
+            "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
+            "    sys.modules[name] = None\n"
+            "from kgan.cli import main\n"
+            "main()\n"
+        )
+        arguments = ("sample", name, "--seed", 4, *options)
+        cache = str(tmp_path / "cache")
+        done = run_python("-c", code, *arguments, cwd=tmp_path, KGAN_CACHE=cache)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert os.listdir(cache) == []  # the graph came with kgan
+        by_keras = [*map(str, arguments), "--engine", "keras", "--out", "keras.png"]
+        monkeypatch.chdir(tmp_path)
+        assert click.testing.CliRunner().invoke(main, by_keras).exit_code == 0
+        one, other = _pixels(tmp_path / f"{name}.png"), _pixels(tmp_path / "keras.png")
+        difference = np.abs(one.astype(int) - other)
+        assert difference.max() <= 1 and (difference > 0).mean() <= 1e-3
+        assert one.std() > 10
+        assert read_provenance(tmp_path / f"{name}.png") == read_provenance(tmp_path / "keras.png")
+
+    def test_networks_that_no_graph_is_known_for(self, tmp_path, monkeypatch):
+        """Keras draws them, unless the other engine is asked for."""
+        monkeypatch.chdir(tmp_path)
+        generator = keras.Sequential(
+            [
+                keras.Input((8,)),
+                keras.layers.Dense(16 * 16),
+                keras.layers.Reshape((16, 16, 1)),
+                keras.layers.AveragePooling2D(3, 1, "same"),
+            ]
+        )
+        discriminator = keras.Sequential(
+            [keras.Input((16, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(1)]
+        )
+        model = kgan.models.GAN((16, 16, 1), generator=generator, discriminator=discriminator)
+        model.compile()
+        model.save_to_preset("pooled")
+        run = click.testing.CliRunner().invoke
+        assert not Path("pooled/generator.onnx").exists()
+        assert run(main, ["sample", "./pooled", "-n", "2"]).exit_code == 0
+        np.testing.assert_array_equal(_pixels("pooled.png"), grid(model.sample(2, 0)).squeeze())
+        refused = run(main, ["sample", "./pooled", "--engine", "onnx", "--out", "x.png"])
+        assert refused.exit_code == 1 and not Path("x.png").exists()
+        assert re.fullmatch(
+            r"Error: Expected a generator of layers that can be expressed as a graph. Received: "
+            r"AveragePooling2D average_pooling2d.*; kgan.zoo.load samples it\n",
+            refused.output,
+        )
+
+    def test_a_preset_of_ones_own_is_drawn_without_tensorflow_at_once(
+        self, run_python, tiny_preset, tmp_path, monkeypatch
+    ):
+        """`save_to_preset` notes the graph that it makes."""
+        cache = str(tmp_path / "cache")
+        monkeypatch.setenv("KGAN_CACHE", cache)
+        kgan.zoo.load(tiny_preset).save_to_preset(tmp_path / "mine")
+        code = (
+            "import sys\n"
+            "sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+            "from kgan.cli import main\n"
+            "main()\n"
+        )
+        done = run_python("-c", code, "sample", "./mine", cwd=tmp_path, KGAN_CACHE=cache)
+        assert (done.returncode, done.stdout) == (0, "mine.png\n")

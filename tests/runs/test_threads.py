@@ -22,7 +22,7 @@ def machine(monkeypatch):
 
     machine = Machine()
     monkeypatch.setattr(threads.tf.config, "threading", machine)
-    monkeypatch.setattr(threads, "_cores", lambda: 4)
+    monkeypatch.setattr(threads, "cores", lambda: 4)
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     return machine
 

@@ -22,6 +22,12 @@ tf.config.set_logical_device_configuration(
 _PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory) -> None:
+    """Lets what kgan keeps between processes begin empty, and end with the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data; without it tests are skipped, but fail where CI runs."""

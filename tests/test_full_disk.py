@@ -128,7 +128,7 @@ def test_any_write_that_fails_costs_no_checkpoint(model, tmp_path, monkeypatch, 
     before, real, calls = state(tmp_path), Path.open, []
 
     def failing(self, mode="r", *args, **kwargs):
-        if "w" in mode:
+        if "w" in mode and self.is_relative_to(tmp_path):  # the cache may fail as it likes
             calls.append(self)
             if len(calls) == call:
                 raise OSError(28, "No space left on device", str(self))

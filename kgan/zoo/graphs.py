@@ -7,15 +7,15 @@ from pathlib import Path
 from kgan.files import write
 from kgan.zoo import download
 
-_VERSION = b"1"  # of the graphs that are made: another makes them anew
+_VERSION = 1  # of the graphs that are made: another makes them anew
 _DIGEST = 32  # bytes, of SHA-256
 
 
-def note(config: bytes, weights: bytes, graph: bytes) -> None:
+def note(config: str, weights: str, graph: bytes) -> None:
     """Keeps a graph that was made from a checked model.
 
     Args:
-        config, weights: files of its preset.
+        config, weights: SHA-256 of files of its preset.
         graph: of its averaged generator.
     """
     path = _place(config, weights)
@@ -24,8 +24,8 @@ def note(config: bytes, weights: bytes, graph: bytes) -> None:
         write(path, hashlib.sha256(graph).digest() + graph)
 
 
-def made(config: bytes, weights: bytes) -> bytes | None:
-    """The graph of a preset that this machine has made; None if there is none that is whole."""
+def made(config: str, weights: str) -> bytes | None:
+    """The graph that was kept of a preset; None if there is none that is whole."""
     with suppress(OSError):
         content = _place(config, weights).read_bytes()
         digest, graph = content[:_DIGEST], content[_DIGEST:]
@@ -34,8 +34,6 @@ def made(config: bytes, weights: bytes) -> bytes | None:
     return None
 
 
-def _place(config: bytes, weights: bytes) -> Path:
-    digest = hashlib.sha256(_VERSION)
-    for content in (config, weights):
-        digest.update(hashlib.sha256(content).digest())
-    return download.cache_directory() / "graphs" / f"{digest.hexdigest()}.onnx"
+def _place(config: str, weights: str) -> Path:
+    key = hashlib.sha256(f"{_VERSION} {config} {weights}".encode()).hexdigest()
+    return download.cache_directory() / "graphs" / f"{key}.onnx"

@@ -28,7 +28,7 @@ def of(preset: Preset, model=None) -> Sampling:
 
 def ready(preset: Preset) -> Sampling | None:
     """The sampler of a preset whose graph is at hand, which needs no TensorFlow; else None."""
-    graph = preset.graph or graphs.made(preset.content[CONFIG], preset.content[WEIGHTS])
+    graph = preset.graph or graphs.made(*_hashes(preset))
     return None if graph is None else _sampler(preset, graph)
 
 
@@ -110,7 +110,10 @@ def _made(preset, model):
     from kgan.zoo import saving, weights  # late: they import TensorFlow
 
     model = saving.load(preset) if model is None else model
-    content = preset.content
-    graph = weights.graph_of(model, content[WEIGHTS], preset.metadata["format"])
-    graphs.note(content[CONFIG], content[WEIGHTS], graph)
+    graph = weights.graph_of(model, preset.content[WEIGHTS], preset.metadata["format"])
+    graphs.note(*_hashes(preset), graph)
     return graph
+
+
+def _hashes(preset):
+    return (preset.metadata["files"][name]["sha256"] for name in (CONFIG, WEIGHTS))

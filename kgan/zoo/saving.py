@@ -160,7 +160,7 @@ def save_graph(model, directory: Path, file_format: int = FORMAT) -> None:
         (directory / GRAPH).unlink(missing_ok=True)
         return
     (directory / GRAPH).write_bytes(graph)
-    graphs.note((directory / CONFIG).read_bytes(), content, graph)
+    graphs.note(sha256(directory / CONFIG), sha256(directory / WEIGHTS), graph)
 
 
 def _save_samples(model, name, directory):

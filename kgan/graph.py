@@ -349,6 +349,17 @@ def _batch_normalization(graph, layer, x):
     return graph.normalization(layer, x)
 
 
+def _group_normalization(graph, layer, x):
+    _expect(layer, layer.groups == x.shape[-1] and layer.axis in (-1, 3) and len(x.shape) == 4)
+    x = graph.op("Sub", x, graph.op("ReduceMean", x, axes=[1, 2]))
+    variance = graph.op("ReduceMean", graph.op("Mul", x, x), axes=[1, 2])
+    deviation = graph.op("Sqrt", graph.op("Add", variance, graph.constant(layer.epsilon)))
+    y = graph.op("Div", x, deviation)
+    if layer.scale:
+        y = graph.op("Mul", y, graph.weight(layer.gamma))
+    return graph.op("Add", y, graph.weight(layer.beta)) if layer.center else y
+
+
 def _embedding(graph, layer, x):
     return graph.op("Gather", graph.weight(layer.embeddings), x, axis=0)
 
@@ -432,6 +443,7 @@ _KERAS = {
     layers.Conv2D: _convolution,
     layers.Conv2DTranspose: _transposed_convolution,
     layers.BatchNormalization: _batch_normalization,
+    layers.GroupNormalization: _group_normalization,
     layers.Embedding: _embedding,
     layers.Activation: _activation,
     layers.ReLU: _relu,

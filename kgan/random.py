@@ -93,6 +93,19 @@ class Draws:
         first = (index - self.offset) % parts
         return slice(first, tf.maximum(used - self.offset, 0), parts), draws
 
+    def twins(self) -> "tuple[Draws, Draws]":
+        """Two that draw the same numbers, for a pair of images to be augmented alike."""
+        pair = copy.copy(self), copy.copy(self)
+        for draws, numbers in zip(pair, itertools.tee(self._numbers), strict=True):
+            draws._numbers = numbers
+        return pair
+
+    def whole(self) -> "Draws":
+        """The same numbers on all replicas: those of the global batch."""
+        draws = copy.copy(self)  # and with the same count of numbers drawn
+        draws.local_batch, draws.offset = self.global_batch, 0
+        return draws
+
     def normal(self, shape: tuple[int, ...], dtype="float32"):
         """Standard normal tensor of shape `(local_batch, *shape)`."""
         full = (self.global_batch, *shape)

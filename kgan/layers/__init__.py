@@ -9,6 +9,7 @@ from kgan.layers.minibatch_stddev import MinibatchStddev
 from kgan.layers.modulated_conv import ModulatedConv2D
 from kgan.layers.noise import NoiseInjection
 from kgan.layers.pixel_normalization import PixelNormalization
+from kgan.layers.reflection_padding import ReflectionPadding2D
 from kgan.layers.resampling import Blur2D, Downsample2D, Upsample2D
 from kgan.layers.spectral_normalization import SpectralConv2D, SpectralDense, SpectralEmbedding
 
@@ -24,6 +25,7 @@ __all__ = [
     "ModulatedConv2D",
     "NoiseInjection",
     "PixelNormalization",
+    "ReflectionPadding2D",
     "SpectralConv2D",
     "SpectralDense",
     "SpectralEmbedding",

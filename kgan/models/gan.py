@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan import augment as augmentation
 from kgan import losses
 from kgan._renamed import warn
 from kgan.checks import Bound, number, one_of, whole
@@ -317,9 +316,7 @@ class GAN(LatentModel):
             gradients = add_gradients(gradients, more)
             self.log(gradient_penalty=values)
         self.d_optimizer.apply(gradients, variables)
-        if isinstance(self.augment, augmentation.AdaptiveAugment):
-            mean_sign = self.sum_replicas(self.global_mean(tf.sign(real_logits), draws))
-            self.augment.adapt(mean_sign, draws.global_batch)
+        self.adapt_augment(real_logits, draws)
 
     def update_generator(self, real: Batch, fakes: Batch, draws: Draws) -> None:
         """One step of G on images that it has made under their tape."""

@@ -189,7 +189,7 @@ def load(preset: Preset):
     recipe = preset.recipe
     stored = layout(preset.content[WEIGHTS], str(preset.directory / WEIGHTS))
     own = kind.__module__.startswith("kgan.")
-    most = _MORE_VALUES if own else _MORE_VALUES_OF_USERS
+    most = kind.more_values(arguments) + (_MORE_VALUES if own else _MORE_VALUES_OF_USERS)
     for name, dataset in stored.items():
         # Of averaged networks there are two, and one is stored.
         copies = 2 if name.partition("/")[0] in kind.AVERAGED else 1

@@ -515,6 +515,19 @@ class AdversarialModel(keras.Model):
             return value
         return replicas.all_reduce("SUM", value)
 
+    def gather_replicas(self, rows):
+        """The rows of a tensor on all replicas, in their order, on each of them."""
+        replicas = tf.distribute.get_replica_context()
+        if replicas is None or replicas.num_replicas_in_sync == 1:
+            return rows
+        return replicas.all_gather(rows, axis=0)
+
+    def adapt_augment(self, real_logits, draws: Draws) -> None:
+        """Tells an augmentation that adapts how the discriminator takes real images."""
+        if isinstance(self.augment, augmentation.AdaptiveAugment):
+            mean_sign = self.sum_replicas(self.global_mean(tf.sign(real_logits), draws))
+            self.augment.adapt(mean_sign, draws.global_batch)
+
     def lazy_gradients(self, function, interval: int, optimizer, variables) -> tuple:
         """Gradients of a penalty that is computed every `interval` steps only.
 
@@ -624,6 +637,15 @@ class AdversarialModel(keras.Model):
     def preset_state(self) -> dict:
         """What presets hold beside the networks, for training to go on from there."""
         return {"images_seen": self.images_seen}
+
+    @classmethod
+    def more_values(cls, arguments: dict[str, Any]) -> int:
+        """How many values a model keeps that no preset holds, beside counters and means.
+
+        Args:
+            arguments: of its constructor, within their bounds.
+        """
+        return 0
 
     def passes(self) -> list[Pass]:
         """How it makes pictures, for a preset to be tried out before it is trusted to make any."""

@@ -34,7 +34,7 @@ _SILENCE = 15  # seconds without an answer
 _PAUSES = (0.5, 1, 2)  # seconds before another try
 _MOST_JSON = 1 << 20  # bytes, 60 times those of a preset's metadata; parsed they take 50 MB
 _MOST_AROUND = 1 << 18  # bytes of headers, redirections and the like, in all of an exchange
-_ORIGIN = ".origin"  # in the cache: where an entry is from, and when it was last used so
+ORIGIN = ".origin"  # in the cache: where an entry is from, and when it was last used so
 _MOST_ORIGINS = 32
 _TOKEN = "Authorization"
 _POLL = 0.1  # seconds, of what another process downloads
@@ -43,6 +43,11 @@ _POLL = 0.1  # seconds, of what another process downloads
 def is_url(source: str) -> bool:
     """Whether a source is to be fetched: `https://…` or `hf://owner/repo`."""
     return source.startswith(("https://", "http://", "hf://"))
+
+
+def shown(url: str) -> str:
+    """An address without the user's name, password or token that may stand before its host."""
+    return re.sub(r"(?<=://)[^/?#]*@(?=[^/@])", "[…]@", url)
 
 
 def is_offline() -> bool:
@@ -65,9 +70,14 @@ def split_url(source: str) -> tuple[str, str | None]:
     if fragment and not re.fullmatch("sha256=[0-9a-fA-F]{64}", fragment):
         raise KganError(
             "Expected #sha256= and 64 hexadecimal digits after an address. Received: "
-            f"{printable(source)}"
+            f"{printable(shown(source))}"
         )
     pin = fragment.removeprefix("sha256=").lower() or None
+    if shown(url) != url:  # recipes and messages would give it away
+        raise KganError(
+            "Expected an address without a user's name, password or token. Received: "
+            f"{printable(shown(url))}"
+        )
     if url.startswith("hf://"):
         url = hub.parse(url).url
         if not _is_allowed(hub.endpoint()):
@@ -79,11 +89,6 @@ def split_url(source: str) -> tuple[str, str | None]:
         raise KganError(f"Expected https:// or hf://owner/repo. Received: {printable(source)}")
     try:
         parts = urllib.parse.urlsplit(url.rstrip("/"))
-        if "@" in parts.netloc:  # which recipes and messages would give away
-            raise KganError(
-                "Expected an address without a user's name, password or token. Received: one for "
-                f"{parts.hostname}"
-            )
         host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
     except ValueError:
         raise KganError(f"Expected the name of a host. Received: {printable(source)}") from None
@@ -127,7 +132,7 @@ def _fetch_json(url, pin):
             _get(url, file, _MOST_JSON, meter)
             content = file.getvalue()
             _check_hash(url, hashlib.sha256(content).hexdigest(), pin)
-        except _Unreachable as error:
+        except Unreachable as error:
             if cached is None:
                 raise
             _note_use(cached, error)
@@ -307,7 +312,7 @@ def origins(entry: Path) -> list[Origin]:
     """Where an entry of the cache was got from, the last used at the end."""
     found = {}
     with contextlib.suppress(OSError, KganError):
-        content = read_bytes(entry / _ORIGIN, _MOST_AROUND).decode(errors="replace")
+        content = read_bytes(entry / ORIGIN, _MOST_AROUND).decode(errors="replace")
         for line in content.splitlines():
             when, _, url = line.partition(" ")
             if re.fullmatch("[0-9]{1,19}", when) and url:
@@ -317,7 +322,7 @@ def origins(entry: Path) -> list[Origin]:
 
 def _all_origins():
     """Those of all entries of the cache, the last used at the end."""
-    places = cache_directory().glob(f"*/{_ORIGIN}")
+    places = cache_directory().glob(f"*/{ORIGIN}")
     return sorted(origin for path in places for origin in origins(path.parent))
 
 
@@ -325,7 +330,7 @@ def _note_origins(entry, urls):
     with contextlib.suppress(OSError), files.hold(entry, wait=True):
         others = [origin for origin in origins(entry) if origin.url not in urls]
         noted = [*others, *(Origin(time.time_ns(), url, entry) for url in sorted(urls))]
-        with files.replacing(entry / _ORIGIN) as new:  # a cache that is only read serves too
+        with files.replacing(entry / ORIGIN) as new:  # a cache that is only read serves too
             lines = [f"{origin.time} {origin.url}\n" for origin in noted[-_MOST_ORIGINS:]]
             new.write_text("".join(lines), "utf-8")
 
@@ -373,7 +378,7 @@ class _Broken(Exception):
         self.again, self.after = again, after
 
 
-class _Unreachable(KganError):
+class Unreachable(KganError):
     """A server that does not answer, or not now."""
 
 
@@ -522,7 +527,7 @@ def _get(url, file, most, meter, advance=None):
             pause = pause if pause is None or broken.after is None else broken.after
             if not broken.again or pause is None or pause >= meter.left():
                 wish = f"; try again in {broken.after:.0f} seconds" if broken.after else ""
-                kind = _Unreachable if broken.again else KganError
+                kind = Unreachable if broken.again else KganError
                 why = printable(hub.without_token(f"{broken}{wish}"))
                 raise kind(f"Cannot get {url}: {why}") from None
         time.sleep(pause)

@@ -34,8 +34,18 @@ def made(config: bytes, weights: bytes) -> bytes | None:
     return None
 
 
-def _place(config: bytes, weights: bytes) -> Path:
+def directory() -> Path:
+    """Where they are."""
+    return download.cache_directory() / "graphs"
+
+
+def place(config_sha256: str, weights_sha256: str) -> Path:
+    """Where the graph of a preset is, by the hashes of its files, if this machine has made it."""
     digest = hashlib.sha256(_VERSION)
-    for content in (config, weights):
-        digest.update(hashlib.sha256(content).digest())
-    return download.cache_directory() / "graphs" / f"{digest.hexdigest()}.onnx"
+    for received in (config_sha256, weights_sha256):
+        digest.update(bytes.fromhex(received))
+    return directory() / f"{digest.hexdigest()}.onnx"
+
+
+def _place(config: bytes, weights: bytes) -> Path:
+    return place(hashlib.sha256(config).hexdigest(), hashlib.sha256(weights).hexdigest())

@@ -42,8 +42,10 @@ def registries() -> list[str]:
 
     Those in `KGAN_ZOO` are separated by `os.pathsep`; the colons inside a URL do not count.
     """
-    # A URL has a colon after its scheme, and may have one before a port.
-    entry = rf"(?:\w+://[^/{os.pathsep}]*(?::\d+)?)?[^{os.pathsep}]*"
+    # A URL has a colon after its scheme, and may have one before a port; one before a password
+    # belongs to it too, so that it is refused as a whole.
+    host = rf"[^/{os.pathsep}]*"
+    entry = rf"(?:\w+://(?:{host}:{host}@)?{host}(?::\d+)?)?[^{os.pathsep}]*"
     extra = re.findall(entry, os.environ.get("KGAN_ZOO", ""))
     return [str(builtin_directory()), *map(os.path.expanduser, filter(None, extra))]
 
@@ -75,8 +77,8 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     """The directory or URL of a preset, and the hash its metadata must have (None if not pinned).
 
     Args:
-        source: a name in the registries, a directory, `https://…` or `hf://owner/repo`, the last
-            two with `#sha256=…` if pinned.
+        source: a name in the registries, a directory, `https://…` or
+            `hf://owner/repo[@revision]`, the last two with `#sha256=…` if pinned.
 
     Raises:
         KganError: if there is none of them; near matches among the names are suggested.
@@ -125,11 +127,16 @@ def is_own(place: str) -> bool:
     return not download.is_url(place) and Path(place).resolve().parent not in folders
 
 
-def write(directory: str | os.PathLike) -> None:
-    """Pins the metadata of every preset in a registry directory."""
+def write(directory: str | os.PathLike, others: dict[str, str] | None = None) -> None:
+    """Pins the metadata of every preset in a registry directory.
+
+    Args:
+        directory: with the presets.
+        others: pins of presets that are elsewhere of the same registry.
+    """
     directory = expanded(directory)
     found = sorted(directory.glob(f"*/{METADATA}"))
-    pins = {path.parent.name: sha256(path) for path in found}
+    pins = {**(others or {}), **{path.parent.name: sha256(path) for path in found}}
     files.write(directory / REGISTRY, json.dumps(pins, indent=2) + "\n")
 
 
@@ -152,11 +159,12 @@ def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
     if remote and known and time.monotonic() - known.time < _FORGIVEN:
         return {}
     try:
-        entries = _remote_entries(registry) if remote else _local_entries(Path(registry))
+        entries = _remote_entries(registry) if remote else entries_of(Path(registry))
     except (KganError, OSError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         named = "" if registry == str(builtin_directory()) else "; KGAN_ZOO names it"
-        why = f"the registry {printable(registry)}: {printable(why)}{named}"
+        where = printable(download.shown(registry))
+        why = f"the registry {where}: {printable(why)}{named}"
         _failures[registry] = _Failure(why, time.monotonic())
         if registry not in _warned:
             _warned.add(registry)
@@ -181,7 +189,13 @@ def _remote_entries(registry):
     }
 
 
-def _local_entries(registry):
+def entries_of(registry: Path) -> dict[str, tuple[str, str | None]]:
+    """name -> (directory, pinned hash of its metadata) of the presets in a registry directory.
+
+    Raises:
+        KganError: if the directory is a preset itself, or what pins them is damaged.
+        OSError: if it cannot be read.
+    """
     if (registry / METADATA).is_file():
         raise KganError(f"it is a preset, and {registry.parent} the registry that it is in")
     present = [name for name in sorted(os.listdir(registry)) if _is_name(name)]

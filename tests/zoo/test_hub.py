@@ -17,21 +17,6 @@ READER = "hf_reader"
 
 
 @pytest.fixture
-def at_hub(monkeypatch, tmp_path):
-    """A hub of its own, and nothing of this machine's: no token, no cache, no registries."""
-    for name in ("HF_TOKEN", "HF_TOKEN_PATH", "KGAN_OFFLINE", "KGAN_ZOO", "KGAN_MOST_WEIGHTS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01))
-    monkeypatch.setattr(registry, "_failures", {})
-    monkeypatch.setattr(registry, "_warned", set())
-    with stand_in.serving() as found:
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        yield found
-
-
-@pytest.fixture
 def two(at_hub, tmp_path):
     """A hub whose repository `someone/faces` has two commits; their hashes, the older first."""
     first = at_hub.publish("someone/faces", make_preset(tmp_path / "a"))

@@ -188,7 +188,9 @@ def explained(url: str, status: int, code: str | None) -> str:
     if code == "RevisionNotFound":
         return f"; {name} has no branch, tag or commit {found.revision}"
     if code == "EntryNotFound":
-        return f"; {name} has no {url.rpartition('/')[2]}, which kgan zoo publish writes"
+        file = url.rpartition("/")[2]
+        kind = "registry" if file.startswith("registry") else "preset"
+        return f"; {name} has no {file}, as a {kind} of kgan's has"
     if token() is None:
         return f"; {name} is private or not there: for private ones set HF_TOKEN to your token"
     may = "its token may not read it" if status == 403 else "its token is not valid"

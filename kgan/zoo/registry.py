@@ -15,7 +15,7 @@ import kgan
 from kgan import files
 from kgan.errors import KganError, KganWarning, printable, reason
 from kgan.files import expanded, recover, sha256
-from kgan.zoo import download
+from kgan.zoo import download, hub
 from kgan.zoo.metadata import (
     CONFIG,
     METADATA,
@@ -142,10 +142,11 @@ def write(directory: str | os.PathLike, others: dict[str, str] | None = None) ->
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a registry could not be read, and when that was found."""
+    """Why a registry could not be read, when that was found, and what the cache has of it."""
 
     why: str
     time: float
+    entries: dict[str, tuple[str, str | None]]
 
 
 _failures: dict[str, _Failure] = {}  # by registry
@@ -153,11 +154,14 @@ _warned: set[str] = set()  # each registry once
 
 
 def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
-    """name -> (directory or URL, pinned hash of its metadata); empty if it cannot be read."""
+    """name -> (directory or URL, pinned hash of its metadata).
+
+    Of a server that cannot be reached these are what the cache has; else none, on failure.
+    """
     known = _failures.get(registry)
     remote = download.is_url(registry)
     if remote and known and time.monotonic() - known.time < _FORGIVEN:
-        return {}
+        return known.entries
     try:
         entries = _remote_entries(registry) if remote else entries_of(Path(registry))
     except (KganError, OSError) as error:
@@ -165,11 +169,13 @@ def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
         named = "" if registry == str(builtin_directory()) else "; KGAN_ZOO names it"
         where = printable(download.shown(registry))
         why = f"the registry {where}: {printable(why)}{named}"
-        _failures[registry] = _Failure(why, time.monotonic())
+        entries = _cached_entries(registry) if isinstance(error, download.Unreachable) else {}
+        _failures[registry] = _Failure(why, time.monotonic(), entries)
         if registry not in _warned:
             _warned.add(registry)
-            warnings.warn(f"Left out {why}", KganWarning, stacklevel=3)
-        return {}
+            what = "Used only what the cache has of" if entries else "Left out"
+            warnings.warn(f"{what} {why}", KganWarning, stacklevel=3)
+        return entries
     _failures.pop(registry, None)
     return entries
 
@@ -179,6 +185,10 @@ def _remote_entries(registry):
     if download.is_offline():
         if pin is not None:
             raise KganError("KGAN_OFFLINE is set, and its pin cannot be checked")
+        if not hub.is_fixed(url):
+            _warn_once(
+                f"KGAN_OFFLINE is set: used only what the cache has of {printable(registry)}"
+            )
         return download.cached_presets(url)
     pins, _ = download.fetch_json(f"{url}/{REGISTRY}", pin)
     check_pins(pins, f"{url}/{REGISTRY}")
@@ -187,6 +197,11 @@ def _remote_entries(registry):
         for name, pin in pins.items()
         if _is_name(name)
     }
+
+
+def _cached_entries(registry):
+    url, pin = download.split_url(registry)
+    return {} if pin is not None else download.cached_presets(url)
 
 
 def entries_of(registry: Path) -> dict[str, tuple[str, str | None]]:

@@ -208,6 +208,34 @@ class TestOffline:
             preset.read("hf://someone/faces@v1")
         monkeypatch.setattr(download, "_receive", reached)
 
+    @pytest.mark.parametrize("how", ["offline", "unreachable"])
+    def test_of_a_registry_what_was_got_is_known(self, at_hub, tmp_path, monkeypatch, how):
+        for name in ("faces", "cars"):
+            make_preset(tmp_path / "zoo" / name)
+        registry.write(tmp_path / "zoo")
+        at_hub.publish("someone/zoo", tmp_path / "zoo")
+        monkeypatch.setenv("KGAN_ZOO", "hf://someone/zoo")
+        preset.read("faces")
+        registry._warn_once.cache_clear()
+        if how == "offline":
+            monkeypatch.setenv("KGAN_OFFLINE", "1")
+        tried = []
+
+        def unplugged(*args):
+            tried.append(args)
+            raise download._Broken("Network is unreachable", again=True)
+
+        monkeypatch.setattr(download, "_PAUSES", ())
+        monkeypatch.setattr(download, "_receive", unplugged)
+        with pytest.warns(
+            KganWarning, match="sed only what the cache has of .*hf://some"
+        ) as caught:
+            assert weights_of("faces") == "model.weights.h5 of faces"
+            assert "cars" not in registry.names() and "faces" in registry.names()
+        assert len(caught) == 1 and len(tried) == (how != "offline")
+        with pytest.raises(KganError, match="'cars'; .*(not looked up in the reg|OFFLINE is set)"):
+            preset.read("cars")
+
     @pytest.mark.parametrize("how", ["gone", "private"])
     def test_what_the_hub_refuses_is_not_taken_from_the_cache(self, two, how):
         found, *_ = two
@@ -343,9 +371,9 @@ class TestRefusals:
         at_hub.repositories["someone/else"] = stand_in.Repository()
         at_hub.repositories["someone/else"].commit({"model.safetensors": b""})
         said = self.said("hf://someone/else")
-        assert said.endswith("someone/else has no metadata.json, which kgan zoo publish writes")
+        assert said.endswith("someone/else has no metadata.json, as a preset of kgan's has")
         monkeypatch.setenv("KGAN_ZOO", "hf://someone/else")
-        with pytest.warns(KganWarning, match="someone/else has no registry.json"):
+        with pytest.warns(KganWarning, match="someone/else has no registry.json, as a registry of"):
             registry.names()
 
     def test_missing_file(self, at_hub, tmp_path):

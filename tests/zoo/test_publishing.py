@@ -32,8 +32,8 @@ def mine(tiny_preset, tmp_path):
 @pytest.fixture
 def writer(at_hub, monkeypatch):
     """A hub that may be written to by huggingface_hub."""
-    library = pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr(library.constants, "HF_HUB_DISABLE_XET", True)
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("HF_TOKEN", "hf_writer")
     return at_hub
 

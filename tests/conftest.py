@@ -19,7 +19,7 @@ tf.config.set_logical_device_configuration(
 
 # What the machine's user has set must not reach the processes that tests start, and neither must
 # the log level above: the command line has to be silent without it.
-_PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_")
+_PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_", "HF_")
 
 
 @pytest.fixture(scope="session")

@@ -117,8 +117,8 @@ def _show(prepared):
     sizes = {path: (prepared.directory / path).stat().st_size for path in prepared.paths}
     width = max(map(len, sizes))
     for path, size in sizes.items():
-        say(f"{path:{width}}  {_megabytes(size)}")
-    say(f"{len(sizes)} files, {_megabytes(sum(sizes.values())).strip()}")
+        say(f"{path:{width}}  {_amount(size)}")
+    say(f"{_count(len(sizes), 'file')}, {_amount(sum(sizes.values())).strip()}")
 
 
 @command.command()
@@ -171,7 +171,7 @@ def _show_cache(chosen, names):
         source = entry.sources[-1] if entry.sources else "not noted"
         name = printable(entry.name) or "(damaged)"
         rows.append(
-            (name, _megabytes(entry.size), _day(entry.last_used), entry.path.name[:12], source)
+            (name, _amount(entry.size), _day(entry.last_used), entry.path.name[:12], source)
         )
     if chosen:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -182,10 +182,10 @@ def _show_cache(chosen, names):
     graphs, running = caches.graph_files(), caches.downloads()
     total = sum(entry.size for entry in chosen) + _bytes(graphs)
     if running:
-        say(f"Being downloaded: {len(running)}, {_megabytes(sum(map(files.size, running)))}")
+        say(f"Being downloaded: {len(running)}, {_amount(sum(map(files.size, running)))}")
     say(
-        f"{len(chosen)} presets and {len(graphs)} graphs, {_megabytes(total).strip()}, in "
-        f"{download.cache_directory()}"
+        f"{_count(len(chosen), 'preset')} and {_count(len(graphs), 'graph')}, "
+        f"{_amount(total).strip()}, in {download.cache_directory()}"
     )
 
 
@@ -215,30 +215,32 @@ def _as_json(chosen, names):
 def _clear(chosen, names, yes):
     graphs = [] if names else caches.graph_files()
     size = sum(entry.size for entry in chosen) + _bytes(graphs)
-    what = f"{len(chosen)} presets"
+    what = _count(len(chosen), "preset")
     if not names:
-        what += f" and {len(graphs)} graphs"
+        what += f" and {_count(len(graphs), 'graph')}"
     if not chosen and not graphs:
         say(f"Nothing to remove in {download.cache_directory()}")
         return
     if not names and not yes:
         where = printable(str(download.cache_directory()))
-        click.confirm(
-            f"Remove {what}, {_megabytes(size).strip()}, in {where}?", abort=True, err=True
-        )
+        click.confirm(f"Remove {what}, {_amount(size).strip()}, in {where}?", abort=True, err=True)
     for entry in chosen:
         caches.remove(entry)
     if not names:
         caches.remove_graphs()
-    say(f"Removed {what}, {_megabytes(size).strip()}")
+    say(f"Removed {what}, {_amount(size).strip()}")
 
 
 def _bytes(paths):
     return sum(path.lstat().st_size for path in paths if path.is_file())
 
 
-def _megabytes(size):
-    return f"{size / 1e6:8.2f} MB"
+def _amount(size):
+    return f"{size / 1e6:8.2f} MB" if size >= 100_000 else f"{size / 1e3:8.1f} kB"
+
+
+def _count(number, what):
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _day(seconds):

@@ -110,7 +110,7 @@ def _entry(path):
         values = read_json(path / METADATA)
         name = str(values["name"])
         place = graphs.place(*(values["files"][f]["sha256"] for f in (CONFIG, WEIGHTS)))
-        graph = place if place in graph_files() else None
+        graph = place if place.is_file() and not graphs.directory().is_symlink() else None
     origins = download.origins(path)
     last = origins[-1].time / 1e9 if origins else path.lstat().st_mtime
     sources = tuple(hub.shown(origin.url) for origin in origins)

@@ -179,7 +179,7 @@ def fetch_preset(url: str, pin: str | None = None, hashes: bool = True) -> Path:
             if was_there:
                 warnings.warn(f"{entry} is damaged, and fetched again", KganWarning, stacklevel=2)
             _fetch_files(exact, values["name"], wanted, content, entry)
-        _note_origins(entry, {url, exact})
+        _note_origins(entry, exact, url)
     except OSError as error:
         raise KganError(
             f"Expected a directory for downloads that can be written. Received: {entry.parent}: "
@@ -326,10 +326,10 @@ def _all_origins():
     return sorted(origin for path in places for origin in origins(path.parent))
 
 
-def _note_origins(entry, urls):
+def _note_origins(entry, *urls):
     with contextlib.suppress(OSError), files.hold(entry, wait=True):
         others = [origin for origin in origins(entry) if origin.url not in urls]
-        noted = [*others, *(Origin(time.time_ns(), url, entry) for url in sorted(urls))]
+        noted = [*others, *(Origin(time.time_ns(), url, entry) for url in dict.fromkeys(urls))]
         with files.replacing(entry / ORIGIN) as new:  # a cache that is only read serves too
             lines = [f"{origin.time} {origin.url}\n" for origin in noted[-_MOST_ORIGINS:]]
             new.write_text("".join(lines), "utf-8")

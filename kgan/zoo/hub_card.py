@@ -133,8 +133,6 @@ def _lines(table):
 
 def _scalar(value):
     if isinstance(value, str):
-        return (
-            value if re.fullmatch(r"[a-z][a-z-]*", value) else json.dumps(value, ensure_ascii=False)
-        )
+        return json.dumps(value, ensure_ascii=False)
     # What has an exponent and no point, YAML 1.1 takes for a text.
     return f"{value:.10f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

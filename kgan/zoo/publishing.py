@@ -93,7 +93,8 @@ def prepare(source: Path, out: Path, destination: Destination | None = None) -> 
     ) as bar:
         for name, (place, pin) in bar:
             where = {"zoo": address} if is_zoo else {"address": address}
-            presets[name] = _copy(place, pin, out / name if is_zoo else out, where)
+            values = _copy(place, pin, out / name if is_zoo else out, where)
+            presets[name if is_zoo else values["name"]] = values
     if is_zoo:
         others = destination.pins if destination else {}
         registry.write(out, others)

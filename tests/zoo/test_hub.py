@@ -390,10 +390,13 @@ class TestRefusals:
 
 def test_command_line(two, run_kgan, tmp_path):
     found, first, _ = two
-    done = run_kgan(
-        "info", f"hf://someone/faces@{first}", HF_ENDPOINT=found.url, HF_HOME=str(tmp_path)
-    )
+    env = {
+        "HF_ENDPOINT": found.url,
+        "HF_HOME": str(tmp_path),
+        "KGAN_CACHE": str(tmp_path / "cache"),
+    }
+    done = run_kgan("info", f"hf://someone/faces@{first}", **env)
     assert done.returncode == 0 and "Name:         faces" in done.stdout
-    done = run_kgan("info", "hf://someone/faces@a..b", HF_ENDPOINT=found.url)
+    done = run_kgan("info", "hf://someone/faces@a..b", **env)
     assert done.returncode == 1 and done.stderr.startswith("Error: Expected a branch, a tag or")
     assert done.stderr.count("\n") == 1

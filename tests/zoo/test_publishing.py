@@ -66,7 +66,7 @@ class TestPrepare:
         after = contents(tmp_path / "out")
         changed = {name for name in after if after[name] != before[name]}
         assert changed == {CARD, METADATA}
-        assert after[CARD].startswith(b"---\nlibrary_name: kgan\n")
+        assert after[CARD].startswith(b'---\nlibrary_name: "kgan"\n')
         assert after[CARD].endswith(before[CARD])
         found = preset.read(tmp_path / "out")
         assert found.weights_sha256 == sha256(mine / WEIGHTS)

@@ -66,10 +66,11 @@ def publish(
         raise click.UsageError(f"Expected hf://owner/repo with {option}. Received: none")
     if message is not None and not message.strip():
         raise click.UsageError("Expected --message with a text. Received: an empty one")
+    found = publishing.find(directory)
     destination = None if target is None else publishing.look(target, private)
     with _room(directory, out) as room:
         import_models(import_file)
-        prepared = publishing.prepare(directory, room, destination)
+        prepared = publishing.prepare(found, room, destination)
         if destination is not None:
             publishing.check_replaceable(prepared, destination)
         _show(prepared)

@@ -42,7 +42,11 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """The presets in the cache, the last used at the end."""
+    """The presets in the cache, the last used at the end.
+
+    What killed processes have left there is removed.
+    """
+    files.clear(download.cache_directory())
     try:
         paths = [path for path in download.cache_directory().iterdir() if _is_entry(path)]
     except OSError:
@@ -64,7 +68,6 @@ def graph_files() -> list[Path]:
 
 def downloads() -> list[Path]:
     """What processes are downloading at this moment."""
-    files.clear(download.cache_directory())
     return files.partials(download.cache_directory())
 
 

@@ -21,6 +21,19 @@ _MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
+class Found:
+    """What there is to publish.
+
+    Attributes:
+        places: the directory of each preset by name, and the hash that its metadata must have.
+        is_zoo: whether it is a directory of presets.
+    """
+
+    places: dict[str, tuple[Path, str | None]]
+    is_zoo: bool
+
+
+@dataclass(frozen=True)
 class Prepared:
     """What others get.
 
@@ -66,49 +79,17 @@ class Destination:
     pins: dict[str, str] = field(default_factory=dict)
 
 
-def prepare(source: Path, out: Path, destination: Destination | None = None) -> Prepared:
-    """Checks a preset, or all of a directory, as others will read them, and copies them.
-
-    Each is read, its hashes are checked, its model is loaded and draws samples. The copy has a card
-    with the hub's header, and metadata of its own; the weights are the same to the byte. Files that
-    a preset's metadata do not list are left out.
+def find(source: Path) -> Found:
+    """What there is to publish in a directory.
 
     Args:
         source: the directory of a preset, of a run, or of presets.
-        out: an empty directory.
-        destination: where it is to be uploaded to.
 
     Raises:
-        KganError: if there is no preset, or one that cannot be used.
-
-    Warns:
-        KganWarning: of what others would not expect: weights beyond their limit of size, names of
-            folders of this machine.
+        KganError: if there is no preset.
     """
-    found, is_zoo = _presets(source)
-    address = str(destination.repository) if destination else None
-    presets = {}
-    with click.progressbar(
-        found.items(), label="Checking", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
-        for name, (place, pin) in bar:
-            where = {"zoo": address} if is_zoo else {"address": address}
-            values = _copy(place, pin, out / name if is_zoo else out, where)
-            presets[name if is_zoo else values["name"]] = values
-    if is_zoo:
-        others = destination.pins if destination else {}
-        registry.write(out, others)
-        text = hub_card.zoo_header(presets.values()) + gallery.gallery(out)
-        more = [f"[{name}]({name}/{CARD})" for name in sorted(others.keys() - presets.keys())]
-        if more:
-            text += f"\nAlso here: {', '.join(more)}.\n"
-        files.write(out / gallery.PAGE, text)
-    return Prepared(out, presets, is_zoo)
-
-
-def _presets(source):
-    """name -> (directory, pin) of what is to be published, and whether it is a zoo."""
     source = files.expanded(source).absolute()
+    files.recover(source)
     if not source.is_dir():
         received = "is a file" if source.exists() else "No such directory"
         raise KganError(
@@ -119,9 +100,8 @@ def _presets(source):
         source = opening.newest(run)
         if source is None:
             raise KganError(f"Expected a run that has a preset or a snapshot. Received: {run}")
-    files.recover(source)
     if os.path.lexists(source / METADATA):
-        return {source.name: (source, None)}, False
+        return Found({source.name: (source, None)}, False)
     try:
         entries = registry.entries_of(source)
     except OSError as error:
@@ -138,7 +118,46 @@ def _presets(source):
             raise KganError(
                 f"Expected names that a preset of a zoo can have. Received: {printable(name)}"
             )
-    return {name: (Path(place), pin) for name, (place, pin) in entries.items()}, True
+    return Found({name: (Path(place), pin) for name, (place, pin) in entries.items()}, True)
+
+
+def prepare(found: Found, out: Path, destination: Destination | None = None) -> Prepared:
+    """Checks presets as others will read them, and copies them.
+
+    Each is read, its hashes are checked, its model is loaded and draws samples. The copy has a card
+    with the hub's header, and metadata of its own; the weights are the same to the byte. Files that
+    a preset's metadata do not list are left out.
+
+    Args:
+        found: from `find`.
+        out: an empty directory.
+        destination: where they are to be uploaded to.
+
+    Raises:
+        KganError: if one of them cannot be used.
+
+    Warns:
+        KganWarning: of what others would not expect: weights beyond their limit of size, names of
+            folders of this machine.
+    """
+    address = str(destination.repository) if destination else None
+    presets = {}
+    with click.progressbar(
+        found.places.items(), label="Checking", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        for name, (place, pin) in bar:
+            where = {"zoo": address} if found.is_zoo else {"address": address}
+            values = _copy(place, pin, out / name if found.is_zoo else out, where)
+            presets[name if found.is_zoo else values["name"]] = values
+    if found.is_zoo:
+        others = destination.pins if destination else {}
+        registry.write(out, others)
+        text = hub_card.zoo_header(presets.values()) + gallery.gallery(out)
+        more = [f"[{name}]({name}/{CARD})" for name in sorted(others.keys() - presets.keys())]
+        if more:
+            text += f"\nAlso here: {', '.join(more)}.\n"
+        files.write(out / gallery.PAGE, text)
+    return Prepared(out, presets, found.is_zoo)
 
 
 def _copy(place, pin, directory, where):

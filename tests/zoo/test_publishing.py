@@ -48,7 +48,7 @@ def light(monkeypatch):
 def publish(source, target, out, private=False, message=""):
     destination = publishing.look(target, private)
     out.mkdir()
-    prepared = publishing.prepare(source, out, destination)
+    prepared = publishing.prepare(publishing.find(source), out, destination)
     return publishing.upload(prepared, destination, private, message)
 
 
@@ -60,7 +60,7 @@ class TestPrepare:
     def test_copy_has_the_same_weights_and_its_own_card(self, mine, tmp_path):
         before = contents(mine)
         (tmp_path / "out").mkdir()
-        prepared = publishing.prepare(mine, tmp_path / "out")
+        prepared = publishing.prepare(publishing.find(mine), tmp_path / "out")
         assert contents(mine) == before
         assert prepared.paths == sorted(before.keys() - {".env"}) and not prepared.is_zoo
         after = contents(tmp_path / "out")
@@ -78,12 +78,12 @@ class TestPrepare:
         flip_byte(mine / name)
         (tmp_path / "out").mkdir()
         with pytest.raises(KganError, match="Damaged|Incomplete"):
-            publishing.prepare(mine, tmp_path / "out")
+            publishing.prepare(publishing.find(mine), tmp_path / "out")
 
     def test_preset_without_a_model_is_refused(self, faces, tmp_path):
         (tmp_path / "out").mkdir()
         with pytest.raises(KganError, match="Damaged preset"):
-            publishing.prepare(faces, tmp_path / "out")
+            publishing.prepare(publishing.find(faces), tmp_path / "out")
         assert not list((tmp_path / "out").iterdir())
 
     @pytest.mark.parametrize("what", ["missing", "a file", "empty", "other files", "a broken link"])
@@ -99,14 +99,14 @@ class TestPrepare:
         if what == "a broken link":
             (source / METADATA).symlink_to("nowhere")
         with pytest.raises(KganError) as caught:
-            publishing.prepare(source, tmp_path / "out")
+            publishing.prepare(publishing.find(source), tmp_path / "out")
         assert str(caught.value).isprintable() and r"\x1b" in str(caught.value)
 
     @pytest.mark.parametrize("name", ["README.md", "registry.json", ".hidden", "a\\b"])
     def test_names_that_no_entry_can_have_are_refused(self, tmp_path, name):
         make_preset(tmp_path / "zoo" / name)
         with pytest.raises(KganError):
-            publishing.prepare(tmp_path / "zoo", tmp_path / "out")
+            publishing.prepare(publishing.find(tmp_path / "zoo"), tmp_path / "out")
 
     def test_entry_that_its_registry_does_not_know_is_refused(self, mine, tmp_path):
         (tmp_path / "zoo").mkdir()
@@ -114,7 +114,7 @@ class TestPrepare:
         registry.write(tmp_path / "zoo")
         change_metadata(tmp_path / "zoo" / "mine", licence="CC0")
         with pytest.raises(KganError, match="registry expects"):
-            publishing.prepare(tmp_path / "zoo", tmp_path / "out")
+            publishing.prepare(publishing.find(tmp_path / "zoo"), tmp_path / "out")
 
     def test_folders_of_this_machine_are_told(self, tmp_path):
         for source in ("/home/me/photos", ["tfds:mnist", "~/photos"]):
@@ -127,7 +127,7 @@ class TestPrepare:
         monkeypatch.setenv("KGAN_MOST_WEIGHTS", "0")
         (tmp_path / "out").mkdir()
         with pytest.warns(KganWarning, match="only for those who set KGAN_MOST_WEIGHTS=1"):
-            publishing.prepare(mine, tmp_path / "out")
+            publishing.prepare(publishing.find(mine), tmp_path / "out")
 
 
 FIGURE = {
@@ -271,7 +271,7 @@ class TestUpload:
         publish(faces, "hf://me/faces", tmp_path / "1")
         destination = publishing.look("hf://me/faces")
         (tmp_path / "2").mkdir()
-        prepared = publishing.prepare(faces, tmp_path / "2", destination)
+        prepared = publishing.prepare(publishing.find(faces), tmp_path / "2", destination)
         writer.repositories["me/faces"].commit({CARD: b"by hand"})
         with pytest.raises(KganError, match="HTTP 412: A commit has happened since"):
             publishing.upload(prepared, destination)
@@ -304,7 +304,7 @@ class TestZoo:
 
     def test_one_that_was_prepared_is_a_registry(self, zoo, tmp_path, monkeypatch):
         (tmp_path / "out").mkdir()
-        publishing.prepare(zoo, tmp_path / "out")
+        publishing.prepare(publishing.find(zoo), tmp_path / "out")
         monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "out"))
         assert preset.read("faces").directory == tmp_path / "out" / "faces"
         pins = json.loads((tmp_path / "out" / registry.REGISTRY).read_text())

@@ -123,7 +123,8 @@ def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
 
 def _fetch_json(url, pin):
     """See `fetch_json`; also the address of the file at the commit that the hub answered from."""
-    cached = _cached(url.removesuffix(f"/{METADATA}"), pin) if url.endswith(METADATA) else None
+    place = url.removesuffix(f"/{METADATA}")
+    cached = None if place == url else _cached(place, pin)
     fixed = pin is not None or hub.is_fixed(url)
     meter, content = _Meter(), None
     if cached is None or not (fixed or is_offline()):
@@ -137,7 +138,7 @@ def _fetch_json(url, pin):
                 raise
             _note_use(cached, error)
     elif not fixed:
-        _note_use(cached, f"KGAN_OFFLINE is set, so {hub.shown(url)} is not asked for")
+        _note_use(cached, f"KGAN_OFFLINE is set, so {hub.shown(place)} is not asked for")
     content = cached.content if content is None else content
     try:
         return parse_json(content, url), content, hub.at_commit(url, meter.commit)

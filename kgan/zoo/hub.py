@@ -193,5 +193,5 @@ def explained(url: str, status: int, code: str | None) -> str:
         return f"; {name} has no {file}, as a {kind} of kgan's has"
     if token() is None:
         return f"; {name} is private or not there: for private ones set HF_TOKEN to your token"
-    may = "its token may not read it" if status == 403 else "its token is not valid"
+    may = "your token may not read it" if status == 403 else "your token is not valid"
     return f"; {name} is private or not there, or {may}: see HF_TOKEN, or hf auth login"

@@ -184,7 +184,9 @@ class TestOffline:
         preset.read("hf://someone/faces")
         preset.read("hf://someone/faces@v1")  # used last, which must not make it main
         monkeypatch.setenv("KGAN_OFFLINE", "1")
-        with pytest.warns(KganWarning, match="OFFLINE is set, so hf://someone/faces/meta.*used is"):
+        with pytest.warns(
+            KganWarning, match="OFFLINE is set, so hf://someone/faces is not asked for; used is"
+        ):
             assert weights_of("hf://someone/faces") == "model.weights.h5 of b"
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -337,7 +339,9 @@ class TestTokens:
 
     def test_never_in_a_message(self, private, monkeypatch):
         monkeypatch.setenv("HF_TOKEN", "hf_wrong")  # which the stand-in says back
-        with pytest.raises(ValueError, match="HTTP 401.*its token is not valid: see HF_TOKEN") as e:
+        with pytest.raises(
+            ValueError, match="HTTP 401.*your token is not valid: see HF_TOKEN"
+        ) as e:
             kgan.zoo.info("hf://someone/faces")
         assert "hf_wrong" not in str(e.value)
 

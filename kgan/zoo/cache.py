@@ -23,7 +23,7 @@ class Entry:
         name: as its metadata have it; empty if they are damaged.
         path: its directory, which is called by the hash of its metadata.
         size: bytes.
-        sources: the addresses that it was got from, the last used at the end.
+        sources: the addresses that it was got from, the last at the end.
         last_used: seconds since 1970.
         graph: where its graph is, if this machine has made one.
     """
@@ -114,7 +114,7 @@ def _entry(path):
         name = str(values["name"])
         place = graphs.place(*(values["files"][f]["sha256"] for f in (CONFIG, WEIGHTS)))
         graph = place if place.is_file() and not graphs.directory().is_symlink() else None
-    origins = download.origins(path)
-    last = origins[-1].time / 1e9 if origins else path.lstat().st_mtime
-    sources = tuple(hub.shown(origin.url) for origin in origins)
+    noted = path / download.ORIGIN  # written with each use
+    last = (noted if noted.is_file() else path).stat().st_mtime
+    sources = tuple(hub.shown(origin.url) for origin in download.origins(path))
     return Entry(name, path, files.size(path), sources, last, graph)

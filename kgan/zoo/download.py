@@ -34,7 +34,7 @@ _SILENCE = 15  # seconds without an answer
 _PAUSES = (0.5, 1, 2)  # seconds before another try
 _MOST_JSON = 1 << 20  # bytes, 60 times those of a preset's metadata; parsed they take 50 MB
 _MOST_AROUND = 1 << 18  # bytes of headers, redirections and the like, in all of an exchange
-ORIGIN = ".origin"  # in the cache: where an entry is from, and when it was last used so
+ORIGIN = ".origin"  # in the cache: where an entry is from, and when; written with each use
 _MOST_ORIGINS = 32
 _TOKEN = "Authorization"
 _POLL = 0.1  # seconds, of what another process downloads
@@ -122,7 +122,11 @@ def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
 
 
 def _fetch_json(url, pin):
-    """See `fetch_json`; also the address of the file at the commit that the hub answered from."""
+    """See `fetch_json`.
+
+    Also returns the address of the file at the commit that the hub has answered from, and whether
+    what is at the address is known to be that now.
+    """
     place = url.removesuffix(f"/{METADATA}")
     cached = None if place == url else _cached(place, pin)
     fixed = pin is not None or hub.is_fixed(url)
@@ -139,9 +143,10 @@ def _fetch_json(url, pin):
             _note_use(cached, error)
     elif not fixed:
         _note_use(cached, f"KGAN_OFFLINE is set, so {hub.shown(place)} is not asked for")
+    is_known = fixed or content is not None
     content = cached.content if content is None else content
     try:
-        return parse_json(content, url), content, hub.at_commit(url, meter.commit)
+        return parse_json(content, url), content, hub.at_commit(url, meter.commit), is_known
     except KganError as error:
         raise KganError(f"Damaged preset: {error}") from None
 
@@ -168,7 +173,7 @@ def fetch_preset(url: str, pin: str | None = None, hashes: bool = True) -> Path:
         KganError: if a file cannot be had or has another hash, and nothing is left behind; if the
             cache cannot be written.
     """
-    values, content, exact = _fetch_json(f"{url}/{METADATA}", pin)
+    values, content, exact, is_known = _fetch_json(f"{url}/{METADATA}", pin)
     exact = exact.removesuffix(f"/{METADATA}")
     entry = cache_directory() / hashlib.sha256(content).hexdigest()
     wanted = metadata.check(values, f"{url}/{METADATA}")["files"]
@@ -180,7 +185,7 @@ def fetch_preset(url: str, pin: str | None = None, hashes: bool = True) -> Path:
             if was_there:
                 warnings.warn(f"{entry} is damaged, and fetched again", KganWarning, stacklevel=2)
             _fetch_files(exact, values["name"], wanted, content, entry)
-        _note_origins(entry, exact, url)
+        _note_origins(entry, *((exact, url) if is_known else ()))
     except OSError as error:
         raise KganError(
             f"Expected a directory for downloads that can be written. Received: {entry.parent}: "
@@ -299,7 +304,7 @@ class Origin(NamedTuple):
     """Where an entry of the cache was got from.
 
     Attributes:
-        time: when it was last used so, in nanoseconds since 1970.
+        time: when it was last known to be that, in nanoseconds since 1970.
         url: the address.
         entry: its directory.
     """
@@ -310,7 +315,7 @@ class Origin(NamedTuple):
 
 
 def origins(entry: Path) -> list[Origin]:
-    """Where an entry of the cache was got from, the last used at the end."""
+    """Where an entry of the cache was got from, the last at the end."""
     found = {}
     with contextlib.suppress(OSError, KganError):
         content = read_bytes(entry / ORIGIN, _MOST_AROUND).decode(errors="replace")
@@ -322,7 +327,7 @@ def origins(entry: Path) -> list[Origin]:
 
 
 def _all_origins():
-    """Those of all entries of the cache, the last used at the end."""
+    """Those of all entries of the cache, the last at the end."""
     places = cache_directory().glob(f"*/{ORIGIN}")
     return sorted(origin for path in places for origin in origins(path.parent))
 
@@ -337,7 +342,7 @@ def _note_origins(entry, *urls):
 
 
 class _Cached(NamedTuple):
-    """Metadata in the cache, and when they were last used, in nanoseconds since 1970."""
+    """Metadata in the cache, and when they were last asked for, in nanoseconds since 1970."""
 
     content: bytes
     time: int

@@ -1,6 +1,7 @@
 """kgan.zoo.hub and downloads from it: revisions, tokens and refusals, against a stand-in."""
 
 import os
+import time
 import warnings
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import kgan
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
+from kgan.zoo import cache as caches
 from kgan.zoo import download, hub, preset, registry
 from kgan.zoo.metadata import CARD, METADATA, WEIGHTS
 from zoo import stand_in
@@ -193,6 +195,16 @@ class TestOffline:
             assert weights_of(f"hf://someone/faces@{first}") == "model.weights.h5 of a"
         with pytest.raises(KganError, match="KGAN_OFFLINE is set, and it is not in the cache"):
             preset.read("hf://someone/faces@v2")
+
+    def test_day_is_that_on_which_the_hub_was_asked(self, two, monkeypatch):
+        entry = preset.read("hf://someone/faces").directory
+        (address,) = (o.url for o in download.origins(entry) if o.url.endswith("main"))
+        (entry / download.ORIGIN).write_text(f"{10**18} {address}\n")  # in 2001
+        monkeypatch.setenv("KGAN_OFFLINE", "1")
+        for _ in range(2):
+            with pytest.warns(KganWarning, match="used is what was there on 2001-09-09"):
+                preset.read("hf://someone/faces")
+        assert caches.entries()[0].last_used > time.time() - 60
 
     def test_hub_that_cannot_be_reached(self, two, monkeypatch):
         preset.read("hf://someone/faces")

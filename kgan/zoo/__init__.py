@@ -68,7 +68,10 @@ def load(source: str | os.PathLike) -> "LatentModel":
     Args:
         source: a name in `kgan.zoo.names()`, a preset directory, the directory of a run (its
             preset, or of a run that has not ended its newest snapshot or checkpoint), `https://…`
-            or `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
+            or `hf://owner/repo`, a repository of the Hugging Face hub, also at a branch, tag or
+            commit: `hf://owner/repo@revision`. The last two with `#sha256=…` of its metadata to
+            pin it. For private repositories the token is `HF_TOKEN`, or what the hub's own
+            `hf auth login` has stored.
 
     Returns:
         A model of the preset's class.

@@ -320,8 +320,13 @@ def read_provenance(path: str | os.PathLike) -> dict | None:
     return None if text is None else json.loads(text)
 
 
-def provenance_text(picture: Image.Image) -> str | None:
-    """The JSON that kgan wrote about a picture that is open; None if it did not make it."""
+def provenance_text(picture: Image.Image, whole: bool = True) -> str | None:
+    """The JSON that kgan wrote about a picture that is open; None if it did not make it.
+
+    Args:
+        picture: as Pillow opened it.
+        whole: whether to decode a PNG, which may have texts of others' behind its pixels.
+    """
     if picture.format == "WEBP":
         exif = picture.getexif()
         text = exif.get(_DESCRIPTION) if exif.get(_SOFTWARE) == "kgan" else None
@@ -332,7 +337,7 @@ def provenance_text(picture: Image.Image) -> str | None:
         text = comment[len(_GIF_BEGIN) : -len(_GIF_END)]
     elif picture.format == "PNG":
         text = picture.info.get(_KEY)
-        if text is None:  # others may write texts behind the pixels
+        if text is None and whole:
             text = picture.text.get(_KEY)
     else:
         return None

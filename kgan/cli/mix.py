@@ -150,6 +150,11 @@ def draw(
     return drawing.sheet(np.concatenate(pictures), 1 + len(cols), facts)
 
 
+def is_consistent(facts: dict[str, Any]) -> bool:
+    """Whether facts, each of which is right, go together."""
+    return len(facts.get("labels", [0])) == 1
+
+
 def size(facts: dict[str, Any], image_shape: Sequence[int]) -> tuple[int, int]:
     """Width and height of what `draw` gives."""
     rows, columns = 1 + len(facts["rows"]), 1 + len(facts["cols"])

@@ -159,6 +159,15 @@ def draw_array(model: Sampling, facts: dict[str, Any]) -> Iterator[np.ndarray]:
     return _batches(model, {**facts, "labels": np.repeat(classes, number // len(classes))})
 
 
+def is_consistent(facts: dict[str, Any]) -> bool:
+    """Whether facts, each of which is right, go together."""
+    number = facts["n"]
+    if "index" in facts and number != 1:
+        return False
+    labels, classes = facts.get("labels"), facts.get("classes", [0])
+    return (labels is None or len(labels) == number) and number % len(classes) == 0
+
+
 def size(facts: dict[str, Any], image_shape: Sequence[int]) -> tuple[int, int]:
     """Width and height of what `draw` gives."""
     if "index" in facts:

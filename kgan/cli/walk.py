@@ -181,6 +181,14 @@ def draw(model: Sampling, facts: dict[str, Any]) -> np.ndarray:
     return next(itertools.islice(Frames(model, facts), facts["frame"], None))
 
 
+def is_consistent(facts: dict[str, Any]) -> bool:
+    """Whether facts, each of which is right, go together."""
+    number, frames = facts["n"], facts["frames"]
+    shown = facts["frame"] < frames if "frame" in facts else "fps" in facts
+    enough = 2 <= len(facts["seeds"]) <= frames and facts["columns"] <= number
+    return shown and enough and len(facts.get("labels", range(number))) == number
+
+
 def size(facts: dict[str, Any], image_shape: Sequence[int]) -> tuple[int, int]:
     """Width and height of the frames."""
     if facts["n"] == 1:

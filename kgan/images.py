@@ -164,7 +164,8 @@ def animation(
     }
     one_by_one = iter(frames)
     first = next(one_by_one)
-    _check_size(first, len(frames), suffix)
+    height, width, _ = first.shape
+    check_animation(width, height, len(frames), suffix)
     if suffix == ".webp":
         return _webp(first, _Following(one_by_one, len(frames) - 1), provenance, options)
     held = [first, *one_by_one]
@@ -174,8 +175,8 @@ def animation(
     return _encoded(first, "PNG", pnginfo=_png_info(provenance), append_images=others, **options)
 
 
-def _check_size(frame, number, suffix):
-    height, width, _ = frame.shape
+def check_animation(width: int, height: int, number: int, suffix: str) -> None:
+    """Raises KganError if no animation can be made of as many frames of that size."""
     most = _MOST_SIDES.get(suffix, max(height, width))
     if max(height, width) > most:
         raise KganError(

@@ -128,11 +128,13 @@ def command(
     drawing.check_number(count, f"-n {count}")
     shape = found.metadata["image_shape"]
     drawing.check_pixels(shape, count, scale)
-    drawing.check_writable(out)
-    model = drawn_by(found, engine, import_file)
     walk = {"seeds": seeds, "frames": frames, "fps": fps, "n": count}
     walk["columns"] = min(columns or _columns(count, classes), count)
     facts = drawing.facts_of(found, "walk", dealt, truncation, scale, resample, **walk)
+    if is_file:
+        images.check_animation(*size(facts, shape), frames, out.suffix.lower())
+    drawing.check_writable(out)
+    model = drawn_by(found, engine, import_file)
     with drawing.progress(frames, "Walking", "frames") as advance:
         drawn = Frames(model, facts, advance)
         if is_file:

@@ -154,7 +154,7 @@ def animation(
     if suffix == ".gif" and milliseconds < FASTEST_GIF:
         raise KganError(
             f"Expected at least {FASTEST_GIF} milliseconds for a frame of a GIF. Received: "
-            f"{milliseconds:g}"
+            f"{milliseconds:.4g}"
         )
     ends = [round(i * milliseconds / unit) * unit for i in range(len(frames) + 1)]
     options = {

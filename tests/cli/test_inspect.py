@@ -65,21 +65,17 @@ def drawn(*arguments):
 @pytest.mark.parametrize(
     "arguments, file",
     [
-        (["sample", "vivid", "-n", 5, "--seed", 3], ""),
         (["sample", "vivid", "-n", 6, "--columns", 2, "--scale", 3, "--batch-size", 4], ""),
         (["sample", "vivid", "-n", 2, "--scale", 2, "--resample", "nearest"], ""),
         (["sample", "vivid", "-n", 12, "--separate", "--out", "x"], "seed0-11.png"),
         (["sample", "vivid", "-n", 40, "--seed", 2**64 - 1, "--out", "x.npz"], ""),
-        (["sample", "style", "-n", 4, "--truncation", 0.3], ""),
         (["sample", "style", "--labels", '"dog, black",it\'s', "-n", 4], ""),
-        (["sample", "style", "--labels", "cat,cat", "-n", 4], ""),
+        (["sample", "style", "--labels", "cat,cat", "-n", 4, "--truncation", 0.3], ""),
         (
             ["sample", "style", "--labels", "0-2", "-n", 6, "--separate", "--out", "x"],
             "seed0-3.png",
         ),
-        (["sample", "style", "-n", 3, "--separate", "--scale", 2, "--out", "x"], "seed0-2.png"),
         (["sample", "style", "--labels", "2,0", "-n", 6, "--out", "x.npz"], ""),
-        (["sample", "style", "-n", 5, "--truncation", 0.5, "--out", "x.npz"], ""),
         (["walk", "vivid", "--seeds", "1-3", "--frames", 5], ""),
         (["walk", "vivid", "--frames", 5, "--fps", 12.5, "--out", "x.gif"], ""),
         (["walk", "vivid", "--frames", 5, "-n", 3, "--columns", 2, "--out", "x.png"], ""),
@@ -110,7 +106,6 @@ def test_the_printed_command_makes_the_same_file(arguments, file):
         with np.load(Path("..") / path) as first, np.load(again) as second:
             for name in first.files:
                 np.testing.assert_array_equal(first[name], second[name])
-    assert inspect(again, "--verify", "--engine", "onnx").exit_code == 0
 
 
 def test_samples_of_presets(vivid_preset, style_preset):
@@ -396,14 +391,15 @@ class TestHostileFiles:
 
     @pytest.mark.parametrize("side", [20_000, 100_000, 2**31 - 1])
     def test_many_pixels(self, side):
-        text = chunk(b"tEXt", b"kgan\0" + json.dumps(FACTS).encode())
+        facts = {**FACTS, "weights_sha256": kgan.zoo.opening.read("vivid").weights_sha256}
+        text = chunk(b"tEXt", b"kgan\0" + json.dumps(facts).encode())
         content = png(text).replace(struct.pack(">II", 8, 8), struct.pack(">II", side, side))
         head = content[12:29]
         content = content.replace(content[29:33], struct.pack(">I", zlib.crc32(head)))
         Path("x.png").write_bytes(content)
         done = inspect("x.png", "--verify")
         assert done.exit_code == 1 and len(done.stderr.splitlines()) <= 1
-        assert done.stderr or "not known here" in done.stdout or "others" in done.stdout
+        assert done.stderr or "different: it is 20,000x20,000, not 38x38" in done.stdout
 
     @pytest.mark.parametrize("suffix", ["png", "gif", "webp", "npz"])
     def test_cut_off(self, suffix):

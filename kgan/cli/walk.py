@@ -224,6 +224,10 @@ def _output(out: Path | None, name: str) -> Path:
     """The file or directory to write, seen to be possible before any work is done."""
     out = out or Path(name)
     if out.is_dir():
+        if out.resolve() in (here := Path.cwd(), *here.parents):  # which is to be replaced
+            raise click.UsageError(
+                f"Expected a directory that you are not in. Received: --out {out}"
+            )
         if all(re.fullmatch(r"frame-\d+\.png", path.name) for path in out.iterdir()):
             return out
     elif out.suffix.lower() in images.ANIMATION_SUFFIXES or not (

@@ -150,6 +150,7 @@ def test_no_seeds(text):
         (["vivid", "-n", "1024", "--scale", "64"], 2, "at most 268,435,456 pixels"),
         (["vivid", "-n", "600", "--scale", "2"], 1, "16,383 pixels a side"),
         (["vivid", "--frames", "100000", "--scale", "64", "--out", "x.gif"], 1, "the free memory"),
+        (["vivid", "--out", "."], 2, r"that you are not in. Received: --out \."),
         (["vivid", "--columns", "0"], 2, "0 is not in the range"),
         (["vivid", "--labels", "0"], 2, "vivid is unconditional"),
         (["vivid", "--truncation", "0.5", "--frames", "3"], 1, "Expected no truncation: DCGAN has"),

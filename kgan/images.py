@@ -156,10 +156,9 @@ def save_animation(
 
 def animation(frames: Frames, suffix: str, provenance: dict | None, milliseconds: float) -> bytes:
     """The file that `save_animation` writes; `suffix` is one of `ANIMATION_SUFFIXES`."""
-    unit = 10 if suffix == ".gif" else 1
     least = FASTEST_GIF if suffix == ".gif" else 1
     number(least, 60_000).check("milliseconds", milliseconds)
-    ends = [round(i * milliseconds / unit) * unit for i in range(len(frames) + 1)]
+    ends = frame_times(len(frames), suffix, milliseconds)
     options = {
         "save_all": True,
         "loop": 0,
@@ -176,6 +175,12 @@ def animation(frames: Frames, suffix: str, provenance: dict | None, milliseconds
         return _gif(held, provenance, options)
     first, *others = map(_picture, held)
     return _encoded(first, "PNG", pnginfo=_png_info(provenance), append_images=others, **options)
+
+
+def frame_times(count: int, suffix: str, milliseconds: float) -> list[int]:
+    """When each frame of an animation begins, in milliseconds, and when the last one ends."""
+    unit = 10 if suffix == ".gif" else 1
+    return [round(i * milliseconds / unit) * unit for i in range(count + 1)]
 
 
 def check_animation(width: int, height: int, count: int, suffix: str) -> None:

@@ -20,7 +20,7 @@ import kgan
 from kgan import images
 from kgan.callbacks import SampleGrid
 from kgan.cli import main
-from kgan.images import read_provenance
+from kgan.images import grid, read_provenance
 
 WEIGHTS = "0123456789abcdef" * 4
 FACTS = {
@@ -175,6 +175,33 @@ class TestWhatIsNotTheSame:
             assert done.exit_code == 1 and why in done.stdout
         images.save_animation([*frames, *frames], "y.gif", read_provenance(path), 1000 / 24)
         assert "has more than 6 frames" in inspect("y.gif", "--verify").stdout
+
+    @pytest.mark.parametrize("suffix", ["gif", "webp"])
+    @pytest.mark.parametrize("kind, code", [("engine", 0), ("block", 1), ("dark", 1), ("time", 1)])
+    def test_lossy_formats(self, suffix, kind, code):
+        """A level that another engine has drawn shows as many, but as well as before."""
+        path = drawn(
+            "walk", "vivid", "--frames", 12, "-n", 6, "--columns", 3, "--out", f"x.{suffix}"
+        )
+        facts = read_provenance(path)
+        sampler = kgan.zoo.sampler("vivid")
+        frames = [grid(six, 3) for six in sampler.interpolate([0, 7, 12], frames=12, images=6)]
+        for frame in frames:
+            if kind == "engine":
+                frame[::7, ::5, 1] ^= 1
+            elif kind == "block":
+                frame[20:28, 4:12] ^= 64
+            elif kind == "dark":
+                frame[:] = frame // 2
+        milliseconds = 1000 / 12 if kind == "time" else 1000 / 24
+        images.save_animation(frames, path, facts, milliseconds)
+        done = inspect(path, "--verify")
+        assert done.exit_code == code, done.stdout
+        assert ("the same but for the loss of its format" in done.stdout) == (code == 0)
+
+    def test_another_engine(self):
+        path = drawn("walk", "vivid", "--frames", 3, "--engine", "keras", "--out", "x.gif")
+        assert inspect(path, "--verify", "--engine", "onnx").exit_code == 0
 
     @pytest.mark.parametrize("images_of", [lambda x: x[:3], lambda x: x ^ 64, lambda x: x / 255])
     def test_arrays(self, images_of):

@@ -105,8 +105,9 @@ class TestCache:
             "main"
         ]
         found = [preset.read(f"hf://someone/{name}") for name in ("faces", "cars", "faces@v1")]
-        graphs.note(*(found[0].content[name] for name in ("config.json", WEIGHTS)), b"graph")
-        graphs.note(b"of", b"another", b"graph")
+        listed = found[0].metadata["files"]
+        graphs.note(*(listed[name]["sha256"] for name in ("config.json", WEIGHTS)), b"graph")
+        graphs.note("of", "another", b"graph")
         return found[0].directory, found[1].directory
 
     def test_is_shown(self, cached, tmp_path):

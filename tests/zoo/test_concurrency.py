@@ -22,7 +22,8 @@ SAMPLE = (sys.executable, "-m", "kgan.cli", "sample", "hf://someone/tiny", "-n",
 def slow(at_hub, tiny_preset):
     """A hub whose large files take a while; the preset's graph is known, so no TensorFlow."""
     at_hub.publish("someone/tiny", tiny_preset)
-    graphs.note(*((tiny_preset / name).read_bytes() for name in (CONFIG, WEIGHTS, GRAPH)))
+    config, weights, graph = (tiny_preset / name for name in (CONFIG, WEIGHTS, GRAPH))
+    graphs.note(files.sha256(config), files.sha256(weights), graph.read_bytes())
     at_hub.slow = 0.015
     yield at_hub
     at_hub.slow = 0
@@ -71,11 +72,13 @@ def test_four_processes_download_once(slow, start, tmp_path):
 
 
 def test_one_is_killed_and_the_others_go_on(slow, start, tmp_path):
+    slow.slow = 0.5
     first = start("killed.png")
     wait_until(lambda: any(WEIGHTS in path for path in slow.asked("cdn")))
     others = [start(f"{n}.png") for n in range(3)]
     wait_until(lambda: len(slow.asked("hub", METADATA)) == 8)
     first.send_signal(signal.SIGKILL)
+    slow.slow = 0.015
     check(others, tmp_path)
     assert sum(WEIGHTS in path for path in slow.asked("cdn")) == 2
 

@@ -17,6 +17,7 @@ from kgan.files import expanded, write
 
 ANIMATION_SUFFIXES = (".png", ".webp")
 RESAMPLINGS = ("nearest", "lanczos")
+SCREEN = 640  # pixels: about the width of a notebook's cell
 
 _KEY = "kgan"
 _DESCRIPTION, _SOFTWARE = ExifTags.Base.ImageDescription, ExifTags.Base.Software
@@ -73,12 +74,36 @@ def enlarge(images: np.ndarray, scale: int, resample: str) -> np.ndarray:
     size = (width * scale, height * scale)
     return np.stack(
         [
-            np.asarray(_picture(image).resize(size, Image.Resampling.LANCZOS)).reshape(
+            np.asarray(picture(image).resize(size, Image.Resampling.LANCZOS)).reshape(
                 *size[::-1], channels
             )
             for image in images
         ]
     )
+
+
+def sheet(
+    images: np.ndarray,
+    columns: int | None = None,
+    scale: int | None = None,
+    resample: str = "lanczos",
+) -> np.ndarray:
+    """A grid of images that are large enough to see.
+
+    Args:
+        images: uint8 array (n, height, width, channels), 1 or 3 channels.
+        columns: see `grid`.
+        scale: int, times that images are enlarged. By default as often as keeps the grid within
+            `SCREEN` pixels, up to 8 times.
+        resample: see `enlarge`.
+
+    Returns:
+        uint8 array (height, width, channels).
+    """
+    if scale is None:
+        sides = grid(images, columns).shape[:2]
+        scale = min(max(SCREEN // max(sides), 1), 8)
+    return grid(enlarge(images, scale, resample), columns, gap=2 * scale)
 
 
 def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None) -> Path:
@@ -98,7 +123,7 @@ def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None
 
 def png(image: np.ndarray, provenance: dict | None) -> bytes:
     """The file that `save_png` writes."""
-    return _encoded(_picture(image), "PNG", pnginfo=_png_info(provenance))
+    return _encoded(picture(image), "PNG", pnginfo=_png_info(provenance))
 
 
 def save_animation(
@@ -127,7 +152,7 @@ def save_animation(
             f"Expected frames, and a file that ends in {' or '.join(ANIMATION_SUFFIXES)}. "
             f"Received: {len(frames)} frames, {path}"
         )
-    first, *others = (_picture(frame) for frame in frames)
+    first, *others = (picture(frame) for frame in frames)
     options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
     if path.suffix.lower() == ".png":
         write(path, _encoded(first, "PNG", pnginfo=_png_info(provenance), **options))
@@ -141,7 +166,8 @@ def save_animation(
     return path
 
 
-def _picture(image):
+def picture(image: np.ndarray) -> Image.Image:
+    """Pillow's picture of an image, uint8 (height, width, channels), 1 or 3 channels."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 

@@ -74,7 +74,7 @@ def enlarge(images: np.ndarray, scale: int, resample: str) -> np.ndarray:
     size = (width * scale, height * scale)
     return np.stack(
         [
-            np.asarray(picture(image).resize(size, Image.Resampling.LANCZOS)).reshape(
+            np.asarray(_picture(image).resize(size, Image.Resampling.LANCZOS)).reshape(
                 *size[::-1], channels
             )
             for image in images
@@ -106,6 +106,11 @@ def sheet(
     return grid(enlarge(images, scale, resample), columns, gap=2 * scale)
 
 
+def shown(*sheet_of, **options) -> Image.Image:
+    """`sheet`, as a picture of Pillow's, which a notebook displays."""
+    return _picture(sheet(*sheet_of, **options))
+
+
 def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None) -> Path:
     """Writes a PNG that says what made it, whole or not at all.
 
@@ -123,7 +128,7 @@ def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None
 
 def png(image: np.ndarray, provenance: dict | None) -> bytes:
     """The file that `save_png` writes."""
-    return _encoded(picture(image), "PNG", pnginfo=_png_info(provenance))
+    return _encoded(_picture(image), "PNG", pnginfo=_png_info(provenance))
 
 
 def save_animation(
@@ -152,7 +157,7 @@ def save_animation(
             f"Expected frames, and a file that ends in {' or '.join(ANIMATION_SUFFIXES)}. "
             f"Received: {len(frames)} frames, {path}"
         )
-    first, *others = (picture(frame) for frame in frames)
+    first, *others = (_picture(frame) for frame in frames)
     options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
     if path.suffix.lower() == ".png":
         write(path, _encoded(first, "PNG", pnginfo=_png_info(provenance), **options))
@@ -166,8 +171,7 @@ def save_animation(
     return path
 
 
-def picture(image: np.ndarray) -> Image.Image:
-    """Pillow's picture of an image, uint8 (height, width, channels), 1 or 3 channels."""
+def _picture(image):
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 

@@ -164,7 +164,7 @@ class Sampling:
                 f"Expected a picture that fits into the free memory. Received: n={n:,}, "
                 f"scale={scale}, of {size:,} bytes"
             )
-        return pictures.picture(pictures.sheet(samples, columns, scale, resample))
+        return pictures.shown(samples, columns, scale, resample)
 
     def render(self, latents, labels=None, **options) -> np.ndarray:
         """Images of given latents by the averaged generator, as `sample` gives them of its own.

@@ -11,6 +11,7 @@ from kgan.errors import say
 
 detect_option = click.option(
     "--detect",
+    "judge",
     metavar="NAME",
     type=PresetName(),
     help="How two detectors take the pictures: for real ones, or for samples of the preset NAME; "

@@ -35,10 +35,10 @@ KINDS = ("discriminator", "classifier")
 _CHUNK = 16  # pictures that a discriminator sees at once
 _SOME = 1024  # pictures whose spectra are in memory at once
 _WORTH = (
-    "A detector knows the model that it was trained on, and of others what the table says: next to "
-    "nothing of generators that are not in it. JPEG, resizing and cropping change what it goes by. "
-    "Its verdict is no proof, of one picture least of all. What a picture says of itself "
-    "(kgan inspect FILE) comes first; that it says nothing means nothing."
+    "A detector knows the model that it was trained on, and of others what the table says: next to",
+    "nothing of generators that are not in it. JPEG, resizing and cropping change what it goes by.",
+    "A score is no proof, of one picture least of all. What a picture says of itself comes first",
+    "(kgan inspect FILE); that it says nothing means nothing.",
 )
 
 
@@ -76,7 +76,8 @@ class Detector:
 
     def to_json(self) -> str:
         """The file that `find` reads."""
-        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
+        lines = (f'"{k}": {json.dumps(v)}' for k, v in dataclasses.asdict(self).items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,13 @@ class Taken:
     Attributes:
         path: of the file.
         scores: of each detector, by its name; above 0 it takes the picture for a generated one.
+        is_resized: whether the picture had another size than the model's.
         problem: why the file cannot be read; then there are no scores.
     """
 
     path: str
-    scores: dict[str, float]
+    scores: dict[str, float] = dataclasses.field(default_factory=dict)
+    is_resized: bool = False
     problem: str | None = None
 
 
@@ -124,22 +127,19 @@ def detect(source: str | os.PathLike, paths: Sequence[str | os.PathLike]) -> Det
     model = saving.load(preset)
     data = preset.recipe.data
     rule = Rule.checked(model.image_shape, data.resize, data.background, data.box or None)
-    images, problems = [], {}
-    for index, path in enumerate(paths):
+    files, images = [], []
+    for path in paths:
         try:
-            images.append(_read(path, rule))
+            image, is_resized = _read(path, rule)
         except KganError as error:
-            problems[index] = str(error)
-    scores = iter(_scores(detector, model, network, np.stack(images)) if images else ())
-    return Detection(
-        detector,
-        [
-            Taken(os.fspath(path), {}, problems[index])
-            if index in problems
-            else Taken(os.fspath(path), next(scores))
-            for index, path in enumerate(paths)
-        ],
-    )
+            files.append(Taken(os.fspath(path), problem=str(error)))
+        else:
+            files.append(Taken(os.fspath(path), is_resized=is_resized))
+            images.append(image)
+    if images:
+        scores = iter(_scores(detector, model, network, np.stack(images)))
+        files = [f if f.problem else dataclasses.replace(f, scores=next(scores)) for f in files]
+    return Detection(detector, files)
 
 
 def find(preset: Preset) -> Detector:
@@ -171,13 +171,15 @@ def _missing(preset, what):
 
 
 def _read(path, rule):
+    """A picture as an image of the model's, and whether it had another size."""
     image = read_picture(path, rule)
     height, width, _ = rule.image_shape
-    if rule.box is not None:
-        with Image.open(path) as picture:
-            if picture.size == (width, height):  # a sample, which is cut out already
-                return read_picture(path, rule._replace(box=None))
-    return image
+    with Image.open(path) as picture:
+        if picture.size != (width, height):
+            return image, True
+    if rule.box is not None:  # of photographs; a sample is cut out already
+        image = read_picture(path, rule._replace(box=None))
+    return image, False
 
 
 def _scores(detector, model, network, images):
@@ -261,7 +263,7 @@ def spectrum(images: np.ndarray) -> np.ndarray:
 def lines(detection: Detection) -> list[str]:
     """Detection for people: of each file, how often that is wrong, and what it is worth."""
     taken = [_line(file) for file in detection.files if file.problem is None]
-    return [*taken, "", *table(detection.detector), "", _WORTH] if taken else []
+    return [*taken, "", *table(detection.detector), "", *_WORTH] if taken else []
 
 
 def _line(file):
@@ -269,7 +271,8 @@ def _line(file):
         f"{'generated' if score > 0 else 'real'} by the {kind} ({score:+.2f})"
         for kind, score in file.scores.items()
     )
-    return f"{printable(file.path)}: {', '.join(verdicts)}"
+    resized = " (resized)" if file.is_resized else ""
+    return f"{printable(file.path)}{resized}: {', '.join(verdicts)}"
 
 
 def table(detector: Detector) -> list[str]:

@@ -19,6 +19,7 @@ from kgan.files import expanded, write
 
 ANIMATION_SUFFIXES = (".png", ".webp", ".gif")
 RESAMPLINGS = ("nearest", "lanczos")
+SCREEN = 640  # pixels: about the width of a notebook's cell
 
 FASTEST_GIF = 20  # milliseconds a frame: what is shorter is played at a tenth of a second
 
@@ -96,6 +97,35 @@ def enlarge(images: np.ndarray, scale: int, resample: str) -> np.ndarray:
             for image in images
         ]
     )
+
+
+def sheet(
+    images: np.ndarray,
+    columns: int | None = None,
+    scale: int | None = None,
+    resample: str = "lanczos",
+) -> np.ndarray:
+    """A grid of images that are large enough to see.
+
+    Args:
+        images: uint8 array (n, height, width, channels), 1 or 3 channels.
+        columns: see `grid`.
+        scale: int, times that images are enlarged. By default as often as keeps the grid within
+            `SCREEN` pixels, up to 8 times.
+        resample: see `enlarge`.
+
+    Returns:
+        uint8 array (height, width, channels).
+    """
+    if scale is None:
+        sides = grid(images, columns).shape[:2]
+        scale = min(max(SCREEN // max(sides), 1), 8)
+    return grid(enlarge(images, scale, resample), columns, gap=2 * scale)
+
+
+def shown(*sheet_of, **options) -> Image.Image:
+    """`sheet`, as a picture of Pillow's, which a notebook displays."""
+    return _picture(sheet(*sheet_of, **options))
 
 
 def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None) -> Path:

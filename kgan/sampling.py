@@ -1,4 +1,4 @@
-"""Sampling: the pictures of seeds, whatever engine draws them. NumPy alone.
+"""Sampling: the pictures of seeds, whatever engine draws them. No engine is imported.
 
 Models draw by TensorFlow, `kgan.zoo.sampler` by ONNX Runtime; what is drawn is decided here.
 """
@@ -10,8 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
-from kgan.checks import SEED, TRUNCATION, Bound, as_array, free_memory, list_of, one_of, whole
+from kgan import images as pictures
+from kgan.checks import (
+    SEED,
+    TRUNCATION,
+    Bound,
+    as_array,
+    free_memory,
+    list_of,
+    one_of,
+    or_none,
+    whole,
+)
 from kgan.errors import KganError, short
 from kgan.latents import sample_labels, sample_latents, slerp
 
@@ -114,6 +126,48 @@ class Sampling:
             images[filled : filled + len(batch)] = batch
             filled += len(batch)
         return images
+
+    def show(
+        self,
+        n: int = 16,
+        seed: int | None = None,
+        labels=None,
+        columns: int | None = None,
+        scale: int | None = None,
+        resample: str = "lanczos",
+        **options,
+    ) -> Image.Image:
+        """A grid of samples as a picture, which a notebook displays.
+
+        Args:
+            n: int >= 1, number of images.
+            seed, labels, **options: see `sample`.
+            columns: int, images a row; by default as nearly square as n allows.
+            scale: int, times that images are enlarged; by default as fits a notebook, up to 8.
+            resample: `"lanczos"`, or `"nearest"`, which keeps the pixels of pixel art.
+
+        Returns:
+            `PIL.Image.Image`. Its `save` writes a file; that of `kgan sample` says what made it.
+
+        Raises:
+            ValueError: see `sample`.
+
+        Example:
+
+        >>> model.show(16, seed=0)
+        """
+        whole(1).check("n", n)
+        or_none(whole(1)).check("columns", columns)
+        or_none(whole(1, 64)).check("scale", scale)
+        one_of(*pictures.RESAMPLINGS).check("resample", resample)
+        samples = self.sample(n, seed, labels=labels, **options)
+        size = samples.size * (scale or 1) ** 2
+        if size > free_memory():
+            raise KganError(
+                f"Expected a picture that fits into the free memory. Received: n={n:,}, "
+                f"scale={scale}, of {size:,} bytes"
+            )
+        return pictures.shown(samples, columns, scale, resample)
 
     def render(self, latents, labels=None, **options) -> np.ndarray:
         """Images of given latents by the averaged generator, as `sample` gives them of its own.

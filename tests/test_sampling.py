@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from kgan import images as pictures
 from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents, slerp
 from kgan.sampling import Sampling, StyleSampling, to_uint8
@@ -59,6 +61,53 @@ def test_chunks_are_of_one_size_whatever_is_asked_for():
     np.testing.assert_array_equal(plain.sample(5, seed=3), all_of_them[:5])
     np.testing.assert_array_equal(np.concatenate([*plain.iter_samples(11, 3, 2)]), all_of_them)
     np.testing.assert_array_equal(plain.render(sample_latents(3, 0, 11, 8)), all_of_them)
+
+
+class TestShow:
+    def test_grid_of_the_samples(self):
+        shown = Plain().show(6, seed=3, columns=3, scale=1)
+        assert isinstance(shown, Image.Image) and shown.mode == "L"
+        expected = pictures.grid(Plain().sample(6, seed=3), 3)[..., 0]
+        np.testing.assert_array_equal(np.asarray(shown), expected)
+        assert shown._repr_png_().startswith(b"\x89PNG")
+
+    def test_sixteen_are_drawn_large_enough_to_see(self):
+        shown = Plain().show(seed=0, resample="nearest")
+        assert shown.size == (8 * 18, 8 * 18)  # 2 pixels each, 8 times as large
+        pixels = np.asarray(shown)
+        assert (pixels[16:24, 16:24] == Plain().sample(1, seed=0)[0, 0, 0, 0]).all()
+        side = Styled().show(4).size[0]
+        assert pictures.SCREEN / 2 < side <= pictures.SCREEN
+
+    def test_labels_and_options(self):
+        shown = Plain(num_classes=5).show(2, seed=0, labels=[4, 1], columns=1, scale=1)
+        samples = Plain(num_classes=5).sample(2, seed=0, labels=[4, 1])
+        np.testing.assert_array_equal(np.asarray(shown), pictures.grid(samples, 1)[..., 0])
+        one, other = (Styled().show(1, seed=0, truncation=t) for t in (0.1, 1.0))
+        assert one.tobytes() != other.tobytes()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"n": 0},
+            {"n": 2.5},
+            {"n": None},
+            {"seed": -1},
+            {"columns": 0},
+            {"scale": 0},
+            {"scale": 65},
+            {"scale": float("nan")},
+            {"resample": "cubic"},
+            {"labels": 1},
+            {"truncation": 1.0},
+            {"spelled": 1.0},
+        ],
+        ids=str,
+    )
+    def test_bad_input(self, wrong):
+        (name,) = wrong
+        with pytest.raises(KganError, match=rf"Expected .*{name}.* Received: "):
+            Plain().show(**wrong)
 
 
 class TestInterpolate:

@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from kgan.cli import provenance
+from kgan.cli.detect import detect, detect_option
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.models import import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.provenance import Found, Origin
 from kgan.cli.seeds import seeds_text
@@ -37,8 +39,11 @@ _PICTURES = (  # what is looked at in a folder
     help="Draw it again and compare: the same pixels, or at most one level off in a thousandth.",
 )
 @click.option(
-    "--preset", help="What drew it, if no registry has that: a preset directory, a run or a URL."
+    "--preset",
+    type=PresetName(),
+    help="What drew it, if no registry has that: a preset directory, a run or a URL.",
 )
+@detect_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @engine_option
 @import_option
@@ -48,6 +53,7 @@ def command(
     paths: tuple[Path, ...],
     verify: bool,
     preset: str | None,
+    judge: str | None,
     as_json: bool,
     engine: str,
     import_file: Path | None,
@@ -65,7 +71,12 @@ def command(
       kgan inspect dcgan-celeba.png
       kgan inspect faces/ --verify
       kgan inspect walk.webp --json
+      kgan inspect photo.png --detect dcgan-celeba
     """
+    if judge is not None:
+        if verify or as_json:
+            raise click.UsageError("Expected --detect without --verify and --json.")
+        ctx.exit(detect(judge, list(_files(paths))))
     presets = _Presets(preset, engine, import_file)
     alone = len(paths) == 1 and not paths[0].is_dir()
     seen = []

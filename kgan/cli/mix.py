@@ -13,6 +13,7 @@ from kgan.cli import drawing
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, in_directory
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
 from kgan.errors import KganError, say
@@ -30,7 +31,7 @@ NEEDED = {"rows", "cols", "layers"}
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @click.option(
     "--rows",
     type=Seeds(),

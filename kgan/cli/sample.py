@@ -17,6 +17,7 @@ from kgan.cli import drawing
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.errors import say
 from kgan.files import aside, replacing
@@ -38,7 +39,7 @@ NEEDED = {"seed", "n"}
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @click.option(
     "-n",
     "number",

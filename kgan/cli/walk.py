@@ -16,6 +16,7 @@ from kgan.cli.bounded import Bounded
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, is_called_a_file
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
 from kgan.errors import say
@@ -38,7 +39,7 @@ NEEDED = {"seeds", "frames", "n", "columns"}
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @click.option(
     "--seeds",
     type=Seeds(),

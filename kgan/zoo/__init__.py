@@ -94,8 +94,8 @@ def load(source: str | os.PathLike) -> "LatentModel":
 def sampler(source: str | os.PathLike) -> Sampling:
     """Something that samples as the model of a preset does, at once and without TensorFlow.
 
-    It has `sample`, `iter_samples`, `render` and `interpolate` of `kgan.models`, and `mix` of
-    models with styles. Pixels are those of the model but for one level in a thousandth of the
+    It has `sample`, `iter_samples`, `show`, `render` and `interpolate` of `kgan.models`, and `mix`
+    of models with styles. Pixels are those of the model but for one level in a thousandth of the
     values. The first time that this machine samples a preset it needs TensorFlow, unless the preset
     comes with kgan and has a graph: a stranger's graph is never run.
 

@@ -247,8 +247,8 @@ class Sampling:
                 f"{size:,} bytes; iter_interpolation gives them one by one"
             )
         result = np.empty((frames, *first.shape), np.uint8)
-        for frame, pictures in enumerate(itertools.chain([first], one_by_one)):
-            result[frame] = pictures
+        for frame, drawn in enumerate(itertools.chain([first], one_by_one)):
+            result[frame] = drawn
         return result
 
     def iter_interpolation(

@@ -139,7 +139,7 @@ def aside(path: Path) -> Iterator[Path]:
             room = path.with_name(_PREFIX + os.urandom(_TOKEN // 2).hex() + _end(path.name))
             room.mkdir()
             with suppress(FileNotFoundError):
-                held.enter_context(hold(room))
+                held.enter_context(hold(room, wait=True))
                 if room.exists():
                     break  # else another process has cleared it before it was held
         try:
@@ -220,6 +220,17 @@ def hold(directory: Path, wait: bool = False) -> Iterator[bool | None]:
         yield held
     finally:
         os.close(descriptor)
+
+
+def size(directory: str | os.PathLike[str]) -> int:
+    """The bytes of all files in a directory and below it; links count for nothing."""
+    total = 0
+    for place, _, names in os.walk(directory):
+        for name in names:
+            with suppress(FileNotFoundError):  # of another process, and gone
+                path = Path(place, name)
+                total += 0 if path.is_symlink() else path.lstat().st_size
+    return total
 
 
 def plain_name(text: str, otherwise: str) -> str:

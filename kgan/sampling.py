@@ -1,16 +1,29 @@
-"""Sampling: the pictures of seeds, whatever engine draws them. NumPy alone.
+"""Sampling: the pictures of seeds, whatever engine draws them. No engine is imported.
 
 Models draw by TensorFlow, `kgan.zoo.sampler` by ONNX Runtime; what is drawn is decided here.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
+from PIL import Image
 
-from kgan.checks import SEED, TRUNCATION, Bound, as_array, free_memory, list_of, one_of, whole
+from kgan import images as pictures
+from kgan.checks import (
+    SEED,
+    TRUNCATION,
+    Bound,
+    as_array,
+    free_memory,
+    list_of,
+    one_of,
+    or_none,
+    whole,
+)
 from kgan.errors import KganError, short
 from kgan.latents import sample_labels, sample_latents, slerp
 
@@ -114,6 +127,48 @@ class Sampling:
             filled += len(batch)
         return images
 
+    def show(
+        self,
+        n: int = 16,
+        seed: int | None = None,
+        labels=None,
+        columns: int | None = None,
+        scale: int | None = None,
+        resample: str = "lanczos",
+        **options,
+    ) -> Image.Image:
+        """A grid of samples as a picture, which a notebook displays.
+
+        Args:
+            n: int >= 1, number of images.
+            seed, labels, **options: see `sample`.
+            columns: int, images a row; by default as nearly square as n allows.
+            scale: int, times that images are enlarged; by default as fits a notebook, up to 8.
+            resample: `"lanczos"`, or `"nearest"`, which keeps the pixels of pixel art.
+
+        Returns:
+            `PIL.Image.Image`. Its `save` writes a file; that of `kgan sample` says what made it.
+
+        Raises:
+            ValueError: see `sample`.
+
+        Example:
+
+        >>> model.show(16, seed=0)
+        """
+        whole(1).check("n", n)
+        or_none(whole(1)).check("columns", columns)
+        or_none(whole(1, 64)).check("scale", scale)
+        one_of(*pictures.RESAMPLINGS).check("resample", resample)
+        samples = self.sample(n, seed, labels=labels, **options)
+        size = samples.size * (scale or 1) ** 2
+        if size > free_memory():
+            raise KganError(
+                f"Expected a picture that fits into the free memory. Received: n={n:,}, "
+                f"scale={scale}, of {size:,} bytes"
+            )
+        return pictures.shown(samples, columns, scale, resample)
+
     def render(self, latents, labels=None, **options) -> np.ndarray:
         """Images of given latents by the averaged generator, as `sample` gives them of its own.
 
@@ -176,13 +231,30 @@ class Sampling:
             `sample(images, seed=seeds[0])`.
 
         Raises:
-            ValueError: for fewer seeds or frames; see `sample`.
+            ValueError: for fewer seeds or frames, or more frames than fit in memory; see `sample`.
 
         Example:
 
         >>> model.interpolate([0, 7, 12], frames=60).shape
         (60, 1, 64, 64, 3)
         """
+        one_by_one = self.iter_interpolation(seeds, frames, images, labels, **options)
+        first = next(one_by_one)  # what is wrong with the arguments is said by now
+        size = frames * first.size
+        if size > free_memory():
+            raise KganError(
+                f"Expected frames that fit into the free memory. Received: frames={frames:,}, of "
+                f"{size:,} bytes; iter_interpolation gives them one by one"
+            )
+        result = np.empty((frames, *first.shape), np.uint8)
+        for frame, drawn in enumerate(itertools.chain([first], one_by_one)):
+            result[frame] = drawn
+        return result
+
+    def iter_interpolation(
+        self, seeds: Sequence[int], frames: int = 60, images: int = 1, labels=None, **options
+    ) -> Iterator[np.ndarray]:
+        """`interpolate`, as an iterator over frames (images, height, width, channels)."""
         list_of(SEED).check("seeds", seeds)
         whole(2).check("the number of seeds", len(seeds))
         whole(len(seeds)).check("frames", frames)
@@ -195,13 +267,17 @@ class Sampling:
             self.points(sample_latents(seed, 0, images, self.latent_dim), labels, **options)
             for seed in seeds
         ]
-        result = np.empty((frames, images, *self.image_shape), np.uint8)
-        for frame in range(frames):
-            stop, step = divmod(frame * len(stops), frames)
-            ends = stops[stop], stops[(stop + 1) % len(stops)]
-            points = self.between(*ends, step / frames).astype(np.float32)
-            result[frame] = self.draw(points, labels, **options)
-        return result
+        # As many frames as their images fill passes.
+        together = max(1, self.sample_chunk * self.chunks_at_once // images)
+        for begin in range(0, frames, together):
+            points = []
+            for frame in range(begin, min(begin + together, frames)):
+                stop, step = divmod(frame * len(stops), frames)
+                ends = stops[stop], stops[(stop + 1) % len(stops)]
+                points.append(self.between(*ends, step / frames).astype(np.float32))
+            classes = None if labels is None else np.tile(labels, len(points))
+            drawn = self.draw(np.concatenate(points), classes, **options)
+            yield from drawn.reshape(len(points), images, *self.image_shape)
 
     def points(self, latents: np.ndarray, labels: np.ndarray | None, **options) -> np.ndarray:
         """Where images are in the space in which they are interpolated: at their latents."""

@@ -19,7 +19,7 @@ tf.config.set_logical_device_configuration(
 
 # What the machine's user has set must not reach the processes that tests start, and neither must
 # the log level above: the command line has to be silent without it.
-_PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_")
+_PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_", "HF_")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -93,3 +93,21 @@ def run_kgan(run_python, tmp_path) -> Callable[..., subprocess.CompletedProcess]
         return run_python("-m", "kgan.cli", *args, cwd=tmp_path, **env)
 
     return run
+
+
+@pytest.fixture
+def at_hub(monkeypatch, tmp_path):
+    """A hub on this machine, and nothing else of the user's: no token, no cache, no registries."""
+    from kgan.zoo import download, registry
+    from zoo import stand_in
+
+    for name in ("HF_TOKEN", "HF_TOKEN_PATH", "KGAN_OFFLINE", "KGAN_ZOO", "KGAN_MOST_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(registry, "_failures", {})
+    monkeypatch.setattr(registry, "_warned", set())
+    with stand_in.serving() as found:
+        monkeypatch.setenv("HF_ENDPOINT", found.url)
+        yield found

@@ -18,7 +18,7 @@ import kgan
 from kgan import recipe as recipes
 from kgan.data import parts, tfds
 from kgan.metrics import extractor
-from kgan.zoo import building
+from kgan.zoo import building, detecting, opening
 from kgan.zoo.metadata import read_json
 from kgan.zoo.preset import complete
 
@@ -95,6 +95,70 @@ def test_recipes_name_data_that_are_there_and_apart(path, data_dir):
         parts.check(data, data_dir)
     if data.extractor:
         assert extractor(data.extractor).name == data.extractor
+
+
+class TestTrainDetector:
+    example = load("train_detector")
+
+    def test_logistic_regression_is_at_its_optimum(self):
+        rng = np.random.default_rng(0)
+        real, generated = rng.normal(0, 1, (300, 2)), rng.normal([1, 0], [1, 5], (200, 2))
+        kernel, bias = self.example.fit(real, generated)
+        x, y = np.concatenate([real, generated]), np.repeat([0, 1], [300, 200])
+        error = 1 / (1 + np.exp(-x @ kernel - bias)) - y
+        assert abs(error.sum()) < 1e-6
+        scale = x.std(axis=0)
+        np.testing.assert_allclose(
+            x.T @ error / scale, -500 * self.example.PENALTY * kernel * scale, rtol=1e-4
+        )
+        assert kernel[0] > 10 * abs(kernel[1])
+
+    def test_threshold_has_as_many_wrong_on_either_side(self):
+        rng = np.random.default_rng(0)
+        real, generated = rng.normal(0, 1, 5000), rng.normal(2, 3, 1000)
+        found = self.example.threshold(real, generated)
+        assert np.mean(real > found) == pytest.approx(np.mean(generated <= found), abs=2e-3)
+
+    def test_trains_measures_and_writes(self, tiny_preset, tmp_path, monkeypatch):
+        rng = np.random.default_rng(0)
+        (tmp_path / "photos").mkdir()
+        for i in range(60):
+            flat = np.broadcast_to(rng.integers(0, 256, 3, np.uint8), (16, 16, 3))
+            Image.fromarray(flat).save(tmp_path / f"photos/{i:02d}.png")
+        zoo = tmp_path / "zoo"
+        presets = [shutil.copytree(tiny_preset, zoo / name) for name in ("one", "two")]
+        for directory in presets:
+            recipe = recipes.read(directory / "recipe.toml")
+            recipe.data = recipes.Data(str(tmp_path / "photos"), held_out={"names": "*5.png"})
+            (directory / "recipe.toml").write_text(recipe.to_toml())
+            named = {**read_json(directory / "metadata.json"), "name": directory.name}
+            complete(directory, named)
+        for name, number in (("TRAINED", 48), ("MEASURED", 20)):
+            monkeypatch.setattr(self.example, name, number)
+        arguments = [*map(str, presets), "--out", str(tmp_path / "detectors")]
+        done = CliRunner().invoke(self.example.main, arguments, catch_exceptions=False)
+        assert done.exit_code == 0 and done.output.count("Taken wrongly") == 2
+        monkeypatch.setattr(detecting, "DIRECTORY", tmp_path / "detectors")
+        found = detecting.find(opening.read(presets[0]))
+        assert (found.real, found.generated, found.thresholds) == (48, 48, 3)
+        rates = {row["pictures"]: row for row in found.rates}
+        changes = [f", {how}" for how in self.example.CHANGES]
+        assert set(rates) == {
+            *("real, held out", "by one", "by two"),
+            *(f"real{change}" for change in changes),
+            *(f"by one{change}" for change in changes),
+        }
+        assert rates["by one"] == {**rates["by two"], "pictures": "by one"}  # the same weights
+        assert rates["real, held out"]["classifier"] == rates["by one"]["classifier"] == 0
+        (tmp_path / "page.md").write_text(
+            f"Before\n{self.example.BEGIN}of before\n{self.example.END}End"
+        )
+        for _ in range(2):
+            self.example.write_page(tmp_path / "detectors", tmp_path / "page.md")
+        before, *_, after = (tmp_path / "page.md").read_text().splitlines()
+        assert (before, after) == ("Before", "End")
+        text = (tmp_path / "page.md").read_text()
+        assert "of before" not in text and text.count("`one`") == text.count("`two`") == 1
 
 
 class TestTrainExtractor:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from kgan import files
 from kgan.files import (
     clear,
     partials,
@@ -291,3 +292,13 @@ class TestClear:
 )
 def test_a_strangers_name_is_never_a_path(text, name):
     assert plain_name(text, "samples") == name
+
+
+def test_size_is_of_all_files_and_no_links(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "x").write_bytes(b"123")
+    (tmp_path / "a" / "b" / "y").write_bytes(b"45")
+    (tmp_path / "z").write_bytes(b"6789")
+    (tmp_path / "a" / "file").symlink_to(tmp_path / "z")
+    (tmp_path / "a" / "folder").symlink_to(tmp_path)
+    assert files.size(tmp_path / "a") == 5

@@ -20,7 +20,17 @@ FREE = ("", "_backend")  # `kgan` itself and these modules: all may import them
 UPWARDS = ("from_preset", "save_to_preset")  # the functions that alone may reach up, to `zoo`
 # What may be imported late: it takes long, or need not be installed.
 HEAVY = {"h5py", "keras", "matplotlib", "tensorflow", "tensorflow_datasets"}
-OPTIONAL = {"cv2", "matplotlib", "onnx", "onnxruntime", "torch", "torch_fidelity", "torchvision"}
+OPTIONAL = {
+    "IPython",
+    "cv2",
+    "huggingface_hub",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "torch",
+    "torch_fidelity",
+    "torchvision",
+}
 
 
 @dataclass(frozen=True)

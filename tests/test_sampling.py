@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from kgan import images as pictures
 from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents, slerp
 from kgan.sampling import Sampling, StyleSampling, to_uint8
@@ -61,6 +63,53 @@ def test_chunks_are_of_one_size_whatever_is_asked_for():
     np.testing.assert_array_equal(plain.render(sample_latents(3, 0, 11, 8)), all_of_them)
 
 
+class TestShow:
+    def test_grid_of_the_samples(self):
+        shown = Plain().show(6, seed=3, columns=3, scale=1)
+        assert isinstance(shown, Image.Image) and shown.mode == "L"
+        expected = pictures.grid(Plain().sample(6, seed=3), 3)[..., 0]
+        np.testing.assert_array_equal(np.asarray(shown), expected)
+        assert shown._repr_png_().startswith(b"\x89PNG")
+
+    def test_sixteen_are_drawn_large_enough_to_see(self):
+        shown = Plain().show(seed=0, resample="nearest")
+        assert shown.size == (8 * 18, 8 * 18)  # 2 pixels each, 8 times as large
+        pixels = np.asarray(shown)
+        assert (pixels[16:24, 16:24] == Plain().sample(1, seed=0)[0, 0, 0, 0]).all()
+        side = Styled().show(4).size[0]
+        assert pictures.SCREEN / 2 < side <= pictures.SCREEN
+
+    def test_labels_and_options(self):
+        shown = Plain(num_classes=5).show(2, seed=0, labels=[4, 1], columns=1, scale=1)
+        samples = Plain(num_classes=5).sample(2, seed=0, labels=[4, 1])
+        np.testing.assert_array_equal(np.asarray(shown), pictures.grid(samples, 1)[..., 0])
+        one, other = (Styled().show(1, seed=0, truncation=t) for t in (0.1, 1.0))
+        assert one.tobytes() != other.tobytes()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"n": 0},
+            {"n": 2.5},
+            {"n": None},
+            {"seed": -1},
+            {"columns": 0},
+            {"scale": 0},
+            {"scale": 65},
+            {"scale": float("nan")},
+            {"resample": "cubic"},
+            {"labels": 1},
+            {"truncation": 1.0},
+            {"spelled": 1.0},
+        ],
+        ids=str,
+    )
+    def test_bad_input(self, wrong):
+        (name,) = wrong
+        with pytest.raises(KganError, match=rf"Expected .*{name}.* Received: "):
+            Plain().show(**wrong)
+
+
 class TestInterpolate:
     def test_the_way_leads_along_arcs_and_back(self):
         frames = Plain().interpolate([5, 6, 9], frames=9, images=6)
@@ -95,6 +144,20 @@ class TestInterpolate:
         expected = [start, (start + stop) / 2, stop, (start + stop) / 2]
         shown = frames[:, 0, :10, 0, 0]
         assert (shown == to_uint8(np.tanh(expected))[:, None]).all()
+
+    @pytest.mark.parametrize("images", [1, 2, 3, 6])
+    def test_frames_fill_chunks_together(self, images):
+        plain = Plain(num_classes=7)
+        frames = list(plain.iter_interpolation([5, 6], frames=9, images=images))
+        assert len(plain.sizes) == -(-9 // (CHUNK // images or 1)) * -(-images // CHUNK)
+        np.testing.assert_array_equal(frames, plain.interpolate([5, 6], 9, images))
+
+    def test_frames_are_drawn_as_they_are_asked_for(self):
+        plain = Plain()
+        next(plain.iter_interpolation([5, 6], frames=10**9))
+        assert plain.sizes == [CHUNK]
+        with pytest.raises(KganError, match="frames=1,000,000,000,000.*iter_interpolation gives"):
+            plain.interpolate([5, 6], frames=10**12)
 
     @pytest.mark.parametrize(
         "wrong, message",

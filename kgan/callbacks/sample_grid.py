@@ -1,6 +1,7 @@
 """Grids of samples while training runs."""
 
 import os
+import sys
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,7 +16,7 @@ class SampleGrid(Pictures):
 
     Files are named by the images the model has seen, `images-000120000.png`, and drawn by the
     averaged generator, which is what `sample` and saved models give. Of a conditional model every
-    row shows a class.
+    row shows a class. In Jupyter the newest grid is shown, too, in the output of `fit`.
 
     Args:
         directory: path for the PNG files; made if need be.
@@ -52,14 +53,30 @@ class SampleGrid(Pictures):
         super().__init__(directory, every_epochs, every_images, rows, columns, seed)
         self.tensorboard = or_none(PATH).check("tensorboard", tensorboard)
         self._writer = None
+        self._display = None
+
+    def on_train_begin(self, logs=None):
+        self._display = None  # of the notebook's cell that trained before
+        super().on_train_begin(logs)
 
     def draw(self, images_seen: int, rows: int, labels: list[int] | None) -> None:
         samples = self.model.sample(rows * self.columns, seed=self.seed, labels=labels)
         sheet = images.grid(samples, self.columns)
         path = self.directory / f"images-{images_seen:09d}.png"
-        images.save_png(sheet, path, self.provenance(images_seen, labels))
+        provenance = self.provenance(images_seen, labels)
+        images.save_png(sheet, path, provenance)
+        if _in_notebook():
+            self._show(images.png(images.sheet(samples, self.columns), provenance))
         if self.tensorboard is not None:
             self._summarize(images_seen, sheet, path)
+
+    def _show(self, png: bytes) -> None:
+        from IPython.display import Image, display  # late: it need not be installed
+
+        if self._display is None:
+            self._display = display(Image(png), display_id=True)
+        else:
+            self._display.update(Image(png))
 
     def _summarize(self, images_seen: int, sheet, path: Path) -> None:
         # As tf.summary.image does, which needs the tensorboard package, and compresses anew.
@@ -72,3 +89,9 @@ class SampleGrid(Pictures):
         with self._writer.as_default():
             tf.summary.write("samples", tf.constant(values), images_seen, metadata)
         self._writer.flush()
+
+
+def _in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook. IPython is not imported to know it."""
+    find_shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)
+    return getattr(find_shell(), "kernel", None) is not None

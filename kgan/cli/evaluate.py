@@ -9,6 +9,7 @@ from click.core import ParameterSource
 from kgan.checks import TRUNCATION
 from kgan.cli.bounded import Bounded
 from kgan.cli.models import import_models, import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.errors import say
 from kgan.files import write
@@ -46,7 +47,7 @@ def _check_options(context: click.Context, against: str | None) -> None:
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @click.option("--data", help="Other images: tfds:NAME or a folder. [default: the recipe's]")
 @click.option(
     "--against", help="Compare NAME, a folder of images, with this folder or tfds:NAME; no model."

@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from kgan.cli.models import import_models, import_option
+from kgan.cli.names import PresetName
 from kgan.errors import say
 from kgan.zoo import opening, results
 from kgan.zoo.card import ancestry
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @import_option
 def command(source: str, import_file: Path | None) -> None:
     """Show what is known of the preset NAME (or of a preset directory).

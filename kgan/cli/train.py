@@ -17,6 +17,7 @@ from kgan.cli.models import (
     model_class,
     model_names,
 )
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.quiet import import_tensorflow
 from kgan.cli.renamed import RenamedCommand
@@ -35,11 +36,17 @@ from kgan.zoo.preset import read as read_preset
 @click.command(
     cls=RenamedCommand, epilog=f"Models: {', '.join(model_names())} (cgan: labelled data)."
 )
-@click.argument("source", metavar="[WHAT]", required=False)
+@click.argument(
+    "source",
+    metavar="[WHAT]",
+    required=False,
+    type=PresetName(model_names(), paths="file"),
+)
 @click.option(
     "--from",
     "parent",
     metavar="PRESET",
+    type=PresetName(),
     help="Begin from the weights of a preset. Without WHAT its recipe is trained.",
 )
 @click.option(

@@ -68,7 +68,10 @@ def load(source: str | os.PathLike) -> "LatentModel":
     Args:
         source: a name in `kgan.zoo.names()`, a preset directory, the directory of a run (its
             preset, or of a run that has not ended its newest snapshot or checkpoint), `https://…`
-            or `hf://owner/repo`, the last two with `#sha256=…` of its metadata to pin it.
+            or `hf://owner/repo`, a repository of the Hugging Face hub, also at a branch, tag or
+            commit: `hf://owner/repo@revision`. The last two with `#sha256=…` of its metadata to
+            pin it. For private repositories the token is `HF_TOKEN`, or what the hub's own
+            `hf auth login` has stored.
 
     Returns:
         A model of the preset's class.
@@ -91,8 +94,8 @@ def load(source: str | os.PathLike) -> "LatentModel":
 def sampler(source: str | os.PathLike) -> Sampling:
     """Something that samples as the model of a preset does, at once and without TensorFlow.
 
-    It has `sample`, `iter_samples`, `render` and `interpolate` of `kgan.models`, and `mix` of
-    models with styles. Pixels are those of the model but for one level in a thousandth of the
+    It has `sample`, `iter_samples`, `show`, `render` and `interpolate` of `kgan.models`, and `mix`
+    of models with styles. Pixels are those of the model but for one level in a thousandth of the
     values. The first time that this machine samples a preset it needs TensorFlow, unless the preset
     comes with kgan and has a graph: a stranger's graph is never run.
 

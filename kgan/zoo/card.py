@@ -8,15 +8,24 @@ from kgan.zoo import results
 from kgan.zoo.metadata import CURVES, NEIGHBOURS, RECIPE, SAMPLES, number_of_samples
 
 
-def card(metadata: dict[str, Any], recipe: Recipe, pictures: Collection[str] = ()) -> str:
+def card(
+    metadata: dict[str, Any],
+    recipe: Recipe,
+    pictures: Collection[str] = (),
+    address: str | None = None,
+    zoo: str | None = None,
+) -> str:
     """The model card, in Markdown, from the metadata and the recipe.
 
     Args:
         metadata: see `kgan.zoo.metadata.check`.
         recipe: of the preset.
         pictures: names of the pictures that are there, beside the samples.
+        address: by which others load it, if not by its name.
+        zoo: the registry that has to be in `KGAN_ZOO` for it to be found by its name.
     """
     name, training = metadata["name"], metadata["training"]
+    source = address or name
     height, width, channels = metadata["image_shape"]
     samples = number_of_samples(metadata)
     first, *others = (f"{player} {count:,}" for player, count in metadata["parameters"].items())
@@ -34,17 +43,19 @@ def card(metadata: dict[str, Any], recipe: Recipe, pictures: Collection[str] = (
         lines += ["", recipe.note]
     if metadata.get("metrics"):
         lines += ["", "## Figures", "", *results.markdown(metadata["metrics"])]
-        lines += ["", f"Measured by `kgan evaluate {name}`."]
+        lines += ["", f"Measured by `kgan evaluate {source}`."]
     if NEIGHBOURS in pictures:
         lines += ["", f"![Samples and their nearest training images]({NEIGHBOURS})", ""]
         nearest = [r for r in metadata["metrics"] if r.get("metric") == "nearest_training_image"]
         seed = nearest[0].get("seed", 0) if nearest else 0
         lines += [f"The first 8 samples of seed {seed}, and below each the nearest training image."]
     lines += ["", "## Use", ""]
+    if zoo:
+        lines += [f"With `KGAN_ZOO={zoo}` in the environment:", ""]
     if samples:
-        lines += ["```", f"kgan sample {name} -n 16        # or the path of this directory"]
+        lines += ["```", f"kgan sample {source} -n 16        # or the path of this directory"]
         lines += ["```", ""]
-    lines += ["```python", "import kgan", "", f'model = kgan.zoo.load("{name}")']
+    lines += ["```python", "import kgan", "", f'model = kgan.zoo.load("{source}")']
     lines += ["images = model.sample(16, seed=0)"] if samples else []
     lines += [
         "```",
@@ -83,7 +94,7 @@ def card(metadata: dict[str, Any], recipe: Recipe, pictures: Collection[str] = (
         f"- kgan {versions['kgan']}{commit}, Keras {versions['keras']}, "
         f"TensorFlow {versions['tensorflow']}",
         "",
-        f"Train it again with `kgan train {name}`, from [{RECIPE}]({RECIPE}).",
+        f"Train it again with `kgan train {source}`, from [{RECIPE}]({RECIPE}).",
         "",
     ]
     if CURVES in pictures:

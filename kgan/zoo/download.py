@@ -17,13 +17,14 @@ import urllib.parse
 import urllib.request
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from kgan import files
-from kgan.errors import KganError, KganWarning, printable, reason
+from kgan.errors import KganError, KganWarning, printable, reason, say
 from kgan.untrusted.text import parse_json, read_bytes
-from kgan.zoo import metadata
+from kgan.zoo import hub, metadata
 from kgan.zoo.metadata import METADATA
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -33,12 +34,20 @@ _SILENCE = 15  # seconds without an answer
 _PAUSES = (0.5, 1, 2)  # seconds before another try
 _MOST_JSON = 1 << 20  # bytes, 60 times those of a preset's metadata; parsed they take 50 MB
 _MOST_AROUND = 1 << 18  # bytes of headers, redirections and the like, in all of an exchange
-_ORIGIN = ".origin"  # in the cache: where an entry is from
+ORIGIN = ".origin"  # in the cache: where an entry is from, and when; written with each use
+_MOST_ORIGINS = 32
+_TOKEN = "Authorization"
+_POLL = 0.1  # seconds, of what another process downloads
 
 
 def is_url(source: str) -> bool:
     """Whether a source is to be fetched: `https://…` or `hf://owner/repo`."""
     return source.startswith(("https://", "http://", "hf://"))
+
+
+def shown(url: str) -> str:
+    """An address without the user's name, password or token that may stand before its host."""
+    return re.sub(r"(?<=://)[^/?#]*@(?=[^/@])", "[…]@", url)
 
 
 def is_offline() -> bool:
@@ -50,9 +59,9 @@ def split_url(source: str) -> tuple[str, str | None]:
     """The address of a preset or registry directory, and the hash it was pinned with.
 
     Args:
-        source: `https://host/path[#sha256=…]` or `hf://owner/repo[#sha256=…]`, a Hugging Face
-            repository. Plain http is for this machine only. Spaces and what is beyond ASCII
-            are encoded.
+        source: `https://host/path[#sha256=…]` or `hf://owner/repo[@revision][#sha256=…]`, a
+            repository of the Hugging Face hub. Plain http is for this machine only. Spaces and
+            what is beyond ASCII are encoded.
 
     Raises:
         KganError: for any other address.
@@ -61,11 +70,21 @@ def split_url(source: str) -> tuple[str, str | None]:
     if fragment and not re.fullmatch("sha256=[0-9a-fA-F]{64}", fragment):
         raise KganError(
             "Expected #sha256= and 64 hexadecimal digits after an address. Received: "
-            f"{printable(source)}"
+            f"{printable(shown(source))}"
         )
     pin = fragment.removeprefix("sha256=").lower() or None
+    if shown(url) != url:  # recipes and messages would give it away
+        raise KganError(
+            "Expected an address without a user's name, password or token. Received: "
+            f"{printable(shown(url))}"
+        )
     if url.startswith("hf://"):
-        url = f"https://huggingface.co/{url.removeprefix('hf://').strip('/')}/resolve/main"
+        url = hub.parse(url).url
+        if not _is_allowed(hub.endpoint()):
+            raise KganError(
+                "Expected HF_ENDPOINT to be https:// and a host. Received: "
+                f"{printable(hub.endpoint())}"
+            )
     if not _is_allowed(url) or not url.isprintable():
         raise KganError(f"Expected https:// or hf://owner/repo. Received: {printable(source)}")
     try:
@@ -92,32 +111,58 @@ def _is_allowed(url, local=True):
 def fetch_json(url: str, pin: str | None = None) -> tuple[dict, bytes]:
     """A small JSON file from the web, parsed once its hash is right, and its bytes.
 
-    Where `KGAN_OFFLINE` is set, the metadata of a preset come from the cache.
+    The metadata of a preset come from the cache where they cannot have changed: of an address that
+    is pinned, or names a commit of the hub. What else is there is taken, with a `KganWarning`,
+    where `KGAN_OFFLINE` is set or the server cannot be reached.
 
     Raises:
         KganError: if it cannot be had, is too large, has another hash or is no JSON table.
     """
+    return _fetch_json(url, pin)[:2]
+
+
+def _fetch_json(url, pin):
+    """See `fetch_json`.
+
+    Also returns the address of the file at the commit that the hub has answered from, and whether
+    what is at the address is known to be that now.
+    """
     place = url.removesuffix(f"/{METADATA}")
-    cached = _cached(place, pin) if is_offline() and place != url else None
-    if cached is not None:
-        content = read_bytes(cached / METADATA, _MOST_JSON)
-    else:
+    cached = None if place == url else _cached(place, pin)
+    fixed = pin is not None or hub.is_fixed(url)
+    meter, content = _Meter(), None
+    if cached is None or not (fixed or is_offline()):
         file = io.BytesIO()
-        _get(url, file, _MOST_JSON, _Meter())
-        content = file.getvalue()
-    _check_hash(url, hashlib.sha256(content).hexdigest(), pin)
+        try:
+            _get(url, file, _MOST_JSON, meter)
+            content = file.getvalue()
+            _check_hash(url, hashlib.sha256(content).hexdigest(), pin)
+        except Unreachable as error:
+            if cached is None:
+                raise
+            _note_use(cached, error)
+    elif not fixed:
+        _note_use(cached, f"KGAN_OFFLINE is set, so {hub.shown(place)} is not asked for")
+    is_known = fixed or content is not None
+    content = cached.content if content is None else content
     try:
-        return parse_json(content, url), content
+        return parse_json(content, url), content, hub.at_commit(url, meter.commit), is_known
     except KganError as error:
         raise KganError(f"Damaged preset: {error}") from None
 
 
-def fetch_preset(url: str, pin: str | None, hashes: bool = True) -> Path:
+def _note_use(cached, why):
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(cached.time / 1e9))
+    warnings.warn(f"{why}; used is what was there on {day}", KganWarning, stacklevel=5)
+
+
+def fetch_preset(url: str, pin: str | None = None, hashes: bool = True) -> Path:
     """Downloads a preset into the cache, unless it is there; returns its directory.
 
     The cache is `KGAN_CACHE`, or `kgan` in `XDG_CACHE_HOME` or `~/.cache`; an entry is named by
     the hash of its metadata, which holds the hashes of all other files. One that is not whole is
-    fetched again, with a `KganWarning`. What a killed process has left there is removed.
+    fetched again, with a `KganWarning`. What a killed process has left there is removed. Of
+    several processes that need the same entry one downloads it, while the others wait.
 
     Args:
         url, pin: from `split_url`.
@@ -128,17 +173,19 @@ def fetch_preset(url: str, pin: str | None, hashes: bool = True) -> Path:
         KganError: if a file cannot be had or has another hash, and nothing is left behind; if the
             cache cannot be written.
     """
-    values, content = fetch_json(f"{url}/{METADATA}", pin)
+    values, content, exact, is_known = _fetch_json(f"{url}/{METADATA}", pin)
+    exact = exact.removesuffix(f"/{METADATA}")
     entry = cache_directory() / hashlib.sha256(content).hexdigest()
     wanted = metadata.check(values, f"{url}/{METADATA}")["files"]
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         files.clear(entry.parent)
+        was_there = os.path.lexists(entry)
         if not _is_whole(entry, wanted, hashes):
-            if entry.exists():
+            if was_there:
                 warnings.warn(f"{entry} is damaged, and fetched again", KganWarning, stacklevel=2)
-            _fetch_files(url, values["name"], wanted, content, entry)
-        _note_origin(entry, url)
+            _fetch_files(exact, values["name"], wanted, content, entry)
+        _note_origins(entry, *((exact, url) if is_known else ()))
     except OSError as error:
         raise KganError(
             f"Expected a directory for downloads that can be written. Received: {entry.parent}: "
@@ -150,10 +197,10 @@ def fetch_preset(url: str, pin: str | None, hashes: bool = True) -> Path:
 def cached_presets(registry: str) -> dict[str, tuple[str, str]]:
     """name -> (address, hash of its metadata) of what the cache has from a registry's address."""
     found = {}
-    for entry, origin in _origins():
-        place, _, name = origin.rpartition("/")
+    for origin in _all_origins():
+        place, _, name = origin.url.rpartition("/")
         if place == registry:
-            found[urllib.parse.unquote(name)] = (origin, entry.name)
+            found[urllib.parse.unquote(name)] = (origin.url, origin.entry.name)
     return found
 
 
@@ -166,7 +213,17 @@ def cache_directory() -> Path:
 
 def _fetch_files(url, name, wanted, content, entry):
     """Fetches the files of a preset, and puts them with its metadata in the cache, all at once."""
-    with files.aside(entry) as room:
+    with contextlib.ExitStack() as stack:
+        patient = True
+        while True:
+            with files.hold(entry.parent, wait=True):
+                if _is_whole(entry, wanted, True):  # another process has just brought the same
+                    return
+                others = _held(entry) if patient else None
+                if others is None:
+                    room = stack.enter_context(files.aside(entry))
+                    break
+            patient = _wait(others, name)
         partial = room / entry.name
         partial.mkdir()
         with click.progressbar(
@@ -180,10 +237,39 @@ def _fetch_files(url, name, wanted, content, entry):
                 _fetch_file(address, partial / file_name, expected, bar.update)
         (partial / METADATA).write_bytes(content)
         with files.hold(entry.parent, wait=True):
-            if not _is_whole(entry, wanted, True):  # else another process has just brought the same
-                if entry.exists():
+            if not _is_whole(entry, wanted, True):
+                if os.path.lexists(entry):
                     os.replace(entry, room / f"broken-{entry.name}")
                 os.replace(partial, entry)
+
+
+def _held(entry):
+    """The directory in which another process downloads an entry of the cache; None if none does."""
+    for room in files.partials(entry.parent):
+        if room.name.endswith(entry.name):
+            with contextlib.suppress(OSError), files.hold(room) as held:
+                if held is False:
+                    return room
+    return None
+
+
+def _wait(room, name):
+    """Waits until another process has ended its download, however; False if that stands still."""
+    if sys.stderr.isatty():
+        say(f"Waiting for another process that downloads {name}", err=True)
+    size, since = None, time.monotonic()
+    while time.monotonic() - since < _SECONDS:
+        try:
+            with files.hold(room) as held:
+                if held is not False:
+                    return True
+            now = files.size(room)
+        except OSError:  # it is gone
+            return True
+        if now != size:
+            size, since = now, time.monotonic()
+        time.sleep(_POLL)
+    return False
 
 
 def _fetch_file(url, path, expected, advance):
@@ -214,24 +300,68 @@ def _is_whole(entry, wanted, hashes):
     return values["files"] == wanted
 
 
-def _origins():
-    """(entry of the cache, address that it was last fetched from), the last used at the end."""
-    origins = cache_directory().glob(f"*/{_ORIGIN}")
-    for path in sorted(origins, key=lambda path: path.stat().st_mtime_ns):
-        yield path.parent, path.read_text("utf-8", errors="replace")
+class Origin(NamedTuple):
+    """Where an entry of the cache was got from.
+
+    Attributes:
+        time: when it was last known to be that, in nanoseconds since 1970.
+        url: the address.
+        entry: its directory.
+    """
+
+    time: int
+    url: str
+    entry: Path
 
 
-def _note_origin(entry, url):
-    with contextlib.suppress(OSError), files.replacing(entry / _ORIGIN) as new:
-        new.write_text(url, "utf-8")  # a cache that is only read serves all the same
+def origins(entry: Path) -> list[Origin]:
+    """Where an entry of the cache was got from, the last at the end."""
+    found = {}
+    with contextlib.suppress(OSError, KganError):
+        content = read_bytes(entry / ORIGIN, _MOST_AROUND).decode(errors="replace")
+        for line in content.splitlines():
+            when, _, url = line.partition(" ")
+            if re.fullmatch("[0-9]{1,19}", when) and url:
+                found[url] = Origin(int(when), url, entry)
+    return sorted(found.values())
 
 
-def _cached(url, pin):
-    """The entry of the cache that an address, or rather its pin, stands for; None without one."""
+def _all_origins():
+    """Those of all entries of the cache, the last at the end."""
+    places = cache_directory().glob(f"*/{ORIGIN}")
+    return sorted(origin for path in places for origin in origins(path.parent))
+
+
+def _note_origins(entry, *urls):
+    with contextlib.suppress(OSError), files.hold(entry, wait=True):
+        others = [origin for origin in origins(entry) if origin.url not in urls]
+        noted = [*others, *(Origin(time.time_ns(), url, entry) for url in dict.fromkeys(urls))]
+        with files.replacing(entry / ORIGIN) as new:  # a cache that is only read serves too
+            lines = [f"{origin.time} {origin.url}\n" for origin in noted[-_MOST_ORIGINS:]]
+            new.write_text("".join(lines), "utf-8")
+
+
+class _Cached(NamedTuple):
+    """Metadata in the cache, and when they were last asked for, in nanoseconds since 1970."""
+
+    content: bytes
+    time: int
+
+
+def _cached(place, pin):
+    """The metadata in the cache that an address, or rather its pin, stands for; None if none."""
     if pin is not None:
-        entry = cache_directory() / pin
-        return entry if entry.is_dir() else None
-    return {origin: entry for entry, origin in _origins()}.get(url)
+        entry, when = cache_directory() / pin, 0
+    else:
+        found = {origin.url: origin for origin in _all_origins()}.get(place)
+        if found is None:
+            return None
+        entry, when = found.entry, found.time
+    try:
+        content = read_bytes(entry / METADATA, _MOST_JSON)
+    except KganError:
+        return None
+    return _Cached(content, when) if hashlib.sha256(content).hexdigest() == entry.name else None
 
 
 # The client is http.client, as urllib opens it (which knows proxies, and urllib3 stands on the
@@ -254,12 +384,21 @@ class _Broken(Exception):
         self.again, self.after = again, after
 
 
+class Unreachable(KganError):
+    """A server that does not answer, or not now."""
+
+
 class _Meter:
-    """What is left of an exchange's time and bytes, over all tries and redirections."""
+    """What is left of an exchange's time and bytes, over all tries and redirections.
+
+    Attributes:
+        commit: that the hub has answered from, if it has said so.
+    """
 
     def __init__(self):
         self.deadline = time.monotonic() + _SECONDS
         self.bytes = _MOST_AROUND
+        self.commit = None
 
     def left(self):
         return self.deadline - time.monotonic()
@@ -341,13 +480,27 @@ class _Handler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a redirection to where we would have gone ourselves, but never in from outside."""
+    """Follows a redirection to where we would have gone ourselves, but never in from outside.
+
+    The hub's token goes with it only where the redirection stays at the hub.
+
+    Attributes:
+        commit: that the hub has answered from, if it has said so on the way.
+    """
+
+    commit = None
 
     def redirect_request(self, request, file, code, message, headers, url):
         local = urllib.parse.urlsplit(request.full_url).hostname in _LOOPBACK
         if not _is_allowed(url, local):
             raise urllib.error.URLError(f"Expected to be sent to https://. Received: {url[:200]!r}")
-        return super().redirect_request(request, file, code, message, headers, url)
+        if hub.is_at_hub(request.full_url):
+            self.commit = headers["X-Repo-Commit"]
+        followed = super().redirect_request(request, file, code, message, headers, url)
+        token = request.unredirected_hdrs.get(_TOKEN)
+        if token is not None and hub.is_at_hub(request.full_url) and hub.is_at_hub(url):
+            followed.add_unredirected_header(_TOKEN, token)
+        return followed
 
 
 def _get(url, file, most, meter, advance=None):
@@ -380,7 +533,9 @@ def _get(url, file, most, meter, advance=None):
             pause = pause if pause is None or broken.after is None else broken.after
             if not broken.again or pause is None or pause >= meter.left():
                 wish = f"; try again in {broken.after:.0f} seconds" if broken.after else ""
-                raise KganError(f"Cannot get {url}: {printable(str(broken))}{wish}") from None
+                kind = Unreachable if broken.again else KganError
+                why = printable(hub.without_token(f"{broken}{wish}"))
+                raise kind(f"Cannot get {url}: {why}") from None
         time.sleep(pause)
 
 
@@ -388,10 +543,14 @@ def _receive(url, file, most, meter, advance):
     """One try; returns whether what was there before was gone on with."""
     offset = file.tell()
     headers = {"Range": f"bytes={offset}-"} if offset else {}
-    opener = urllib.request.build_opener(_Redirects, _Handler(meter))
+    token = hub.token() if hub.is_at_hub(url) else None
+    redirects = _Redirects()
+    opener = urllib.request.build_opener(redirects, _Handler(meter))
     try:
-        with _network():
+        with _network(url):
             request = urllib.request.Request(url, headers=headers)
+            if token is not None:
+                request.add_unredirected_header(_TOKEN, f"Bearer {token}")
             response = opener.open(request, timeout=meter.patience())
     except _Broken as broken:
         if offset and str(broken).startswith("HTTP 416"):
@@ -399,6 +558,8 @@ def _receive(url, file, most, meter, advance):
             raise _Broken(str(broken), again=True) from None
         raise
     with response:
+        said = response.headers["X-Repo-Commit"] if hub.is_at_hub(response.url) else None
+        meter.commit = said or redirects.commit
         _check_coding(response)
         if response.status == 206 and offset:
             if not (response.headers["Content-Range"] or "").startswith(f"bytes {offset}-"):
@@ -413,7 +574,7 @@ def _receive(url, file, most, meter, advance):
             raise KganError(f"Damaged preset: {url} is larger than {most:,} bytes")
         meter.bytes += room + room // 8  # an eighth for the sizes of chunks
         while True:
-            with _network():
+            with _network(url):
                 chunk = response.read1(1 << 16)
             if not chunk:
                 break
@@ -443,8 +604,8 @@ def _check_coding(response):
 
 
 @contextlib.contextmanager
-def _network():
-    """Turns what can fail between two machines into `_Broken`."""
+def _network(url):
+    """Turns what can fail between two machines, as one asks for an address, into `_Broken`."""
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -452,7 +613,9 @@ def _network():
         again = error.code == 429 or error.code >= 500
         after = _seconds(error.headers["Retry-After"]) if again else None
         said = " ".join(str(error.reason).split())[:200]
-        raise _Broken(f"HTTP {error.code} {said}", again, after) from None
+        at_hub = hub.is_at_hub(error.url)  # whither it may have been redirected from
+        why = hub.explained(url, error.code, error.headers["X-Error-Code"]) if at_hub else ""
+        raise _Broken(f"HTTP {error.code} {said}{why}", again, after) from None
     except (OSError, http.client.HTTPException, ValueError, OverflowError) as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         again = isinstance(cause, (OSError, http.client.IncompleteRead))

@@ -18,7 +18,7 @@ def note(config: str, weights: str, graph: bytes) -> None:
         config, weights: SHA-256 of files of its preset.
         graph: of its averaged generator.
     """
-    path = _place(config, weights)
+    path = place(config, weights)
     with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, hashlib.sha256(graph).digest() + graph)
@@ -27,13 +27,19 @@ def note(config: str, weights: str, graph: bytes) -> None:
 def made(config: str, weights: str) -> bytes | None:
     """The graph that was kept of a preset; None if there is none that is whole."""
     with suppress(OSError):
-        content = _place(config, weights).read_bytes()
+        content = place(config, weights).read_bytes()
         digest, graph = content[:_DIGEST], content[_DIGEST:]
         if hashlib.sha256(graph).digest() == digest:
             return graph
     return None
 
 
-def _place(config: str, weights: str) -> Path:
+def directory() -> Path:
+    """Where they are."""
+    return download.cache_directory() / "graphs"
+
+
+def place(config: str, weights: str) -> Path:
+    """Where the graph of a preset is, by the hashes of its files, if this machine has made it."""
     key = hashlib.sha256(f"{_VERSION} {config} {weights}".encode()).hexdigest()
-    return download.cache_directory() / "graphs" / f"{key}.onnx"
+    return directory() / f"{key}.onnx"

@@ -261,16 +261,25 @@ def _plain(value):
     )
 
 
-def complete(directory: Path, values: dict[str, Any]) -> None:
+def complete(
+    directory: Path,
+    values: dict[str, Any],
+    header: str = "",
+    address: str | None = None,
+    zoo: str | None = None,
+) -> None:
     """Writes what describes a preset's other files: card, licence, and metadata with all hashes.
 
     Args:
         directory: of the preset, with its recipe in it.
         values: the metadata; their `format` is that of the weights, which are left as they are.
+        header: what stands above the card.
+        address, zoo: see `kgan.zoo.card.card`.
     """
     recipe = recipes.read(directory / RECIPE)
     pictures = [name for name in (NEIGHBOURS, CURVES) if (directory / name).is_file()]
-    (directory / CARD).write_text(card(values, recipe, pictures), "utf-8")
+    text = card(values, recipe, pictures, address, zoo)
+    (directory / CARD).write_text(header + text, "utf-8")
     if recipe.data.licence_note:
         (directory / LICENCE).write_text(recipe.data.licence_note + "\n", "utf-8")
     metadata.write(directory, values)

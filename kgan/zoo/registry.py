@@ -15,7 +15,7 @@ import kgan
 from kgan import files
 from kgan.errors import KganError, KganWarning, printable, reason
 from kgan.files import expanded, recover, sha256
-from kgan.zoo import download
+from kgan.zoo import download, hub
 from kgan.zoo.metadata import (
     CONFIG,
     METADATA,
@@ -42,8 +42,10 @@ def registries() -> list[str]:
 
     Those in `KGAN_ZOO` are separated by `os.pathsep`; the colons inside a URL do not count.
     """
-    # A URL has a colon after its scheme, and may have one before a port.
-    entry = rf"(?:\w+://[^/{os.pathsep}]*(?::\d+)?)?[^{os.pathsep}]*"
+    # A URL has a colon after its scheme, and may have one before a port; one before a password
+    # belongs to it too, so that it is refused as a whole.
+    host = rf"[^/{os.pathsep}]*"
+    entry = rf"(?:\w+://(?:{host}:{host}@)?{host}(?::\d+)?)?[^{os.pathsep}]*"
     extra = re.findall(entry, os.environ.get("KGAN_ZOO", ""))
     return [str(builtin_directory()), *map(os.path.expanduser, filter(None, extra))]
 
@@ -75,8 +77,8 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     """The directory or URL of a preset, and the hash its metadata must have (None if not pinned).
 
     Args:
-        source: a name in the registries, a directory, `https://…` or `hf://owner/repo`, the last
-            two with `#sha256=…` if pinned.
+        source: a name in the registries, a directory, `https://…` or
+            `hf://owner/repo[@revision]`, the last two with `#sha256=…` if pinned.
 
     Raises:
         KganError: if there is none of them; near matches among the names are suggested.
@@ -125,20 +127,26 @@ def is_own(place: str) -> bool:
     return not download.is_url(place) and Path(place).resolve().parent not in folders
 
 
-def write(directory: str | os.PathLike) -> None:
-    """Pins the metadata of every preset in a registry directory."""
+def write(directory: str | os.PathLike, others: dict[str, str] | None = None) -> None:
+    """Pins the metadata of every preset in a registry directory.
+
+    Args:
+        directory: with the presets.
+        others: pins of presets that are elsewhere of the same registry.
+    """
     directory = expanded(directory)
     found = sorted(directory.glob(f"*/{METADATA}"))
-    pins = {path.parent.name: sha256(path) for path in found}
+    pins = {**(others or {}), **{path.parent.name: sha256(path) for path in found}}
     files.write(directory / REGISTRY, json.dumps(pins, indent=2) + "\n")
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a registry could not be read, and when that was found."""
+    """Why a registry could not be read, when that was found, and what the cache has of it."""
 
     why: str
     time: float
+    entries: dict[str, tuple[str, str | None]]
 
 
 _failures: dict[str, _Failure] = {}  # by registry
@@ -146,22 +154,28 @@ _warned: set[str] = set()  # each registry once
 
 
 def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
-    """name -> (directory or URL, pinned hash of its metadata); empty if it cannot be read."""
+    """name -> (directory or URL, pinned hash of its metadata).
+
+    Of a server that cannot be reached these are what the cache has; else none, on failure.
+    """
     known = _failures.get(registry)
     remote = download.is_url(registry)
     if remote and known and time.monotonic() - known.time < _FORGIVEN:
-        return {}
+        return known.entries
     try:
-        entries = _remote_entries(registry) if remote else _local_entries(Path(registry))
+        entries = _remote_entries(registry) if remote else entries_of(Path(registry))
     except (KganError, OSError) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         named = "" if registry == str(builtin_directory()) else "; KGAN_ZOO names it"
-        why = f"the registry {printable(registry)}: {printable(why)}{named}"
-        _failures[registry] = _Failure(why, time.monotonic())
+        where = printable(download.shown(registry))
+        why = f"the registry {where}: {printable(why)}{named}"
+        entries = _cached_entries(registry) if isinstance(error, download.Unreachable) else {}
+        _failures[registry] = _Failure(why, time.monotonic(), entries)
         if registry not in _warned:
             _warned.add(registry)
-            warnings.warn(f"Left out {why}", KganWarning, stacklevel=3)
-        return {}
+            what = "Used only what the cache has of" if entries else "Left out"
+            warnings.warn(f"{what} {why}", KganWarning, stacklevel=3)
+        return entries
     _failures.pop(registry, None)
     return entries
 
@@ -171,6 +185,10 @@ def _remote_entries(registry):
     if download.is_offline():
         if pin is not None:
             raise KganError("KGAN_OFFLINE is set, and its pin cannot be checked")
+        if not hub.is_fixed(url):
+            _warn_once(
+                f"KGAN_OFFLINE is set: used only what the cache has of {printable(registry)}"
+            )
         return download.cached_presets(url)
     pins, _ = download.fetch_json(f"{url}/{REGISTRY}", pin)
     check_pins(pins, f"{url}/{REGISTRY}")
@@ -181,7 +199,18 @@ def _remote_entries(registry):
     }
 
 
-def _local_entries(registry):
+def _cached_entries(registry):
+    url, pin = download.split_url(registry)
+    return {} if pin is not None else download.cached_presets(url)
+
+
+def entries_of(registry: Path) -> dict[str, tuple[str, str | None]]:
+    """name -> (directory, pinned hash of its metadata) of the presets in a registry directory.
+
+    Raises:
+        KganError: if the directory is a preset itself, or what pins them is damaged.
+        OSError: if it cannot be read.
+    """
     if (registry / METADATA).is_file():
         raise KganError(f"it is a preset, and {registry.parent} the registry that it is in")
     present = [name for name in sorted(os.listdir(registry)) if _is_name(name)]

@@ -1,5 +1,12 @@
 """Sample grids during fit."""
 
+import base64
+import inspect
+import io
+import json
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -59,6 +66,99 @@ def test_tensorboard_gets_the_same_files_when_asked(model, tmp_path):
         width, height, png = tf.make_ndarray(value.tensor)
         assert (width, height) == (b"56", b"38")
         assert png == (tmp_path / f"g/images-{step:09d}.png").read_bytes()
+
+
+@pytest.mark.parametrize("shell", [None, object()], ids=["no shell", "terminal"])
+def test_nothing_is_shown_in_a_terminal(model, tmp_path, monkeypatch, shell):
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "IPython.display", None)  # whose import would raise
+    data = np.zeros((8, 16, 16, 1), "uint8")
+    model.fit(data, batch_size=8, verbose=0, callbacks=[SampleGrid(tmp_path / "g")])
+    assert list((tmp_path / "g").iterdir())
+
+
+def test_ipython_is_not_imported_to_know(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", None)  # its import would raise
+    data = np.zeros((8, 16, 16, 1), "uint8")
+    model.fit(data, batch_size=8, verbose=0, callbacks=[SampleGrid(tmp_path / "g")])
+
+
+CELLS = (
+    """
+    import numpy as np
+    import kgan
+    model = kgan.models.DCGAN((16, 16, 3), latent_dim=2, width=2)
+    model.compile()
+    data = np.zeros((16, 16, 16, 3), "uint8")
+    grids = kgan.callbacks.SampleGrid("grids", every_images=8, rows=2, columns=3)
+    history = model.fit(data, batch_size=8, verbose=2, callbacks=[grids])
+    """,
+    "history = model.fit(data, batch_size=8, verbose=0, callbacks=[grids])",
+    "model.show(6, seed=0, columns=3)",
+)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The notebook, what its kernel sent for each cell, and the directory that it ran in."""
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    nbformat = pytest.importorskip("nbformat")
+    directory = tmp_path_factory.mktemp("notebook")
+    cells = [nbformat.v4.new_code_cell(inspect.cleandoc(text)) for text in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    sent = [[] for _ in cells]
+
+    class Client(nbclient.NotebookClient):
+        def process_message(self, message, cell, index):
+            sent[index].append(message)
+            return super().process_message(message, cell, index)
+
+    where = {"metadata": {"path": str(directory)}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IPYTHONDIR", str(directory))
+        Client(notebook, timeout=200, resources=where).execute()
+    return notebook, sent, directory
+
+
+class TestInAKernel:
+    """A notebook, run by Jupyter's own client."""
+
+    SIZE = (3 * 18 * 8 + 16, 2 * 18 * 8 + 16)  # enlarged 8 times
+
+    @staticmethod
+    def png(output):
+        return Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
+
+    def test_one_display_is_updated(self, executed):
+        _, sent, directory = executed
+        files = sorted(path.name for path in (directory / "grids").iterdir())
+        assert files == [f"images-{n:09d}.png" for n in (0, 8, 16, 24, 32)]
+        ids = []
+        for messages, grids in ((sent[0], files[:3]), (sent[1], files[3:])):
+            shown = [m for m in messages if m["msg_type"].endswith("display_data")]
+            kinds = [m["msg_type"] for m in shown]
+            assert kinds == ["display_data"] + ["update_display_data"] * (len(grids) - 1)
+            assert len({m["content"]["transient"]["display_id"] for m in shown}) == 1
+            ids.append(shown[0]["content"]["transient"]["display_id"])
+            for message, name in zip(shown, grids, strict=True):
+                picture = self.png(message["content"])
+                assert picture.size == self.SIZE
+                said = pictures.read_provenance(directory / "grids" / name)
+                assert json.loads(picture.text["kgan"]) == said
+        assert ids[0] != ids[1]  # every cell has its own
+
+    def test_the_cell_ends_with_the_last_grid(self, executed):
+        notebook, _, _ = executed
+        for cell, seen in zip(notebook.cells[:2], (16, 32), strict=True):
+            (shown,) = [o for o in cell.outputs if o.output_type == "display_data"]
+            assert json.loads(self.png(shown).text["kgan"])["images_seen"] == seen
+
+    def test_show_gives_a_picture_that_displays(self, executed):
+        notebook, _, _ = executed
+        (shown,) = notebook.cells[2].outputs
+        assert shown.output_type == "execute_result"
+        assert self.png(shown).size == self.SIZE
 
 
 def test_does_not_change_training(tmp_path):

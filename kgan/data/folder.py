@@ -350,6 +350,24 @@ def check(
     return report, np.array(sheet, np.uint8).reshape(-1, *image_shape)
 
 
+def read_picture(path: str | os.PathLike, rule: Rule) -> np.ndarray:
+    """One picture, read as those of a folder are.
+
+    Raises:
+        KganError: if it is none that can be read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, about harmless oddities in files
+        try:
+            with open(path, "rb") as file, Image.open(file, formats=_formats()) as picture:
+                return resize_image(picture, rule)
+        except Exception as error:  # Pillow raises almost anything on a broken file
+            raise KganError(
+                f"Expected a picture ({', '.join(SUFFIXES[:5])}, …). Received: {printable(path)}: "
+                f"{_reason(error)}"
+            ) from None
+
+
 def in_class_folders(folder: Path) -> bool:
     """Whether every image file in a folder is in a folder of its own class."""
     return all(os.sep in file.name for file in find_images(folder).files)

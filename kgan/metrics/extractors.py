@@ -105,6 +105,18 @@ class Extractor:
         starts = range(0, len(images), _CHUNK)
         return np.concatenate([self._chunk(images[start : start + _CHUNK]) for start in starts])
 
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """The features of images in [-1, 1], as `model.project` differentiates them.
+
+        Args:
+            images: float tensor (batch, height, width, channels), of what the network takes.
+
+        Returns:
+            Tensor (batch, features), of which TensorFlow knows the gradient; `inception`, which is
+            none of its networks, has no such features.
+        """
+        return self.network((images + 1.0) * 127.5)
+
     def labels(self, features: np.ndarray) -> np.ndarray:
         """The most probable class by features (images, features): int64 array (images,).
 

@@ -1,10 +1,11 @@
 """Pictures on disk: grids, and files, still or animated, that say what made them."""
 
 import io
+import itertools
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,21 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from kgan import __version__
+from kgan.checks import free_memory
 from kgan.errors import KganError
 from kgan.files import expanded, write
 
-ANIMATION_SUFFIXES = (".png", ".webp")
+ANIMATION_SUFFIXES = (".png", ".webp", ".gif")
 RESAMPLINGS = ("nearest", "lanczos")
 
+FASTEST_GIF = 20  # milliseconds a frame: what is shorter is played at a tenth of a second
+
 _KEY = "kgan"
+_GIF_BEGIN, _GIF_END = f'{{"{_KEY}": ', "}"  # of the comment
+_GRAYS = bytes(level for level in range(256) for _ in range(3))
+_LOOKED_AT = 1 << 16  # pixels, to choose the colors of a GIF by
+_MOST_SIDES = {".webp": 16_383, ".gif": 65_535}
+_HELD = 8  # bytes a pixel of an animation, while Pillow makes a GIF or PNG of it
 _DESCRIPTION, _SOFTWARE = ExifTags.Base.ImageDescription, ExifTags.Base.Software
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -103,43 +112,162 @@ def png(image: np.ndarray, provenance: dict | None) -> bytes:
 
 
 def save_animation(
-    frames: Sequence[np.ndarray],
+    frames: Collection[np.ndarray],
     path: str | os.PathLike,
     provenance: dict | None,
-    milliseconds: int = 60,
+    milliseconds: float = 60,
 ) -> Path:
     """Writes an animation without end that says what made it, whole or not at all.
 
     Args:
-        frames: uint8 arrays (height, width, channels), 1 or 3 channels. A frame that equals the
-            one before, or in WebP nearly, is not stored: that one lasts longer.
+        frames: uint8 arrays (height, width, channels), 1 or 3 channels; a list, or anything that
+            has a length and is iterated over once. A frame that equals the one before, or in WebP
+            nearly, is not stored: that one lasts longer.
         path: of the file; its suffix says the format. ".png" keeps every pixel; ".webp" is lossy,
-            and in color several times smaller.
+            and in color several times smaller; ".gif" has 256 colors, for all frames the same. Of
+            these, WebP alone is encoded frame by frame as they come.
         provenance: as in `save_png`. WebP, which has no text chunks, keeps it in EXIF, as the
-            description of the picture.
-        milliseconds: int, time that a frame is shown.
+            description of the picture, GIF in a comment.
+        milliseconds: time that a frame is shown; GIF has hundredths of a second, and at least 20
+            milliseconds. What is no whole number of them is made up for by the next frames.
 
     Raises:
-        KganError: for another suffix, or no frames.
+        KganError: for another suffix, no frames, too short a time, or frames that do not fit into
+            the free memory.
     """
     path = expanded(path)
-    if path.suffix.lower() not in ANIMATION_SUFFIXES or not len(frames):
+    suffix = path.suffix.lower()
+    if suffix not in ANIMATION_SUFFIXES or not len(frames):
+        *others, last = ANIMATION_SUFFIXES
         raise KganError(
-            f"Expected frames, and a file that ends in {' or '.join(ANIMATION_SUFFIXES)}. "
+            f"Expected frames, and a file that ends in {', '.join(others)} or {last}. "
             f"Received: {len(frames)} frames, {path}"
         )
-    first, *others = (_picture(frame) for frame in frames)
-    options = {"save_all": True, "append_images": others, "duration": milliseconds, "loop": 0}
-    if path.suffix.lower() == ".png":
-        write(path, _encoded(first, "PNG", pnginfo=_png_info(provenance), **options))
-        return path
+    write(path, animation(frames, suffix, provenance, milliseconds))
+    return path
+
+
+def animation(
+    frames: Collection[np.ndarray], suffix: str, provenance: dict | None, milliseconds: float
+) -> bytes:
+    """The file that `save_animation` writes; `suffix` is one of `ANIMATION_SUFFIXES`."""
+    unit = 10 if suffix == ".gif" else 1
+    if suffix == ".gif" and milliseconds < FASTEST_GIF:
+        raise KganError(
+            f"Expected at least {FASTEST_GIF} milliseconds for a frame of a GIF. Received: "
+            f"{milliseconds:g}"
+        )
+    ends = [round(i * milliseconds / unit) * unit for i in range(len(frames) + 1)]
+    options = {
+        "save_all": True,
+        "loop": 0,
+        "duration": [stop - start for start, stop in itertools.pairwise(ends)],
+    }
+    one_by_one = iter(frames)
+    first = next(one_by_one)
+    _check_size(first, len(frames), suffix)
+    if suffix == ".webp":
+        return _webp(first, _Following(one_by_one, len(frames) - 1), provenance, options)
+    held = [first, *one_by_one]
+    if suffix == ".gif":
+        return _gif(held, provenance, options)
+    first, *others = map(_picture, held)
+    return _encoded(first, "PNG", pnginfo=_png_info(provenance), append_images=others, **options)
+
+
+def _check_size(frame, number, suffix):
+    height, width, _ = frame.shape
+    most = _MOST_SIDES.get(suffix, max(height, width))
+    if max(height, width) > most:
+        raise KganError(
+            f"Expected at most {most:,} pixels a side, which is what {suffix} takes. Received: "
+            f"{width:,}x{height:,}"
+        )
+    if suffix != ".webp" and _HELD * height * width * number > free_memory():
+        raise KganError(
+            f"Expected a {suffix} that fits into the free memory while it is made. Received: "
+            f"{number:,} frames of {width:,}x{height:,}; .webp is made frame by frame"
+        )
+
+
+class _Following:
+    """Pictures after the first, as Pillow reads them off a file: one at a time.
+
+    Pillow lists what it is to append; of an animation among it, it asks for frame after frame.
+    """
+
+    def __init__(self, frames: Iterator[np.ndarray], number: int):
+        self.n_frames = number
+        self._frames = frames
+
+    def seek(self, frame: int) -> None:
+        self._picture = _picture(next(self._frames))
+
+    def __getattr__(self, name):
+        return getattr(self._picture, name)
+
+
+def _webp(first, others, provenance, options):
     exif = Image.Exif()
     exif[_SOFTWARE] = "kgan"
     if provenance is not None:
         exif[_DESCRIPTION] = json.dumps(provenance)
         options["xmp"] = _xmp(provenance).encode()
-    write(path, _encoded(first, "WEBP", exif=exif, quality=90, method=4, **options))
-    return path
+    options["append_images"] = [others] if others.n_frames else []
+    return _encoded(_picture(first), "WEBP", exif=exif, quality=90, method=4, **options)
+
+
+def _gif(frames, provenance, options):
+    palette, indices = _indexed(frames)
+    pictures = []
+    for index in indices:
+        picture = Image.fromarray(index)
+        picture.putpalette(palette)  # which makes "P" of "L"
+        pictures.append(picture)
+    if provenance is not None:
+        options["comment"] = f"{_GIF_BEGIN}{json.dumps(provenance)}{_GIF_END}"
+    first, *others = pictures
+    content = _encoded(first, "GIF", palette=palette, append_images=others, **options)
+    if provenance is None:
+        return content
+    # Pillow writes no XMP. Behind it, bytes that lead every reader of blocks to its end.
+    trailer = bytes([1, *range(255, -1, -1), 0])
+    return (
+        content[:-1] + b"!\xff\x0bXMP DataXMP" + _xmp(provenance).encode() + trailer + content[-1:]
+    )
+
+
+def _indexed(frames):
+    """The palette of frames, as bytes of RGB, and their pixels as indices into it.
+
+    Up to 256 colors are kept as they are. Of more, the median cut's are taken, moved to the means
+    of the pixels next to them; what these are off is diffused.
+    """
+    if frames[0].shape[-1] == 1:
+        return _GRAYS, [frame[..., 0] for frame in frames]
+    colors = np.empty(0, np.uint32)
+    for frame in frames:
+        colors = np.union1d(colors, _packed(frame))
+        if len(colors) > 256:
+            break
+    else:
+        palette = np.stack([colors >> 16, colors >> 8 & 255, colors & 255], axis=1)
+        return palette.astype(np.uint8).tobytes(), [
+            np.searchsorted(colors, _packed(frame)).astype(np.uint8) for frame in frames
+        ]
+    step = -(-len(frames) * frames[0][..., 0].size // _LOOKED_AT)
+    some = [frame.reshape(-1, 3)[i % step :: step] for i, frame in enumerate(frames)]
+    cut = Image.fromarray(np.concatenate(some)[None]).quantize(256, kmeans=3)
+    # Pillow takes a palette that has a color twice for another.
+    chosen = np.unique(np.reshape(cut.getpalette(), (-1, 3)), axis=0).astype(np.uint8).tobytes()
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(chosen)
+    return chosen, [np.asarray(_picture(frame).quantize(palette=palette)) for frame in frames]
+
+
+def _packed(image):
+    red, green, blue = np.moveaxis(image.astype(np.uint32), -1, 0)
+    return red << 16 | green << 8 | blue
 
 
 def _picture(image):
@@ -195,8 +323,29 @@ def provenance(
 def read_provenance(path: str | os.PathLike) -> dict | None:
     """What `save_png` or `save_animation` wrote about a file, or None if kgan did not make it."""
     with Image.open(expanded(path)) as picture:
-        picture.load()  # text chunks may follow the pixels
-        text = getattr(picture, "text", {}).get(_KEY)
-        if picture.format == "WEBP" and picture.getexif().get(_SOFTWARE) == "kgan":
-            text = picture.getexif().get(_DESCRIPTION)
+        text = provenance_text(picture)
     return None if text is None else json.loads(text)
+
+
+def provenance_text(picture: Image.Image, whole: bool = True) -> str | None:
+    """The JSON that kgan wrote about a picture that is open; None if it did not make it.
+
+    Args:
+        picture: as Pillow opened it.
+        whole: whether to decode a PNG, which may have texts of others' behind its pixels.
+    """
+    if picture.format == "WEBP":
+        exif = picture.getexif()
+        text = exif.get(_DESCRIPTION) if exif.get(_SOFTWARE) == "kgan" else None
+    elif picture.format == "GIF":
+        comment = picture.info.get("comment", b"").decode("ascii", "replace")
+        if not (comment.startswith(_GIF_BEGIN) and comment.endswith(_GIF_END)):
+            return None
+        text = comment[len(_GIF_BEGIN) : -len(_GIF_END)]
+    elif picture.format == "PNG":
+        text = picture.info.get(_KEY)
+        if text is None and whole:
+            text = picture.text.get(_KEY)
+    else:
+        return None
+    return text if isinstance(text, str) else None

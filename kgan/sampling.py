@@ -3,6 +3,7 @@
 Models draw by TensorFlow, `kgan.zoo.sampler` by ONNX Runtime; what is drawn is decided here.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
@@ -165,13 +166,30 @@ class Sampling:
             `sample(images, seed=seeds[0])`.
 
         Raises:
-            ValueError: for fewer seeds or frames; see `sample`.
+            ValueError: for fewer seeds or frames, or more frames than fit in memory; see `sample`.
 
         Example:
 
         >>> model.interpolate([0, 7, 12], frames=60).shape
         (60, 1, 64, 64, 3)
         """
+        one_by_one = self.iter_interpolation(seeds, frames, images, labels, **options)
+        first = next(one_by_one)  # what is wrong with the arguments is said by now
+        size = frames * first.size
+        if size > free_memory():
+            raise KganError(
+                f"Expected frames that fit into the free memory. Received: frames={frames:,}, of "
+                f"{size:,} bytes; iter_interpolation gives them one by one"
+            )
+        result = np.empty((frames, *first.shape), np.uint8)
+        for frame, pictures in enumerate(itertools.chain([first], one_by_one)):
+            result[frame] = pictures
+        return result
+
+    def iter_interpolation(
+        self, seeds: Sequence[int], frames: int = 60, images: int = 1, labels=None, **options
+    ) -> Iterator[np.ndarray]:
+        """`interpolate`, as an iterator over frames (images, height, width, channels)."""
         list_of(SEED).check("seeds", seeds)
         whole(2).check("the number of seeds", len(seeds))
         whole(len(seeds)).check("frames", frames)
@@ -184,13 +202,16 @@ class Sampling:
             self.points(sample_latents(seed, 0, images, self.latent_dim), labels, **options)
             for seed in seeds
         ]
-        result = np.empty((frames, images, *self.image_shape), np.uint8)
-        for frame in range(frames):
-            stop, step = divmod(frame * len(stops), frames)
-            ends = stops[stop], stops[(stop + 1) % len(stops)]
-            points = self.between(*ends, step / frames).astype(np.float32)
-            result[frame] = self.draw(points, labels, **options)
-        return result
+        together = max(1, self.sample_chunk // images)  # frames whose images fill a chunk
+        for begin in range(0, frames, together):
+            points = []
+            for frame in range(begin, min(begin + together, frames)):
+                stop, step = divmod(frame * len(stops), frames)
+                ends = stops[stop], stops[(stop + 1) % len(stops)]
+                points.append(self.between(*ends, step / frames).astype(np.float32))
+            classes = None if labels is None else np.tile(labels, len(points))
+            drawn = self.draw(np.concatenate(points), classes, **options)
+            yield from drawn.reshape(len(points), images, *self.image_shape)
 
     def points(self, latents: np.ndarray, labels: np.ndarray | None, **options) -> np.ndarray:
         """Where images are in the space in which they are interpolated: at their latents."""

@@ -19,7 +19,9 @@ import click
 import kgan
 from kgan.errors import KganWarning, one_line, say
 
-VERBS = ("data", "evaluate", "info", "list", "project", "sample", "train")
+VERBS = (
+    *("data", "evaluate", "info", "inspect", "list", "mix", "project", "sample", "train", "walk"),
+)
 
 
 class _Verbs(click.Group):

@@ -5,9 +5,12 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
+
+from kgan.errors import KganError, short
 
 _MOST_SHOWN = 40
 
@@ -50,6 +53,37 @@ def parse_labels(text: str, metadata: dict[str, Any]) -> list[int]:
             raise click.UsageError(classes.refusal(part, text))
         found += numbers
     return found
+
+
+def labels_text(classes: Sequence[int], metadata: dict[str, Any] | None) -> str:
+    """What --labels is to be for classes: the inverse of `parse_labels`.
+
+    Args:
+        classes: at least one.
+        metadata: of the preset; None if it is not known, whose numbers are then given.
+
+    Raises:
+        KganError: if the preset does not have these classes.
+
+    Example:
+
+    >>> labels_text([0, 1], {"name": "pets", "num_classes": 2, "class_names": ["cat", "a,b"]})
+    'cat,"a,b"'
+    """
+    texts = [",".join(map(str, classes))]
+    if metadata is not None:
+        names = metadata.get("class_names") or []
+        if max(classes) < len(names):
+            texts.insert(0, ",".join(_quoted(names[place]) for place in classes))
+    if len(classes) > 2 and list(classes) == [*range(classes[0], classes[-1] + 1)]:
+        texts.insert(0, f"{classes[0]}-{classes[-1]}")
+    for text in texts:
+        with suppress(click.UsageError):
+            if text.isprintable() and (
+                metadata is None or parse_labels(text, metadata) == list(classes)
+            ):
+                return text
+    raise KganError(f"Expected labels that {metadata['name']} has. Received: {short(classes)}")
 
 
 class _Classes:

@@ -1,32 +1,40 @@
 """`kgan sample`."""
 
+import json
+import math
 import os
-import re
-import sys
-import tempfile
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
-import kgan
 from kgan import images
-from kgan.checks import TRUNCATION
-from kgan.cli.bounded import Bounded
+from kgan.checks import SEED, list_of, whole
+from kgan.cli import drawing
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.errors import say
-from kgan.files import aside, plain_name, replacing
-from kgan.images import RESAMPLINGS
-from kgan.recipe import Recipe
+from kgan.files import aside, replacing
+from kgan.latents import sample_labels, sample_latents
+from kgan.sampling import Sampling
 from kgan.zoo import opening
 
-MOST_IN_A_GRID = 1024
 SUFFIXES = (".png", ".npz")
-MOST_PIXELS = 1 << 28  # of one picture
+PROVENANCE = "kgan.json"  # in an .npz
+FIELDS = {
+    **drawing.FIELDS,
+    "seed": SEED,
+    "n": whole(1),
+    "index": whole(0),
+    "columns": whole(1, drawing.MOST_IN_A_GRID),
+    "classes": list_of(whole(0), 1 << 20),
+}
+NEEDED = {"seed", "n"}
 
 
 @click.command()
@@ -44,28 +52,17 @@ MOST_PIXELS = 1 << 28  # of one picture
     show_default=True,
     help="The same seed gives the same images; the first 4 of 100 are the 4 of 4.",
 )
-@click.option(
-    "--labels",
-    help="Of a conditional model: classes by name or number, such as Sneaker,Coat, 7 or 0-9; a "
-    "row for each. Names with commas in quotes. [default: drawn at random]",
-)
-@click.option(
-    "--truncation", type=Bounded(TRUNCATION), help="Of StyleGAN: below 1 less varied, but cleaner."
-)
+@drawing.labels_option
+@drawing.truncation_option
 @click.option("--out", type=ExpandedPath(), help="PNG, .npz or directory to write.")
 @click.option("--separate", is_flag=True, help="A PNG for each image instead of one grid.")
 @click.option(
-    "--scale",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Times that pictures are enlarged.",
+    "--columns",
+    type=click.IntRange(1, drawing.MOST_IN_A_GRID),
+    help="Images a row of the grid. [default: as many as rows; of several --labels a row for each]",
 )
-@click.option(
-    "--resample",
-    type=click.Choice(RESAMPLINGS),
-    help="How --scale does it. [default: nearest if the recipe says pixel art, else lanczos]",
-)
+@drawing.scale_option
+@drawing.resample_option
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images at a time."
 )
@@ -79,6 +76,7 @@ def command(
     truncation: float | None,
     out: Path | None,
     separate: bool,
+    columns: int | None,
     scale: int,
     resample: str | None,
     batch_size: int,
@@ -97,15 +95,10 @@ def command(
       kgan sample runs/my-cgan/preset --labels 0-9
     """
     found = opening.read(source)
-    metadata = found.metadata
-    classes = None if labels is None else parse_labels(labels, metadata)
+    classes = None if labels is None else parse_labels(labels, found.metadata)
     number = number or (16 if classes is None else 8 * len(classes))
-    if classes is not None and number % len(classes):
-        raise click.UsageError(
-            f"Expected -n to be a multiple of {len(classes)}, the number of --labels. Received: "
-            f"-n {number}"
-        )
-    name = plain_name(metadata["name"], "samples")
+    dealt = drawing.dealt(classes, number)
+    name = drawing.name_of(found)
     out = _output(out, name, separate)
     as_array = not separate and out.suffix.lower() == ".npz"
     in_a_grid = not separate and not as_array
@@ -114,59 +107,115 @@ def command(
             f"Expected --scale with pictures. Received: --out {out}, which holds the images as "
             "they are made"
         )
-    if in_a_grid and number > MOST_IN_A_GRID:
-        raise click.UsageError(
-            f"Expected at most {MOST_IN_A_GRID} images in one picture. Received: -n {number}; "
-            "use --separate, or --out FILE.npz"
-        )
-    height, width, _ = metadata["image_shape"]
-    pixels = height * width * scale**2 * (number if in_a_grid else 1)
-    if pixels > MOST_PIXELS:
-        raise click.UsageError(
-            f"Expected at most {MOST_PIXELS:,} pixels in one picture. Received: --scale {scale}, "
-            f"for {pixels:,}"
-        )
-    _check_writable(out)
+    if columns and not in_a_grid:
+        raise click.UsageError("Expected --columns with a grid in one PNG. Received: no grid")
+    if in_a_grid:
+        drawing.check_number(number, f"-n {number}", "; use --separate, or --out FILE.npz")
+    drawing.check_pixels(found.metadata["image_shape"], number if in_a_grid else 1, scale)
+    drawing.check_writable(out)
     model = drawn_by(found, engine, import_file)
-    options = {}
-    if classes is not None:
-        options["labels"] = [c for c in classes for _ in range(number // len(classes))]
-    if truncation is not None:
-        options["truncation"] = truncation
-    enlarged = {}
-    if scale > 1:
-        resample = resample or ("nearest" if _is_pixel_art(found.recipe) else "lanczos")
-        enlarged = {"scale": scale, "resample": resample}
-    made_by = {"seed": seed, "n": number, **options, **enlarged}
-    seen = metadata["training"]["images_seen"]
-    facts = images.provenance(metadata["model"], seen, name, found.weights_sha256, **made_by)
-    with click.progressbar(
-        length=number, label="Sampling", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
+    facts = drawing.facts_of(
+        found, "sample", dealt, truncation, scale, resample, seed=seed, n=number
+    )
+    with drawing.progress(number, "Sampling", "images") as advance:
 
         def batches():
-            for batch in model.iter_samples(number, seed, batch_size, **options):
-                yield images.enlarge(batch, **enlarged) if enlarged else batch
-                bar.update(len(batch))
+            for batch in _batches(model, facts, batch_size):
+                yield drawing.enlarged(batch, facts)
+                advance(len(batch))
 
         if separate:
-            _save_separate(batches(), out, {**facts, "n": 1}, digits=len(str(number - 1)))
+            _save_separate(batches(), out, facts, digits=len(str(number - 1)))
         elif as_array:
-            wanted = options.get("labels")
-            if model.num_classes is not None and wanted is None:
-                wanted = kgan.latents.sample_labels(seed, 0, number, model.num_classes)
-            _save_npz(batches(), out, (number, *model.image_shape), wanted)
+            if model.num_classes is not None and dealt is None:
+                dealt = sample_labels(seed, 0, number, model.num_classes)
+            shape = (number, *model.image_shape)
+            _save_npz(batches(), out, shape, dealt, _of_array(facts, classes))
         else:
-            columns = None if classes is None or len(classes) == 1 else number // len(classes)
+            columns = columns or _columns(number, classes)
             grid = images.grid(np.concatenate(list(batches())), columns, gap=2 * scale)
-            images.save_png(grid, out, facts)
+            images.save_png(grid, out, {**facts, "columns": columns})
     say(out)
 
 
-def _is_pixel_art(recipe: Recipe) -> bool:
-    """Whether a recipe says that its pictures are pixel art, whose pixels are to be seen."""
-    said = f"{recipe.data.title} {recipe.data.note} {recipe.note}".lower()
-    return recipe.data.extractor == "heroes" or re.search(r"pixel[ -]?art", said) is not None
+def draw(model: Sampling, facts: dict[str, Any]) -> np.ndarray:
+    """The picture that facts tell of, as the command draws it."""
+    if "index" not in facts:
+        pictures = np.concatenate(list(_batches(model, facts)))
+        return drawing.sheet(pictures, columns_of(facts), facts)
+    seed, index = facts["seed"], facts["index"]
+    labels = facts.get("labels")
+    if labels is None and model.num_classes is not None:
+        labels = sample_labels(seed, index, index + 1, model.num_classes)
+    latents = sample_latents(seed, index, index + 1, model.latent_dim)
+    return drawing.enlarged(model.render(latents, labels, **drawing.options_of(facts)), facts)[0]
+
+
+def draw_array(model: Sampling, facts: dict[str, Any]) -> Iterator[np.ndarray]:
+    """The images that facts of an .npz tell of, in batches."""
+    classes, number = facts.get("classes"), facts["n"]
+    if classes is None:
+        return _batches(model, facts)
+    return _batches(model, {**facts, "labels": np.repeat(classes, number // len(classes))})
+
+
+def is_consistent(facts: dict[str, Any]) -> bool:
+    """Whether facts, each of which is right, go together."""
+    number = facts["n"]
+    if "index" in facts and number != 1:
+        return False
+    labels, classes = facts.get("labels"), facts.get("classes", [0])
+    return (labels is None or len(labels) == number) and number % len(classes) == 0
+
+
+def size(facts: dict[str, Any], image_shape: Sequence[int]) -> tuple[int, int]:
+    """Width and height of what `draw` gives."""
+    if "index" in facts:
+        height, width, _ = image_shape
+        return width * facts.get("scale", 1), height * facts.get("scale", 1)
+    return drawing.sheet_size(image_shape, facts["n"], columns_of(facts), facts)
+
+
+def columns_of(facts: dict[str, Any]) -> int:
+    """Images a row; of pictures by a kgan before, which do not say it, the default."""
+    return facts.get("columns") or _columns(facts["n"], drawing.classes_in(facts))
+
+
+def arguments(facts: dict[str, Any]) -> list[str]:
+    """The options that draw a picture of these facts, but for labels and the path."""
+    if "index" in facts:
+        number = {"n": facts["index"] + 1}
+    else:
+        number = {"n": facts["n"]}
+        columns = facts.get("columns")
+        if columns != _columns(facts["n"], drawing.classes_in(facts)):
+            number["columns"] = columns
+    flags = ["--separate"] if "index" in facts else []
+    return [*drawing.arguments(facts, seed=facts["seed"], **number), *flags]
+
+
+def place(facts: dict[str, Any], suffix: str) -> tuple[str, str]:
+    """What --out is to be for a file of these facts, and where the file then is."""
+    if "index" in facts:
+        return "again", f"again/seed{facts['seed']}-{facts['index']}.png"
+    return f"again{suffix}", f"again{suffix}"
+
+
+def _columns(number, classes):
+    if classes is None or len(classes) == 1:
+        return math.ceil(math.sqrt(number))
+    return number // len(classes)
+
+
+def _batches(model, facts, batch_size=64):
+    options = drawing.options_of(facts)
+    return model.iter_samples(facts["n"], facts["seed"], batch_size, facts.get("labels"), **options)
+
+
+def _of_array(facts, classes):
+    """The facts of an .npz, which has the labels as an array."""
+    facts = {key: value for key, value in facts.items() if key != "labels"}
+    return facts if classes is None else {**facts, "classes": classes}
 
 
 def _output(out: Path | None, name: str, separate: bool) -> Path:
@@ -182,26 +231,14 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
     return out
 
 
-def _check_writable(out: Path) -> None:
-    """Makes the directory of a file; raises ClickException if the file cannot be written."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
-            pass
-    except OSError as error:
-        raise click.ClickException(
-            f"Expected an output path that can be written. Received: --out {out}: {error.strerror}"
-        ) from None
-
-
 def _save_separate(batches, out, facts, digits):
-    labels = facts.pop("labels", None)
+    labels = facts.get("labels")
     with aside(out) as room:
         partial = room / out.name
         partial.mkdir()
         for index, image in enumerate(image for batch in batches for image in batch):
             label = {} if labels is None else {"labels": [labels[index]]}
-            content = images.png(image, {**facts, "index": index, **label})
+            content = images.png(image, {**facts, "n": 1, "index": index, **label})
             (partial / f"seed{facts['seed']}-{index:0{digits}d}.png").write_bytes(content)
         if not out.exists():
             os.replace(partial, out)
@@ -217,9 +254,9 @@ def _save_separate(batches, out, facts, digits):
                 path.unlink(missing_ok=True)
 
 
-def _save_npz(batches, out, shape, labels=None):
-    """An .npz with `images`, written as they are made (they never sit in memory whole), and
-    `labels` of a conditional model."""
+def _save_npz(batches, out, shape, labels, facts):
+    """An .npz with `images`, written as they are made (they never sit in memory whole), `labels`
+    of a conditional model, and what made them as JSON."""
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     with replacing(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("images.npy", "w", force_zip64=True) as file:
@@ -229,3 +266,4 @@ def _save_npz(batches, out, shape, labels=None):
         if labels is not None:
             with archive.open("labels.npy", "w") as file:
                 np.save(file, np.asarray(labels, np.int64))
+        archive.writestr(PROVENANCE, json.dumps(facts))

@@ -163,6 +163,7 @@ def _save_samples(model, name, directory):
         return 0
     pictures, columns, facts = preview
     kind, seen = type(model).__name__, int(model.images_seen.numpy())
+    facts = {**facts, "columns": columns}
     made_by = images.provenance(kind, seen, name, sha256(directory / WEIGHTS), **facts)
     images.save_png(images.grid(pictures, columns), directory / SAMPLES, made_by)
     return len(pictures)

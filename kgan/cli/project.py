@@ -11,6 +11,8 @@ from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath, in_directory
 from kgan.cli.train import parse_box
+from kgan.data.folder import read_picture
+from kgan.data.resize import Rule
 from kgan.errors import KganError, say
 from kgan.sampling import Sampling
 from kgan.zoo import opening
@@ -77,9 +79,7 @@ def command(
         drawing.check_writable(path)
     import_models(import_file)
     # Late: they import TensorFlow.
-    from kgan.data.folder import read_picture
-    from kgan.data.resize import Rule
-    from kgan.metrics import extractor
+    from kgan.metrics.extractors import extractor
     from kgan.runs.evaluate import extractor_of
     from kgan.runs.train import Interrupted, collected_signals
     from kgan.zoo import saving

@@ -52,7 +52,7 @@ def save(
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w") as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
-        archive.writestr(PROVENANCE, json.dumps(provenance))
+        archive.writestr(zipfile.ZipInfo(PROVENANCE), json.dumps(provenance))  # of no date
     write(path, file.getvalue())
     return path
 
@@ -141,23 +141,21 @@ def check(arrays: dict[str, Any], where: str) -> dict[str, np.ndarray]:
     (kind,) = kinds
     axes = ("n", "layers", "latent_dim")[:: 1 if kind == "styles" else 2]
     expected = f"floats ({', '.join(axes)}) that are finite"
-    points = as_array(kind, arrays[kind], expected)
-    if points.ndim != KINDS[kind] or not points.size or points.dtype.kind != "f":
-        raise KganError(
-            f"Expected {kind} to be {expected}. Received: {points.dtype} of shape {points.shape} "
-            f"in {where}"
-        )
-    with np.errstate(over="ignore"):
-        points = points.astype(np.float32)
-    if not np.isfinite(points).all():
-        raise KganError(f"Expected {kind} to be {expected}. Received: NaN or infinity in {where}")
+    points = as_array(f"{kind} in {where}", arrays[kind], expected, "f")
+    received = f"shape {points.shape}"
+    if points.ndim == KINDS[kind] and points.size:
+        with np.errstate(over="ignore"):
+            points = points.astype(np.float32)
+        received = "" if np.isfinite(points).all() else "NaN or infinity"
+    if received:
+        raise KganError(f"Expected {kind} in {where} to be {expected}. Received: {received}")
     if "labels" not in arrays:
         return {kind: points}
     expected = f"{len(points):,} ints >= 0, one for each of the {kind}"
-    labels = as_array("labels", arrays["labels"], expected, "iu")
+    labels = as_array(f"labels in {where}", arrays["labels"], expected, "iu")
     if labels.shape != points.shape[:1] or labels.min() < 0 or labels.max() >= 2**63:
         raise KganError(
-            f"Expected labels to be {expected}. Received: {labels.dtype} of shape {labels.shape} "
-            f"in {where}"
+            f"Expected labels in {where} to be {expected}. Received: {labels.dtype} of shape "
+            f"{labels.shape}"
         )
     return {kind: points, "labels": labels.astype(np.int64)}

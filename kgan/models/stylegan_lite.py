@@ -333,21 +333,24 @@ class StyleGANLite(StyleSampling, GAN):
             self._synthesize = tf.function(lambda styles: self.synthesis(styles, training=False))
         return self._synthesize(tf.constant(styles)).numpy()
 
-    def projection_space(self, label) -> projection.Space:
-        """Around the mean of w, of as many latents as appendix D of the paper takes."""
-        latents = tf.constant(sample_latents(0, 0, 10_000, self.latent_dim))
-        labels = None if label is None else tf.fill(latents.shape[:1], label)
-        w = self.mapping(with_labels(latents, labels), training=False).numpy()
-        return projection.Space(
-            w.mean(axis=0), w.std(axis=0).mean(), noise=projection.NOISE, from_mean=True
-        )
+    def projection_space(self, label, starts, seed) -> projection.Space:
+        """Around the mean of w, from where w is truncated to half; appendix D of the paper."""
+
+        def mapped(seed, number):
+            latents = tf.constant(sample_latents(seed, 0, number, self.latent_dim))
+            labels = None if label is None else tf.fill((number,), label)
+            return self.mapping(with_labels(latents, labels), training=False).numpy()
+
+        w = mapped(0, 10_000)
+        mean, deviation = w.mean(axis=0), w.std(axis=0).mean()
+        begin = mean + 0.5 * (mapped(seed, starts) - mean)
+        return projection.Space(self._repeat(begin).numpy(), mean, deviation, noise=0.05)
 
     def draw_points(self, points, labels) -> tf.Tensor:
-        return self.synthesis(self._repeat(points), training=False)
+        return self.synthesis(points, training=False)
 
     def draw_found(self, points, labels) -> dict[str, np.ndarray]:
-        styles = self._repeat(points).numpy()
-        return {"images": self.render_styles(styles), "styles": styles}
+        return {"images": self.render_styles(points), "styles": points}
 
     def express(self, graph) -> dict:
         self.check_call(StyleGANLite)

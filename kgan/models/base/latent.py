@@ -194,9 +194,9 @@ class LatentModel(Sampling, AdversarialModel):
             result["feature_error"] = np.array([one.feature_error for one in found], np.float32)
         return result if labels is None else {**result, "labels": labels}
 
-    def projection_space(self, label: int | None) -> projection.Space:
-        """Where `project` looks for what is drawn with a label: among the latents."""
-        return projection.Space(np.zeros(self.latent_dim), 1.0)
+    def projection_space(self, label: int | None, starts: int, seed: int) -> projection.Space:
+        """Where `project` looks for what is drawn with a label: among latents."""
+        return projection.Space(sample_latents(seed, 0, starts, self.latent_dim))
 
     def draw_points(self, points: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
         """Images in [-1, 1] of points of that space, which can be differentiated."""

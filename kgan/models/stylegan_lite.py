@@ -344,7 +344,9 @@ class StyleGANLite(StyleSampling, GAN):
         w = mapped(0, 10_000)
         mean, deviation = w.mean(axis=0), w.std(axis=0).mean()
         begin = mean + 0.5 * (mapped(seed, starts) - mean)
-        return projection.Space(self._repeat(begin).numpy(), mean, deviation, noise=0.05)
+        # The paper's σ of w is that of its length.
+        noise = 0.05 * math.sqrt(self.latent_dim)
+        return projection.Space(self._repeat(begin).numpy(), mean, deviation, noise)
 
     def draw_points(self, points, labels) -> tf.Tensor:
         return self.synthesis(points, training=False)

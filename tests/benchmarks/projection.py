@@ -30,8 +30,8 @@ def squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.square(difference).mean((1, 2, 3))
 
 
-def row(name: str, what: str, model, pictures: np.ndarray, features, **options) -> str:
-    """A line of the table."""
+def row(name: str, what: str, model, pictures: np.ndarray, features, **options):
+    """A line of the table, and the images that were found."""
     begun = time.monotonic()
     found = model.project(pictures, features=features, **options)
     seconds = (time.monotonic() - begun) / len(pictures)
@@ -39,11 +39,12 @@ def row(name: str, what: str, model, pictures: np.ndarray, features, **options) 
     random = np.mean([squared(samples, picture) for picture in pictures])
     wanted, drawn = (features.features(x) for x in (pictures, samples))
     apart = np.square(wanted[:, None] - drawn).mean()
-    error = found["error"]
-    return (
-        f"| {name} | {what} | {random:.3f} | {error.mean():.4f} | {error.min():.4f} to "
-        f"{error.max():.4f} | {found['feature_error'].mean() / apart:.3f} | {seconds:.0f} |"
+    error, nearness = found["error"], found["feature_error"].mean() / apart
+    line = (
+        f"| `{name}` | {what} | {random:.3f} | {error.mean():.4f} | {error.min():.4f} to "
+        f"{error.max():.4f} | {nearness:.3f} | {seconds:.0f} |"
     )
+    return line, found["images"]
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -51,9 +52,9 @@ def row(name: str, what: str, model, pictures: np.ndarray, features, **options) 
 @click.option("--steps", type=int, default=300)
 @click.option("--starts", type=int, default=4)
 @click.option("--photo", "photos", type=(Path, str), multiple=True, help="File, and a box of it.")
-@click.option("--sheet", type=Path, help="PNG of the photos, or else of the faces and samples.")
+@click.option("--sheet", type=Path, help="PNG of the photos, or of faces and samples.")
 def main(names, steps, starts, photos, sheet) -> None:
-    """Prints the table, and draws the sheet: a row of pictures, and one of each model's."""
+    """Prints the table, and draws the sheet: a row of pictures, below it one of each model's."""
     features, options = extractor("faces"), {"steps": steps, "starts": starts}
     shape = features.input_shape
     if photos:
@@ -67,12 +68,16 @@ def main(names, steps, starts, photos, sheet) -> None:
         print("|---|---|---|---|---|---|---|")
     for name in names:
         model = kgan.zoo.load(name)
-        if not photos:
-            print(row(name, "held-out faces", model, faces, features, **options), flush=True)
-            own = model.sample(FACES, seed=SEED)
-            print(row(name, "its own samples", model, own, features, **options), flush=True)
-        if sheet:
+        if photos:
             rows.append(model.project(rows[0], features=features, **options)["images"])
+            continue
+        line, closest = row(name, "held-out faces", model, faces, features, **options)
+        rows.append(closest)
+        print(line, flush=True)
+        own = model.sample(FACES, seed=SEED)
+        line, closest = row(name, "its own samples", model, own, features, **options)
+        rows += [own, closest]
+        print(line, flush=True)
     if sheet:
         pictures = images.enlarge(np.concatenate(rows), 2, "lanczos")
         images.save_png(images.grid(pictures, columns=len(rows[0]), gap=4), sheet, None)

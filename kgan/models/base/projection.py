@@ -15,10 +15,9 @@ from kgan.errors import KganError, one_line
 from kgan.random import Draws
 from kgan.recipe.optimizers import half_cosine
 
-# The learning rate of points whose deviation is 1: twice the paper's, of three times its steps.
-RATE, RAMP_UP, RAMP_DOWN = 0.2, 0.05, 0.25  # in shares of the steps, as the paper's
-NOISE_SHARE = 0.75  # of the steps have noise
-SHARED = 0.5  # share of the steps in which all layers have one w
+# In shares of the steps, as in the paper; the rate is twice its, for there are fewer steps.
+RATE, RAMP_UP, RAMP_DOWN, NOISE_SHARE = 0.2, 0.05, 0.25, 0.75
+SHARED = 0.5  # share of the steps in which all layers have the same w, as in the paper in all
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam
 # Weight of the mean square of points: it keeps latents about as long as those that are drawn.
 PRIOR = 0.01

@@ -5,15 +5,15 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin
 
 from kgan import __version__
-from kgan.checks import free_memory
+from kgan.checks import free_memory, number
 from kgan.errors import KganError
 from kgan.files import expanded, write
 
@@ -39,6 +39,14 @@ _XMP = (
     '"http://cv.iptc.org/newscodes/digitalsourcetype/{}"/>'
     '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
+
+
+class Frames(Protocol):
+    """Pictures of an animation: how many, and one after the other."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -112,7 +120,7 @@ def png(image: np.ndarray, provenance: dict | None) -> bytes:
 
 
 def save_animation(
-    frames: Collection[np.ndarray],
+    frames: Frames,
     path: str | os.PathLike,
     provenance: dict | None,
     milliseconds: float = 60,
@@ -147,17 +155,11 @@ def save_animation(
     return path
 
 
-def animation(
-    frames: Collection[np.ndarray], suffix: str, provenance: dict | None, milliseconds: float
-) -> bytes:
+def animation(frames: Frames, suffix: str, provenance: dict | None, milliseconds: float) -> bytes:
     """The file that `save_animation` writes; `suffix` is one of `ANIMATION_SUFFIXES`."""
-    unit = 10 if suffix == ".gif" else 1
-    if suffix == ".gif" and milliseconds < FASTEST_GIF:
-        raise KganError(
-            f"Expected at least {FASTEST_GIF} milliseconds for a frame of a GIF. Received: "
-            f"{milliseconds:g}"
-        )
-    ends = [round(i * milliseconds / unit) * unit for i in range(len(frames) + 1)]
+    least = FASTEST_GIF if suffix == ".gif" else 1
+    number(least, 60_000).check("milliseconds", milliseconds)
+    ends = frame_times(len(frames), suffix, milliseconds)
     options = {
         "save_all": True,
         "loop": 0,
@@ -165,7 +167,8 @@ def animation(
     }
     one_by_one = iter(frames)
     first = next(one_by_one)
-    _check_size(first, len(frames), suffix)
+    height, width, _ = first.shape
+    check_animation(width, height, len(frames), suffix)
     if suffix == ".webp":
         return _webp(first, _Following(one_by_one, len(frames) - 1), provenance, options)
     held = [first, *one_by_one]
@@ -175,18 +178,24 @@ def animation(
     return _encoded(first, "PNG", pnginfo=_png_info(provenance), append_images=others, **options)
 
 
-def _check_size(frame, number, suffix):
-    height, width, _ = frame.shape
+def frame_times(count: int, suffix: str, milliseconds: float) -> list[int]:
+    """When each frame of an animation begins, in milliseconds, and when the last one ends."""
+    unit = 10 if suffix == ".gif" else 1
+    return [round(i * milliseconds / unit) * unit for i in range(count + 1)]
+
+
+def check_animation(width: int, height: int, count: int, suffix: str) -> None:
+    """Raises KganError if no animation can be made of as many frames of that size."""
     most = _MOST_SIDES.get(suffix, max(height, width))
     if max(height, width) > most:
         raise KganError(
             f"Expected at most {most:,} pixels a side, which is what {suffix} takes. Received: "
             f"{width:,}x{height:,}"
         )
-    if suffix != ".webp" and _HELD * height * width * number > free_memory():
+    if suffix != ".webp" and _HELD * height * width * count > free_memory():
         raise KganError(
             f"Expected a {suffix} that fits into the free memory while it is made. Received: "
-            f"{number:,} frames of {width:,}x{height:,}; .webp is made frame by frame"
+            f"{count:,} frames of {width:,}x{height:,}; .webp is made frame by frame"
         )
 
 
@@ -196,8 +205,8 @@ class _Following:
     Pillow lists what it is to append; of an animation among it, it asks for frame after frame.
     """
 
-    def __init__(self, frames: Iterator[np.ndarray], number: int):
-        self.n_frames = number
+    def __init__(self, frames: Iterator[np.ndarray], count: int):
+        self.n_frames = count
         self._frames = frames
 
     def seek(self, frame: int) -> None:

@@ -39,6 +39,7 @@ KERAS = (0, -1)  # Keras' own arguments, by whose own errors it refuses them
 COUNT_OR_NONE = tuple(value for value in COUNT if value is not None)
 COUNT_0 = COUNT[1:]  # an int >= 0
 SEED = (*COUNT_0, 2**64)
+SEEDS = (None, 3, "0,1", [], {}, True, object(), [None], ["0"], [-1], [1.5], [2**64], [True], [NAN])
 SEED_OR_NONE = tuple(value for value in SEED if value is not None)
 REAL = (None, INF, -INF, 1e300, *NO_NUMBER)
 FLAG = (None, "yes", 2, [True], NAN)
@@ -313,6 +314,29 @@ def _table():
             no_such=(1,),
         )
         yield of("plain", method, {"n": 4, "seed": 0}, labels=(0, [0] * 4), truncation=(0.5, NAN))
+    for method in ("interpolate", "iter_interpolation"):
+        yield of(
+            "conditional",
+            method,
+            {"seeds": [0, 1], "frames": 4, "images": 2},
+            seeds=SEEDS + ([0],),
+            frames=(1, *COUNT),
+            images=COUNT,
+            labels=LABEL,
+            truncation=[v for v in REAL if v is not None],
+            no_such=(1,),
+        )
+        yield of("plain", method, {"seeds": [0, 1], "frames": 2}, labels=(0,), truncation=(0.5,))
+    yield of(
+        "conditional",
+        "mix",
+        {"rows": [0, 1], "columns": [2, 3]},
+        rows=SEEDS,
+        columns=SEEDS,
+        layers=TEXT,
+        labels=LABEL,
+        truncation=[v for v in REAL if v is not None],
+    )
     yield of(
         "conditional",
         "render",

@@ -1,12 +1,20 @@
 """kgan.images: grids, and PNG files that say what made them."""
 
+import weakref
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageSequence, PngImagePlugin
 
-from kgan.images import enlarge, grid, read_provenance, save_animation, save_png
+from kgan.images import (
+    check_animation,
+    enlarge,
+    grid,
+    read_provenance,
+    save_animation,
+    save_png,
+)
 
 FACTS = {"model": "dcgan-mnist", "seed": 3, "labels": [1, 2], "kgan": "0.1.0", "note": "é ☺"}
 
@@ -103,7 +111,7 @@ def _smooth_frames(channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("suffix, most", [("png", 0), ("webp", 6)])
+@pytest.mark.parametrize("suffix, most", [("png", 0), ("webp", 6), ("gif", 0)])
 def test_animation_holds_the_frames(tmp_path, channels, suffix, most):
     frames = _smooth_frames(channels)
     path = save_animation(frames, tmp_path / f"x.{suffix}", FACTS, milliseconds=80)
@@ -117,7 +125,7 @@ def test_animation_holds_the_frames(tmp_path, channels, suffix, most):
             assert np.abs(shown - frame).max() <= most
 
 
-@pytest.mark.parametrize("suffix", ["png", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "webp", "gif"])
 def test_animation_says_that_a_model_made_it(tmp_path, suffix):
     path = save_animation(_smooth_frames(3), tmp_path / f"x.{suffix}", FACTS)
     assert read_provenance(path) == FACTS
@@ -134,9 +142,124 @@ def test_foreign_webp_has_no_provenance(tmp_path):
     assert read_provenance(tmp_path / "x.webp") is None
 
 
-@pytest.mark.parametrize("frames, name", [([], "x.png"), (_smooth_frames(1), "x.gif")])
+@pytest.mark.parametrize("comment", [b"a holiday", b'{"kgan": 1', b"\xff\x00", b""])
+def test_foreign_gif_has_no_provenance(tmp_path, comment):
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.gif", comment=comment)
+    assert read_provenance(tmp_path / "x.gif") is None
+
+
+def _shown(path):
+    with Image.open(path) as picture:
+        return [np.asarray(f.convert("RGB")).astype(int) for f in ImageSequence.Iterator(picture)]
+
+
+def test_gif_keeps_every_gray(tmp_path):
+    frames = [np.roll(np.arange(256, dtype=np.uint8), i).reshape(16, 16, 1) for i in range(5)]
+    shown = _shown(save_animation(frames, tmp_path / "x.gif", FACTS))
+    np.testing.assert_array_equal(shown, np.repeat(frames, 3, axis=-1))
+
+
+@pytest.mark.parametrize("colors", [2, 256])
+def test_gif_keeps_as_many_colors_as_it_has_room_for(tmp_path, colors):
+    random = np.random.default_rng(1)
+    palette = random.permutation(1 << 12)[:colors]
+    palette = np.stack([palette >> 8, palette >> 4 & 15, palette & 15], axis=1).astype(np.uint8)
+    picked = random.integers(0, colors, (6, 20, 20))
+    picked.flat[:colors] = np.arange(colors)  # next to each other, all of them
+    shown = _shown(save_animation(list(palette[picked]), tmp_path / "x.gif", FACTS))
+    np.testing.assert_array_equal(shown, palette[picked])
+
+
+def test_gif_of_more_colors_is_close(tmp_path):
+    """Frames like photographs, of thousands of colors, beside those of Pillow by itself."""
+    random = np.random.default_rng(2)
+    waves = np.linspace(0, 6, 48)
+    frames = []
+    for _ in range(6):
+        a, b, c = random.uniform(0, 6, 3)
+        red = np.sin(waves[:, None] + a) * np.cos(waves[None] + b)
+        skin = np.stack([red, 0.8 * red + 0.1 * np.sin(waves + c), 0.6 * red], axis=-1)
+        frames.append(((skin + 1.2) * 105).astype(np.uint8))
+    shown = _shown(save_animation(frames, tmp_path / "x.gif", FACTS))
+    apart = np.abs(shown - np.array(frames, int))
+    assert apart.mean() < 4
+    blocks = np.array(frames, int) - shown
+    blocks = blocks.reshape(6, 12, 4, 12, 4, 3).mean((2, 4))
+    assert np.abs(blocks).mean() < 1.5  # what the eye sees from afar
+
+
+@pytest.mark.parametrize(
+    "suffix, milliseconds, times",
+    [
+        ("gif", 1000 / 24, [40, 40, 40, 50]),
+        ("gif", 20, [20] * 4),
+        ("gif", 1000 / 30, [30, 40, 30, 30]),
+        ("webp", 1000 / 24, [42, 41, 42, 42]),
+        ("png", 1000 / 60, [17, 16, 17, 17]),
+    ],
+)
+def test_times_make_up_for_their_rounding(tmp_path, suffix, milliseconds, times):
+    frames = _smooth_frames(3)[::2]
+    with Image.open(save_animation(frames, tmp_path / f"x.{suffix}", FACTS, milliseconds)) as shown:
+        received = []
+        for frame in ImageSequence.Iterator(shown):
+            frame.load()
+            received.append(frame.info["duration"])
+    assert received == times
+
+
+def test_gif_of_too_many_frames_a_second_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match="milliseconds to be a number from 20 to 60000. Received: m.*=16.6"
+    ):
+        save_animation(_smooth_frames(1), tmp_path / "x.gif", FACTS, 1000 / 60)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix, side", [(".webp", 16_384), (".gif", 65_536)])
+def test_sides_that_a_format_has_not(suffix, side):
+    check_animation(side - 1, 1, 2, suffix)
+    with pytest.raises(ValueError, match=f"{side - 1:,} pixels a side.*Received: {side:,}x1"):
+        check_animation(side, 1, 2, suffix)
+
+
+def test_frames_that_do_not_fit_into_memory():
+    check_animation(1000, 1000, 10**9, ".webp")
+    for suffix in (".gif", ".png"):
+        with pytest.raises(ValueError, match="fits into the free memory.*1,000,000,000 frames"):
+            check_animation(1000, 1000, 10**9, suffix)
+
+
+def test_webp_takes_frames_one_by_one(tmp_path):
+    class Frames:
+        """Counts those that are alive."""
+
+        alive = most = 0
+
+        def __len__(self):
+            return 50
+
+        def __iter__(self):
+            for i in range(50):
+                frame = np.full((8, 8, 3), 5 * i, np.uint8)
+                self.alive += 1
+                self.most = max(self.alive, self.most)
+                weakref.finalize(frame, self._die)
+                yield frame
+                del frame
+
+        def _die(self):
+            self.alive -= 1
+
+    frames = Frames()
+    shown = _shown(save_animation(frames, tmp_path / "x.webp", FACTS))
+    assert len(shown) == 50 and frames.most <= 4
+    assert [round(frame.mean() / 5) for frame in shown] == list(range(50))
+
+
+@pytest.mark.parametrize("frames, name", [([], "x.png"), (_smooth_frames(1), "x.mp4")])
 def test_animation_without_frames_or_of_another_format_is_refused(tmp_path, frames, name):
-    message = rf"ends in .png or .webp. Received: {len(frames)} frames, .*{name}"
+    message = rf"ends in .png, .webp or .gif. Received: {len(frames)} frames, .*{name}"
     with pytest.raises(ValueError, match=message):
         save_animation(frames, tmp_path / name, FACTS)
     assert not list(tmp_path.iterdir())

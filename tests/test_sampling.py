@@ -100,6 +100,20 @@ class TestInterpolate:
         shown = frames[:, 0, :10, 0, 0]
         assert (shown == to_uint8(np.tanh(expected))[:, None]).all()
 
+    @pytest.mark.parametrize("images", [1, 2, 3, 6])
+    def test_frames_fill_chunks_together(self, images):
+        plain = Plain(num_classes=7)
+        frames = list(plain.iter_interpolation([5, 6], frames=9, images=images))
+        assert len(plain.sizes) == -(-9 // (CHUNK // images or 1)) * -(-images // CHUNK)
+        np.testing.assert_array_equal(frames, plain.interpolate([5, 6], 9, images))
+
+    def test_frames_are_drawn_as_they_are_asked_for(self):
+        plain = Plain()
+        next(plain.iter_interpolation([5, 6], frames=10**9))
+        assert plain.sizes == [CHUNK]
+        with pytest.raises(KganError, match="frames=1,000,000,000,000.*iter_interpolation gives"):
+            plain.interpolate([5, 6], frames=10**12)
+
     @pytest.mark.parametrize(
         "wrong, message",
         [

@@ -32,7 +32,8 @@ class LatentWalk(Pictures):
         steps: int >= 1, frames from one stop to the next.
         labels: of a conditional model: the class of all walkers as an int, or of each as a
             sequence of `rows * columns` ints, instead of a class for each row.
-        format: "webp", or "png", which keeps every pixel and is in color several times larger.
+        format: "webp"; "png", which keeps every pixel and is in color several times larger; or
+            "gif", which keeps 256 colors.
 
     Raises:
         ValueError: for a grid without images, a walk without frames, another format, or both

@@ -15,7 +15,7 @@ from kgan.cli.models import import_option
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.provenance import Found, Origin
 from kgan.cli.seeds import seeds_text
-from kgan.cli.verifying import difference
+from kgan.cli.verifying import compare
 from kgan.errors import KganError, one_line, say
 from kgan.sampling import Sampling
 from kgan.zoo import opening
@@ -119,7 +119,7 @@ class _Result:
         command: that makes it again; None if none does.
         again: where the file of the command is.
         verified: whether it was drawn again and is the same; None if that was not tried.
-        why: why not, or why it cannot be.
+        why: words for that, or why it cannot be.
         problem: why it cannot be read.
     """
 
@@ -222,9 +222,8 @@ class _Result:
         return f"weights {short_hash}, but {self.origin.where} now has others"
 
     def _verified(self):
-        if self.verified:
-            return "verified: drawn again, it is the same"
-        return f"{'different' if self.verified is False else 'not drawn again'}: {self.why}"
+        words = {True: "verified", False: "different", None: "not drawn again"}[self.verified]
+        return f"{words}: {self.why}"
 
     def _shown(self, key, value):
         if self.command is not None:  # all of them are checked
@@ -274,8 +273,8 @@ def _verify(result: _Result, presets: _Presets) -> None:
         result.why = "the name of the preset cannot be shown"
     else:
         model = presets.model(origin.source)
-        result.why = difference(result.found, result.found.verb, model)
-        result.verified = result.why is None
+        verdict = compare(result.found, result.found.verb, model)
+        result.verified, result.why = verdict.is_same, verdict.words
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:

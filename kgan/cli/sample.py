@@ -21,12 +21,12 @@ from kgan.cli.models import import_option
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
 from kgan.errors import KganError, say
 from kgan.files import aside, replacing, sha256
+from kgan.latent_files import PROVENANCE
 from kgan.latents import sample_labels, sample_latents
 from kgan.sampling import Sampling, StyleSampling
 from kgan.zoo import opening
 
 SUFFIXES = (".png", ".npz")
-PROVENANCE = "kgan.json"  # in an .npz
 FIELDS = {
     **drawing.FIELDS,
     "seed": SEED,

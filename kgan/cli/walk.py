@@ -128,11 +128,13 @@ def command(
     drawing.check_number(count, f"-n {count}")
     shape = found.metadata["image_shape"]
     drawing.check_pixels(shape, count, scale)
-    drawing.check_writable(out)
-    model = drawn_by(found, engine, import_file)
     walk = {"seeds": seeds, "frames": frames, "fps": fps, "n": count}
     walk["columns"] = min(columns or _columns(count, classes), count)
     facts = drawing.facts_of(found, "walk", dealt, truncation, scale, resample, **walk)
+    if is_file:
+        images.check_animation(*size(facts, shape), frames, out.suffix.lower())
+    drawing.check_writable(out)
+    model = drawn_by(found, engine, import_file)
     with drawing.progress(frames, "Walking", "frames") as advance:
         drawn = Frames(model, facts, advance)
         if is_file:
@@ -222,6 +224,10 @@ def _output(out: Path | None, name: str) -> Path:
     """The file or directory to write, seen to be possible before any work is done."""
     out = out or Path(name)
     if out.is_dir():
+        if out.resolve() in (here := Path.cwd(), *here.parents):  # which is to be replaced
+            raise click.UsageError(
+                f"Expected a directory that you are not in. Received: --out {out}"
+            )
         if all(re.fullmatch(r"frame-\d+\.png", path.name) for path in out.iterdir()):
             return out
     elif out.suffix.lower() in images.ANIMATION_SUFFIXES or not (

@@ -85,6 +85,13 @@ def test_webp_by_default(conditional, tmp_path):
     assert said["class"] == "ConditionalGAN"
 
 
+def test_gif(conditional, tmp_path):
+    frames, said = _walked(conditional, tmp_path, stops=2, steps=2, format="gif")
+    exact, _ = _walked(conditional, tmp_path / "png", stops=2, steps=2, format="png")
+    np.testing.assert_array_equal(frames, exact)
+    assert said["class"] == "ConditionalGAN"
+
+
 def test_a_class_for_every_row(conditional, tmp_path):
     frames, said = _walked(conditional, tmp_path, columns=2, stops=2, steps=2, format="png")
     assert said["labels"] == [0, 0, 1, 1, 2, 2]
@@ -121,7 +128,7 @@ def test_does_not_change_training(tmp_path):
         ({"rows": 0}, "rows to be an int >= 1, or None. Received: rows=0"),
         ({"stops": 1}, "stops to be an int >= 2. Received: stops=1"),
         ({"steps": 0}, "steps to be an int >= 1. Received: steps=0"),
-        ({"format": "gif"}, "one of 'png', 'webp'. Received: format='gif'"),
+        ({"format": "mp4"}, "one of 'png', 'webp', 'gif'. Received: format='mp4'"),
     ],
 )
 def test_bad_arguments_are_refused(tmp_path, wrong, message):

@@ -5,7 +5,8 @@ import unicodedata
 import click
 import pytest
 
-from kgan.cli.labels import parse_labels
+from kgan.cli.labels import labels_text, parse_labels
+from kgan.errors import KganError
 
 FOLDERS = ["1", "10", "11", "2", "3"]  # in the order of a listing
 LETTERS = ["A", "B", "a", "b"]
@@ -80,3 +81,27 @@ def test_names(names, text, classes):
 def test_what_names_no_class_is_refused_with_the_list(names, text, message):
     with pytest.raises(click.UsageError, match=message):
         parse(text, names)
+
+
+@pytest.mark.parametrize("names", [FOLDERS, LETTERS, COMMAS, ["0", "x", "1", "0"], ["a", "\u00ad"]])
+def test_text_of_classes_means_them(names):
+    """Of every class, of all, of some twice; of classes that share a name there is none."""
+    metadata = {"name": "m", "num_classes": len(names), "class_names": names}
+    everyone = [*range(len(names))]
+    for classes in (*([place] for place in everyone), everyone, everyone[::-1], [0, 0], [1, 0, 1]):
+        if any(names.count(names[place]) > 1 for place in classes):
+            continue
+        text = labels_text(classes, metadata)
+        assert text.isprintable() and parse_labels(text, metadata) == classes
+
+
+def test_text_of_classes_of_an_unknown_preset():
+    assert labels_text([3], None) == "3"
+    assert labels_text([3, 4, 5], None) == "3-5"
+    assert labels_text([5, 3], None) == "5,3"
+
+
+@pytest.mark.parametrize("metadata", [{"num_classes": 2}, {"num_classes": None}])
+def test_classes_that_a_preset_has_not(metadata):
+    with pytest.raises(KganError, match=r"Expected labels that m has. Received: \[1, 2\]"):
+        labels_text([1, 2], {"name": "m", "class_names": None, **metadata})

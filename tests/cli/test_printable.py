@@ -63,6 +63,8 @@ def test_folders(photos):
         *(("sample", "dcgan-mnist", "--truncation", BAD), ("evaluate", ".", "--metrics", BAD)),
         ("evaluate", "dcgan-mnist", "--extractor", BAD, "--images", "2"),
         ("train", "dcgan", "--data", f"tfds:{BAD}"),
+        *(("walk", BAD), ("mix", BAD), ("inspect", BAD), ("walk", "dcgan-mnist", "--seeds", BAD)),
+        *(("walk", "dcgan-mnist", "--out", f"{BAD}.mp4"), ("mix", "dcgan-mnist", "--layers", BAD)),
     ],
     ids=ascii,
 )

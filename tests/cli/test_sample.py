@@ -131,6 +131,10 @@ class TestOutput:
         facts = read_provenance("tiny.png")
         assert (facts["scale"], facts["resample"], facts["n"]) == (3, resample, 9)
 
+    def test_columns(self, sample, nine):
+        assert sample("tiny", "-n", 9, "--seed", 3, "--columns", 5).exit_code == 0
+        np.testing.assert_array_equal(_pixels("tiny.png"), grid(nine, 5))
+
     def test_scale_of_separate_files(self, sample, nine):
         sample("tiny", "-n", 2, "--seed", 3, "--scale", 2, "--separate", "--out", "v1.0")
         image = enlarge(nine[:1], 2, "lanczos")[0]
@@ -242,6 +246,9 @@ class TestBadInput:
             (["tiny", "--out", "x.npz", "--scale", "2"], 2, "Expected --scale with pictures"),
             (["tiny", "-n", "1000", "--scale", "64"], 2, "at most 268,435,456 pixels"),
             (["tiny", "--scale", "0"], 2, "0 is not in the range"),
+            (["tiny", "--columns", "0"], 2, "0 is not in the range"),
+            (["tiny", "--columns", "2", "--separate"], 2, "--columns with a grid"),
+            (["tiny", "--columns", "2", "--out", "x.npz"], 2, "--columns with a grid"),
             (["tiny", "--separate", "--out", "x.PNG"], 2, "new or empty directory"),
             (["tiny", "--out", "x.jpg"], 2, r"\.png or \.npz. Received: --out x\.jpg"),
             (["tiny", "--out", "/proc/x.png"], 1, "that can be written. Received: --out /proc/x"),

@@ -99,9 +99,7 @@ def test_one_picture_is_read_as_in_a_folder(tmp_path):
     np.testing.assert_array_equal(read_picture(tmp_path / "x.png", RULE), images[0])
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0"]
-)
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0"])
 def test_one_file_that_is_no_picture_is_named(tmp_path, content):
     (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(KganError, match=r"Expected a picture .*x\.png: ") as error:

@@ -1,0 +1,35 @@
+"""Presets that several verbs draw."""
+
+from pathlib import Path
+
+import pytest
+
+from kgan.recipe import Data, Recipe
+
+
+@pytest.fixture(scope="session")
+def style_preset(tmp_path_factory) -> Path:
+    """An untrained StyleGANLite of three classes, one of which is called as in a spreadsheet."""
+    from kgan import zoo
+    from kgan.models import StyleGANLite
+
+    directory = tmp_path_factory.mktemp("styles") / "style"
+    model = StyleGANLite((16, 16, 3), latent_dim=8, width=4, max_channels=8, num_classes=3)
+    model.compile()
+    data = Data(source="tfds:none", class_names=["cat", "dog, black", "it's"])
+    zoo.save(model, directory, Recipe(name="style", model="StyleGANLite", data=data))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def vivid_preset(tmp_path_factory) -> Path:
+    """A DCGAN whose images differ from one another, as those of a trained one do."""
+    from kgan.models import DCGAN
+
+    directory = tmp_path_factory.mktemp("vivid") / "vivid"
+    model = DCGAN((16, 16, 3), latent_dim=8, width=4)
+    model.compile()
+    kernel = model.ema_generator.weights[-2]  # before tanh
+    kernel.assign(300 * kernel)
+    model.save_to_preset(directory)
+    return directory

@@ -72,6 +72,8 @@ def command(
     if labels is not None and len(labels) > 1:
         raise click.UsageError(f"Expected --label with one class. Received: --label {label}")
     box = None if box is None else parse_box(box)
+    rule = Rule.checked(metadata["image_shape"], "crop", recipe.data.background, box)
+    picture = read_picture(photo, rule)
     name = drawing.name_of(found)
     out = in_directory(out or Path(f"{name}-projection.png"), f"{name}-projection.png", ".png")
     beside = out.with_suffix(".npz")
@@ -84,12 +86,10 @@ def command(
     from kgan.runs.train import Interrupted, collected_signals
     from kgan.zoo import saving
 
-    rule = Rule.checked(metadata["image_shape"], "crop", recipe.data.background, box)
-    picture = read_picture(photo, rule)
     height, width, _ = rule.image_shape
-    part = "its center" if box is None else "the box"
+    part = "center" if box is None else "box"
     say(
-        f"Nothing was aligned: {part} was cut out of the photo and made {width}x{height} pixels; "
+        f"Nothing was aligned: the {part} of the photo was made {width}x{height} pixels; "
         "--box frames it as the model's pictures are",
         err=True,
     )
@@ -99,7 +99,11 @@ def command(
             f"Expected a model that makes pictures of latents. Received: {name}, a "
             f"{metadata['model']}"
         )
-    features = _features(extractor(extractor_of(recipe)), rule.image_shape)
+    features, domain = None, extractor_of(recipe)
+    if domain not in ("random", "inception"):  # of no domain, and not of TensorFlow
+        features = extractor(domain)
+    if features is not None and features.input_shape != rule.image_shape:
+        features = None
     tried = model.num_classes if model.num_classes and labels is None else 1
     with collected_signals() as received, drawing.progress(steps * tried, "Steps", "steps") as show:
         made = 0
@@ -120,12 +124,13 @@ def command(
         name,
         found.weights_sha256,
         verb="project",
-        steps=made,
+        steps=steps,
+        stopped_after=made if received else None,
         starts=starts,
         seed=seed,
         box=box,
         labels=result["labels"].tolist() if "labels" in result else None,
-        extractor=features and features.name,
+        extractor=None if features is None else features.name,
         error=float(result["error"][0]),
         loss=float(result["loss"][0]),
     )
@@ -142,11 +147,3 @@ def command(
     say(beside)
     if received:
         raise Interrupted(received[0])
-
-
-def _features(found, image_shape):
-    """The extractor of a recipe's domain; None if there is none for images of the model's shape.
-
-    `random` knows no domain, and `inception` cannot be differentiated here.
-    """
-    return found if found.input_shape == image_shape and found.name != "random" else None

@@ -22,6 +22,10 @@ from kgan.data.resize import Rule
 from kgan.metrics.extractors import extractor
 
 FACES, SEED = 8, 1000
+SHOWN = {
+    "shows": "first row: photographs that were given; rows below: pictures of the models",
+    "digital_source_type": "compositeWithTrainedAlgorithmicMedia",
+}
 
 
 def squared(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -80,7 +84,8 @@ def main(names, steps, starts, photos, sheet) -> None:
         print(line, flush=True)
     if sheet:
         pictures = images.enlarge(np.concatenate(rows), 2, "lanczos")
-        images.save_png(images.grid(pictures, columns=len(rows[0]), gap=4), sheet, None)
+        facts = {"class": ", ".join(names), "images_seen": 0, "kgan": kgan.__version__, **SHOWN}
+        images.save_png(images.grid(pictures, columns=len(rows[0]), gap=4), sheet, facts)
 
 
 if __name__ == "__main__":

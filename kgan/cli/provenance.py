@@ -6,6 +6,8 @@ Whoever has written a file has written this too: nothing in it is believed befor
 import os
 import shlex
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -193,22 +195,27 @@ def labels_in(facts: dict[str, Any], preset: Origin) -> str | None:
 
 def _text_of_picture(path, form):
     """The size of a picture, and the JSON in it."""
-    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, drawing.MOST_PIXELS
     try:
-        with Image.open(path, formats=[form]) as picture:
+        with large_pictures(), Image.open(path, formats=[form]) as picture:
             if picture.width * picture.height <= _MOST_DECODED:
                 picture.load()
                 return picture.size, provenance_text(picture)
             return picture.size, provenance_text(picture, whole=False)
     except MemoryError:
         raise
+    except Image.UnidentifiedImageError:
+        why = "it is cut off, or damaged"
     except Exception as error:  # of decoders, which raise what they like
-        why = (
-            "it is cut off, or damaged"
-            if isinstance(error, Image.UnidentifiedImageError)
-            else error
-        )
-        raise KganError(f"Expected a {form} that can be read. Received: {path}: {why}") from None
+        why = str(error)
+    raise KganError(f"Expected a {form} that can be read. Received: {path}: {why}")
+
+
+@contextmanager
+def large_pictures() -> Iterator[None]:
+    """Lets Pillow open what kgan draws, which may be larger than Pillow likes of strangers."""
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, drawing.MOST_PIXELS
+    try:
+        yield
     finally:
         Image.MAX_IMAGE_PIXELS = most
 

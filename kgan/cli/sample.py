@@ -154,7 +154,7 @@ def command(
             shape = (number, *model.image_shape)
             _save_npz(batches(), out, shape, dealt, _of_array(facts, classes))
         else:
-            columns = columns or _columns(number, classes)
+            columns = min(columns or _columns(number, classes), number)
             grid = images.grid(np.concatenate(list(batches())), columns, gap=2 * scale)
             images.save_png(grid, out, {**facts, "columns": columns})
     say(out)
@@ -184,7 +184,7 @@ def draw_array(model: Sampling, facts: dict[str, Any]) -> Iterator[np.ndarray]:
 def is_consistent(facts: dict[str, Any]) -> bool:
     """Whether facts, each of which is right, go together."""
     number = facts["n"]
-    if "index" in facts and number != 1:
+    if facts.get("columns", 1) > number or ("index" in facts and number != 1):
         return False
     labels, classes = facts.get("labels"), facts.get("classes", [0])
     return (labels is None or len(labels) == number) and number % len(classes) == 0

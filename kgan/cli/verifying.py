@@ -11,7 +11,7 @@ from PIL import Image
 
 from kgan import images
 from kgan.cli import drawing, sample, walk
-from kgan.cli.provenance import Found
+from kgan.cli.provenance import Found, large_pictures
 from kgan.errors import KganError
 from kgan.sampling import Sampling
 
@@ -22,6 +22,7 @@ MOST_OFF = 0.001  # share of the values that may be off, by one level: another m
 _MORE_LOSS = 1.25  # times that of a frame encoded here, on average...
 _MORE_OF_BLOCKS = 8  # ...and levels of the mean of a block of as many pixels a side
 _BLOCK = 8
+_STRIP = 256  # rows that are compared at a time
 
 SAME = "drawn again, it is the same"
 CLOSE = "drawn again, it is the same but for the loss of its format"
@@ -51,7 +52,8 @@ def compare(found: Found, verb: ModuleType, model: Sampling) -> Verdict:
         KganError: if the model cannot draw it, or the file cannot be read.
     """
     try:
-        return _compare(found, verb, model)
+        with large_pictures():
+            return _compare(found, verb, model)
     except (KganError, MemoryError):
         raise
     except Exception as error:  # of decoders, which raise what they like
@@ -94,18 +96,19 @@ def _of_pictures(found, again):
         if counts[0] != counts[1]:
             return f"it stores {counts[0]:,} frames, not {counts[1]:,}"
         for frame in range(counts[0]):
-            pixels, times = [], []
             for picture in (shown, drawn):
                 picture.seek(frame)
-                pixels.append(np.asarray(picture.convert("RGBA"), np.int16))
-                times.append(picture.info.get("duration"))
+                picture.load()  # which tells how long it is shown
+            times = [picture.info.get("duration") for picture in (shown, drawn)]
             if times[0] != times[1]:
                 return f"frame {frame:,} is shown for {times[0]} milliseconds, not {times[1]}"
-            apart = np.abs(pixels[0] - pixels[1])
-            if apart.max() > 1:
-                return f"values are up to {apart.max()} levels apart"
-            off += np.count_nonzero(apart)
-            values += apart[..., :3].size
+            for top in range(0, shown.height, _STRIP):
+                box = (0, top, shown.width, min(top + _STRIP, shown.height))
+                apart = np.abs(_pixels(shown.crop(box)) - _pixels(drawn.crop(box)))
+                if apart.max() > 1:
+                    return f"values are up to {apart.max()} levels apart"
+                off += np.count_nonzero(apart)
+                values += apart[..., :3].size
     return _too_many(off, values)
 
 
@@ -137,10 +140,14 @@ def _at(picture, starts, end):
         while until <= start and frame + 1 < count:
             frame += 1
             picture.seek(frame)
-            pixels = np.asarray(picture.convert("RGBA"), np.int16)
+            pixels = _pixels(picture)
             until += picture.info.get("duration", 0)
         over = until <= start or until > end or (start == starts[-1] and frame + 1 < count)
         yield None if over else pixels
+
+
+def _pixels(picture):
+    return np.asarray(picture.convert("RGBA"), np.int16)
 
 
 def _blocks(values):

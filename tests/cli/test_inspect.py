@@ -120,6 +120,27 @@ def test_samples_of_presets(vivid_preset, style_preset):
         assert inspect("old.png", "--verify").exit_code == 0
 
 
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+@pytest.mark.parametrize(
+    "name", re.findall(r"\(images/(.*?)\)", (DOCS / "pictures.md").read_text("utf-8"))
+)
+def test_pictures_of_the_docs(name, monkeypatch):
+    """Each is small, and of a preset that is shipped; `kgan inspect docs/images --verify`."""
+    monkeypatch.delenv("KGAN_ZOO")
+    assert (DOCS / "images" / name).stat().st_size <= 300_000
+    done = inspect(DOCS / "images" / name)
+    assert "as in the registry" in done.stdout and printed_command(done.stdout)
+
+
+def test_pictures_larger_than_pillow_likes(monkeypatch):
+    path = drawn("sample", "vivid", "-n", 9, "--scale", 6, "--out", "x.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert inspect(path, "--verify").exit_code == 0
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
 class TestWhatIsNotTheSame:
     @staticmethod
     def changed(change, suffix="png"):

@@ -134,6 +134,8 @@ class TestOutput:
     def test_columns(self, sample, nine):
         assert sample("tiny", "-n", 9, "--seed", 3, "--columns", 5).exit_code == 0
         np.testing.assert_array_equal(_pixels("tiny.png"), grid(nine, 5))
+        assert sample("tiny", "-n", 1, "--scale", 64, "--columns", 1024).exit_code == 0
+        assert _pixels("tiny.png").shape == (64 * 20, 64 * 20, 3)
 
     def test_scale_of_separate_files(self, sample, nine):
         sample("tiny", "-n", 2, "--seed", 3, "--scale", 2, "--separate", "--out", "v1.0")

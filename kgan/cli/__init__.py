@@ -19,7 +19,7 @@ import click
 import kgan
 from kgan.errors import KganWarning, one_line, say
 
-VERBS = ("data", "evaluate", "info", "list", "sample", "train")
+VERBS = ("data", "evaluate", "export", "info", "list", "sample", "train")
 
 
 class _Verbs(click.Group):

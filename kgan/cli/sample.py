@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from kgan.cli.bounded import Bounded
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
-from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
+from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
 from kgan.errors import say
 from kgan.files import aside, plain_name, replacing
 from kgan.images import RESAMPLINGS
@@ -126,7 +125,7 @@ def command(
             f"Expected at most {MOST_PIXELS:,} pixels in one picture. Received: --scale {scale}, "
             f"for {pixels:,}"
         )
-    _check_writable(out)
+    check_writable(out)
     model = drawn_by(found, engine, import_file)
     options = {}
     if classes is not None:
@@ -180,18 +179,6 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
     else:
         out = in_directory(out or Path(f"{name}.png"), f"{name}.png", *SUFFIXES)
     return out
-
-
-def _check_writable(out: Path) -> None:
-    """Makes the directory of a file; raises ClickException if the file cannot be written."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
-            pass
-    except OSError as error:
-        raise click.ClickException(
-            f"Expected an output path that can be written. Received: --out {out}: {error.strerror}"
-        ) from None
 
 
 def _save_separate(batches, out, facts, digits):

@@ -223,7 +223,7 @@ class Graph:
 
         def weight(name, variable):
             if file is None:
-                return numpy_helper.from_array(np.asarray(variable, "<f4"), name)
+                return numpy_helper.from_array(variable.numpy().astype("<f4"), name)
             tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=tuple(variable.shape))
             tensor.data_location = TensorProto.EXTERNAL
             offset, length = offsets[name]

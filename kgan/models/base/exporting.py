@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import Any, NamedTuple
 
 import keras
@@ -17,13 +18,13 @@ import tensorflow as tf
 
 from kgan.checks import FLAG, PATH, one_of, or_none, whole
 from kgan.errors import KganError, printable, say, short, silent_stderr
-from kgan.files import EXPORTS, expanded, recover, replacing_directory, write
-from kgan.graph import OPSET, Graph, NotExpressible, Value
+from kgan.files import EXPORTS, expanded, recover, replacing, replacing_directory
+from kgan.graph import Graph, NotExpressible, Value
 
 FORMAT = one_of(*EXPORTS)
 NOTES = "kgan.json"  # what a SavedModel says of itself
 _OF_A_SAVED_MODEL = {
-    *("saved_model.pb", "fingerprint.pb", NOTES),
+    *("saved_model.pb", "fingerprint.pb", NOTES, "assets", "variables"),
     *("variables/variables.index", "variables/variables.data-00000-of-00001"),
 }
 _MOST_BYTES = (1 << 31) - (1 << 20)  # of a file of Protocol Buffers, or of FlatBuffers
@@ -98,25 +99,23 @@ def export(
     remote = format == "saved_model" and "://" in os.fspath(PATH.check("filepath", filepath))
     if not remote:
         check_place(filepath, format)
+    if options and format != "litert":
+        raise KganError(
+            f"Expected no more arguments for format={format!r}, whose files are of one kind. "
+            f"Received: {', '.join(f'{name}={short(value)}' for name, value in options.items())}"
+        )
     exported = exported._replace(inputs=_with_batch(exported.inputs, input_signature))
-    if format == "litert":
-        write(expanded(filepath), _litert(exported, options))
+    path = expanded(filepath)
+    if remote:
+        _save(exported, os.fspath(filepath))
+    elif format == "saved_model":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing_directory(path) as partial:
+            _save(exported, str(partial))
     else:
-        if format == "onnx" and options.get("opset_version") == OPSET:
-            options.pop("opset_version")
-        if options:
-            raise KganError(
-                f"Expected no further options for format={format!r}, whose file is of one kind"
-                f"{f', opset_version={OPSET}' if format == 'onnx' else ''}. Received: "
-                f"{', '.join(f'{name}={short(value)}' for name, value in options.items())}"
-            )
-        if format == "onnx":
-            write(expanded(filepath), _onnx(exported))
-        elif remote:
-            _save(exported, os.fspath(filepath))
-        else:
-            with replacing_directory(expanded(filepath)) as partial:
-                _save(exported, str(partial))
+        with replacing(path) as partial:
+            content = _onnx(exported) if format == "onnx" else _litert(exported, options)
+            partial.write_bytes(content)
     if verbose:
         say(f"Exported to {os.fspath(filepath)}")
 
@@ -131,35 +130,30 @@ def check_place(filepath: str | os.PathLike, format: str) -> None:
     Raises:
         KganError: for the ending of another format, or a directory that holds anything but an
             export of kgan's.
-        OSError: if there is no directory to write it to.
     """
     path, ending = expanded(PATH.check("filepath", filepath)), EXPORTS[format]
-    endings = [e for e in EXPORTS.values() if e]
-    if not ending and path.suffix.lower() in endings:
-        raise KganError(
-            f"Expected a directory for format={format!r}. Received: {path}, the name of a file of "
-            "another format"
-        )
-    if ending and path.suffix.lower() != ending:
-        raise KganError(f"Expected a path that ends in {ending}, for {format}. Received: {path}")
     if ending:
+        if path.suffix.lower() != ending:
+            raise KganError(
+                f"Expected a path that ends in {ending}, for {format}. Received: {path}"
+            )
         return
+    if path.suffix.lower() in filter(None, EXPORTS.values()) or path.name in ("", ".."):
+        raise KganError(
+            f"Expected the path of a directory to make or to replace, for {format}. Received: "
+            f"{path}"
+        )
     recover(path)
     if path.exists() and not path.is_dir():
         raise KganError(f"Expected a directory to export to. Received: file {path}")
-    if path.is_dir():
-        held = {p.relative_to(path).as_posix() for p in path.rglob("*") if not _is_folder(p)}
-        others = held - (_OF_A_SAVED_MODEL if NOTES in held else set())
-        if others:
-            shown = ", ".join(map(printable, sorted(others)[:5]))
-            raise KganError(
-                "Expected an empty or new directory, or an export of kgan's to replace. Received: "
-                f"{path}, which holds other files: {shown}"
-            )
-
-
-def _is_folder(path):
-    return path.is_dir() and not path.is_symlink()
+    ours = _OF_A_SAVED_MODEL if (path / NOTES).is_file() else ()
+    others = (p.relative_to(path).as_posix() for p in path.rglob("*"))
+    shown = ", ".join(map(printable, islice((p for p in others if p not in ours), 5)))
+    if shown:
+        raise KganError(
+            "Expected an empty or new directory, or an export of kgan's to replace. Received: "
+            f"{path}, which holds other files: {shown}"
+        )
 
 
 def _with_batch(inputs, input_signature):

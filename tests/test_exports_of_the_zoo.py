@@ -64,11 +64,13 @@ def test_preset(name, tmp_path, run_python):
 
 
 def test_examples_of_the_page(tmp_path):
+    pytest.importorskip("ai_edge_litert")
     commands = re.search(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
     for line in commands.splitlines():
         words = line.split("#")[0].split()
         assert words[:2] == ["kgan", "export"]
-        _run("-m", "kgan.cli", *words[1:], cwd=tmp_path)
+        done = _run("-m", "kgan.cli", *words[1:], cwd=tmp_path)
+        assert done.stdout.count("\n") == 1 and not done.stderr
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 4
     for block in blocks:
@@ -80,3 +82,4 @@ def _run(*args, cwd):
         [sys.executable, *args], cwd=cwd, capture_output=True, text=True, env=os.environ
     )
     assert done.returncode == 0, done.stderr
+    return done

@@ -4,12 +4,13 @@ Values are what `model(…)` gives: floats in [-1, 1], channels last. Inputs and
 and the size of the batch is open.
 """
 
+import inspect
 import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
 import keras
@@ -64,9 +65,16 @@ def of_network(network: keras.Model, names: Iterable[str], notes: dict[str, Any]
         for name, x in zip(names, network.inputs, strict=True)
     }
 
-    def function(*alone, **named):
-        given = [*alone, *named.values()]
+    def function(*given):
+        given = [x for x in given if x is not None]
         return network(given[0] if len(given) == 1 else given, training=False)
+
+    # Its parameters: all inputs, or one list of them.
+    kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, [inspect.Parameter.empty]
+    function.__signature__ = inspect.Signature(
+        inspect.Parameter(name, kind, default=default)
+        for name, default in zip_longest(inputs, none)
+    )
 
     def express(graph, batch):
         given = [graph.input(n, (batch, *x.shape[1:]), x.dtype.name) for n, x in inputs.items()]

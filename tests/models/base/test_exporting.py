@@ -195,11 +195,11 @@ class TestPlaces:
             tiny.export(tmp_path / name, format=format)
         assert not any(tmp_path.iterdir())
 
-    @pytest.mark.parametrize("other", ["photo.png", "served/kgan.json", "variables/mine.txt"])
+    @pytest.mark.parametrize("other", ["photo.png", "served/x", "variables/mine.txt"])
     def test_no_other_files_are_lost(self, tiny, other, tmp_path):
-        tiny.export(tmp_path / "x")
-        (tmp_path / "x" / other).parent.mkdir(exist_ok=True)
-        (tmp_path / "x" / other).write_text("mine")
+        for name in ("kgan.json", "variables/variables.index", other):
+            (tmp_path / "x" / name).parent.mkdir(exist_ok=True, parents=True)
+            (tmp_path / "x" / name).write_text("mine")
         with pytest.raises(ValueError, match=f"which holds other files: .*{re.escape(other)}"):
             tiny.export(tmp_path / "x")
         assert (tmp_path / "x" / other).read_text() == "mine"

@@ -94,7 +94,11 @@ def silent_stderr() -> Iterator[IO[bytes]]:
     if sys.stderr is not None:
         sys.stderr.flush()
     with aside:
-        kept = os.dup(2)
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield aside
+            return
         os.dup2(aside.fileno(), 2)
         try:
             yield aside

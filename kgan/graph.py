@@ -64,6 +64,8 @@ class Graph:
 
     def input(self, name: str, shape: tuple[int | str, ...], dtype: str = "float32") -> Value:
         """Declares an input of the graph."""
+        if dtype not in _NUMBERS:
+            raise NotExpressible(f"{name} of {dtype}")
         self._inputs.append((name, shape, dtype))
         return Value(name, shape)
 

@@ -30,8 +30,8 @@ def import_tensorflow(begin: bool = True) -> None:
             except KeyboardInterrupt:
                 raise
             except BaseException as error:
-                # kgan's own refusal has no module's name
-                if not isinstance(error, ImportError) or error.name is not None:
+                ours = isinstance(error, ImportError) and error.name is None  # a refusal of kgan's
+                if not ours:
                     aside.seek(0)
                     said = aside.read()
                 raise

@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import os
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice, zip_longest
@@ -30,7 +31,7 @@ _OF_A_SAVED_MODEL = {
 }
 _MOST_BYTES = (1 << 31) - (1 << 20)  # of a file of Protocol Buffers, or of FlatBuffers
 _BATCH = "batch"
-_DESCRIPTION = 10  # where FlatBuffers' table of a LiteRT model tells the place of its description
+_DESCRIPTION = 10  # where the fields of a LiteRT model tell the place of its description
 
 
 class Exported(NamedTuple):
@@ -69,11 +70,11 @@ def of_network(network: keras.Model, names: Iterable[str], notes: dict[str, Any]
         given = [x for x in given if x is not None]
         return network(given[0] if len(given) == 1 else given, training=False)
 
-    # Its parameters: all inputs, or one list of them.
-    kind, none = inspect.Parameter.POSITIONAL_OR_KEYWORD, [inspect.Parameter.empty]
+    # It takes all inputs by name, or one list of them: all but the first may be missing.
+    parameter = inspect.Parameter
     function.__signature__ = inspect.Signature(
-        inspect.Parameter(name, kind, default=default)
-        for name, default in zip_longest(inputs, none)
+        parameter(name, parameter.POSITIONAL_OR_KEYWORD, default=default)
+        for name, default in zip_longest(inputs, [parameter.empty])
     )
 
     def express(graph, batch):
@@ -277,20 +278,19 @@ def _operations(error):
 
 
 def _described(content, text):
-    """A LiteRT model with a description of its own.
+    """A LiteRT model with a description of its own, in place of its converter's.
 
     It comes last in the file, and the table of the model is pointed to it: to write all of the
-    tables anew in Python would lose how buffers are aligned.
+    tables anew in Python would lose how buffers are aligned. Source: "FlatBuffers Internals".
     """
-    from flatbuffers import encode, packer, table  # late: TensorFlow's, which is loaded by now
-
     content = bytearray(content)
-    root = table.Table(content, encode.Get(packer.uoffset, content, 0))
-    place = root.Pos + root.Offset(_DESCRIPTION)
+    (table,) = struct.unpack_from("<I", content)
+    (fields,) = struct.unpack_from("<i", content, table)
+    (place,) = struct.unpack_from("<H", content, table - fields + _DESCRIPTION)
     content += bytes(-len(content) % 4)
-    encode.Write(packer.uoffset, content, place, len(content) - place)
+    struct.pack_into("<I", content, table + place, len(content) - table - place)
     said = text.encode()
-    return bytes(content + len(said).to_bytes(4, "little") + said + b"\0")
+    return bytes(content + struct.pack("<I", len(said)) + said + b"\0")
 
 
 @contextmanager

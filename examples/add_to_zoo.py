@@ -27,7 +27,7 @@ def main(preset: Path, zoo: Path, name: str | None) -> None:
     results = evaluation.evaluate(preset)
     with writing(target) as partial:
         copy(found, partial)
-        saving.save_graph(saving.load(found), partial, found.metadata["format"])
+        saving.save_graphs(saving.load(found), partial, found.metadata["format"])
         complete(partial, metadata)
     registry.write(zoo)
     evaluation.update_card(target, results)  # which also writes the registry anew, and the gallery

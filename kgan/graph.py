@@ -39,11 +39,11 @@ class Value(NamedTuple):
 
     Attributes:
         name: in the graph.
-        shape: with the size of the batch, or a name for one that is open.
+        shape: with the size of the batch, or a name for one that is open; sides may be open too.
     """
 
     name: str
-    shape: tuple[int | str, ...]
+    shape: tuple[int | str | None, ...]
 
 
 class Graph:
@@ -52,6 +52,9 @@ class Graph:
     Args:
         weights: name of the dataset in the file of weights, by the `id` of the variable. None for
             a graph that will hold its weights.
+
+    Attributes:
+        notes: texts by name, for the metadata.
     """
 
     def __init__(self, weights: dict[int, str] | None = None):
@@ -61,6 +64,7 @@ class Graph:
         self._inputs = []
         self._constants = {}  # initializers, by their bytes
         self.used = {}  # variables by the names of their datasets
+        self.notes: dict[str, str] = {}
 
     def input(self, name: str, shape: tuple[int | str, ...], dtype: str = "float32") -> Value:
         """Declares an input of the graph."""
@@ -123,7 +127,7 @@ class Graph:
         x: Value | str,
         kernel: str,
         strides: Iterable[int] = (1, 1),
-        pads: Iterable[int] = (0, 0, 0, 0),
+        pads: Iterable[int] | None = (0, 0, 0, 0),
         **attributes: Any,
     ) -> str:
         """A convolution of values channels last.
@@ -132,12 +136,14 @@ class Graph:
             x: (batch, height, width, channels).
             kernel: as Keras has it, (height, width, inputs, outputs).
             strides: vertical and horizontal.
-            pads: zeros above, at the left, below and at the right.
+            pads: zeros above, at the left, below and at the right. None for those of `"same"`, by
+                sides that are open.
             **attributes: `group` and `dilations` of ONNX's Conv.
         """
         x = self.op("Transpose", x, perm=_CHANNELS_FIRST)
         kernel = self.op("Transpose", kernel, perm=(3, 2, 0, 1))
-        x = self.op("Conv", x, kernel, strides=list(strides), pads=list(pads), **attributes)
+        padding = {"auto_pad": "SAME_UPPER"} if pads is None else {"pads": list(pads)}
+        x = self.op("Conv", x, kernel, strides=list(strides), **padding, **attributes)
         return self.op("Transpose", x, perm=_CHANNELS_LAST)
 
     def transposed_convolution(
@@ -170,7 +176,9 @@ class Graph:
 
     def reshape(self, x: Value | str, shape: Iterable[int | str]) -> str:
         """The same values in another shape, in which one side may be -1, or open."""
-        sides = [-1 if isinstance(side, str) else side for side in shape]
+        sides = [side if isinstance(side, int) else -1 for side in shape]
+        if sides.count(-1) > 1:
+            raise NotExpressible("a shape of which more than one side is open")
         return self.op("Reshape", x, self.constant(sides, "int64"))
 
     def repeat(self, row: str, sides: int, x: Value) -> str:
@@ -216,7 +224,7 @@ class Graph:
             outputs: by the names that they are to have.
             file: name of the file of weights, if the graph does not hold them.
             offsets: of each dataset of the weights its first byte in the file and its length.
-            notes: texts by name, for the metadata.
+            notes: more texts by name, for the metadata.
         """
         from onnx import TensorProto, helper, numpy_helper  # late: only what writes graphs has it
 
@@ -256,7 +264,7 @@ class Graph:
             ir_version=IR_VERSION,
             producer_name="kgan",
         )
-        helper.set_model_props(model, notes or {})
+        helper.set_model_props(model, {**self.notes, **(notes or {})})
         return model.SerializeToString(deterministic=True)
 
     def _network(self, network, inputs):
@@ -341,7 +349,12 @@ def _with_convolution_kernel(graph, layer, x, kernel):
     _expect(layer, layer.data_format == "channels_last" and layer.padding in ("same", "valid"))
     pads = [0, 0, 0, 0]
     if layer.padding == "same":
-        pads = same_padding(x.shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate)
+        sides = (1, 1) if max(layer.strides) == 1 else x.shape[1:3]  # of strides alone they matter
+        if all(isinstance(side, int) for side in sides):
+            pads = same_padding(sides, layer.kernel_size, layer.strides, layer.dilation_rate)
+        else:
+            _expect(layer, max(layer.dilation_rate) == 1)
+            pads = None
     y = graph.convolution(
         x, kernel, layer.strides, pads, group=layer.groups, dilations=list(layer.dilation_rate)
     )
@@ -382,13 +395,18 @@ def _batch_normalization(graph, layer, x):
 
 def _group_normalization(graph, layer, x):
     _expect(layer, layer.groups == x.shape[-1] and layer.axis in (-1, 3) and len(x.shape) == 4)
-    x = graph.op("Sub", x, graph.op("ReduceMean", x, axes=[1, 2]))
-    variance = graph.op("ReduceMean", graph.op("Mul", x, x), axes=[1, 2])
+    x = graph.op("Sub", x, _mean_of_each(graph, x))
+    variance = _mean_of_each(graph, graph.op("Mul", x, x))
     deviation = graph.op("Sqrt", graph.op("Add", variance, graph.constant(layer.epsilon)))
     y = graph.op("Div", x, deviation)
     if layer.scale:
         y = graph.op("Mul", y, graph.weight(layer.gamma))
     return graph.op("Add", y, graph.weight(layer.beta)) if layer.center else y
+
+
+def _mean_of_each(graph, x):
+    """The mean of each channel of each image: of rows first, since the runtime just adds up."""
+    return graph.op("ReduceMean", graph.op("ReduceMean", x, axes=[2]), axes=[1])
 
 
 def _embedding(graph, layer, x):

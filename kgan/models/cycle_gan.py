@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan import losses
-from kgan.checks import Bound, number, or_none, shape_of_images, whole
+from kgan.checks import MOST_SIDE, Bound, number, or_none, shape_of_images, whole
 from kgan.errors import KganError
 from kgan.layers import ReflectionPadding2D
 from kgan.models.base.adversarial import Batch, output_dtype
@@ -22,6 +22,7 @@ from kgan.random import Draws
 
 HALVINGS = 2  # of the sides inside a generator
 SMALLEST = 17  # pixels of a side, for the smallest patch to fit
+LEAST_SIDE = 5  # of images that are translated: 8 with what is mirrored, and 2 after the halvings
 LOSS = losses.get("least_squares")  # half of the paper's, for both players
 
 
@@ -43,6 +44,8 @@ class CycleGAN(TranslationModel):
         identity_weight: float, share of the cycle's weight that the identity loss has: a generator
             leaves what is of its kind as it is, colors above all (section 5.2). None for the
             paper's 0.5, or 0 where a and b differ in channels.
+        translate_size: int, pixels of the shorter side that `kgan translate` gives pictures if it
+            is not asked for others. None for those of `image_shape`.
         pool_size: int, fakes of the past that a discriminator is shown in place of new ones, half
             of the time; 0 for none.
         **kwargs: `ema_half_life`, `augment` and `seed` of
@@ -78,8 +81,11 @@ class CycleGAN(TranslationModel):
         "residual_blocks": or_none(whole(0, 64)),
         "cycle_weight": number(0, 1e9),
         "identity_weight": or_none(number(0, 1e9)),
+        "translate_size": or_none(whole(LEAST_SIDE, MOST_SIDE)),
         "pool_size": whole(0, 1 << 14),
     }
+    multiple = 1 << HALVINGS
+    least_side = LEAST_SIDE
     COMMAND = "cyclegan"
     BATCH_SIZE = 4
 
@@ -91,6 +97,7 @@ class CycleGAN(TranslationModel):
         residual_blocks: int | None = None,
         cycle_weight: float = 10.0,
         identity_weight: float | None = None,
+        translate_size: int | None = None,
         pool_size: int = 50,
         **kwargs,
     ):
@@ -101,6 +108,7 @@ class CycleGAN(TranslationModel):
             residual_blocks=residual_blocks,
             cycle_weight=cycle_weight,
             identity_weight=identity_weight,
+            translate_size=translate_size,
             pool_size=pool_size,
             **kwargs,
         )

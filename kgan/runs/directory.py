@@ -188,7 +188,7 @@ def _is_torn(directory):
         metadata.read(directory / METADATA, own=True)
     except KganError:
         return all(
-            path.name in metadata.NAMES and path.is_file() and not path.is_symlink()
+            metadata.is_known(path.name) and path.is_file() and not path.is_symlink()
             for path in directory.iterdir()
         )
     return False

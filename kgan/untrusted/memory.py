@@ -55,11 +55,12 @@ def rough(network: keras.Model, images: int) -> float:
     )
 
 
-def cost(graph: tf.Graph) -> Cost:
+def cost(graph: tf.Graph, few: int = _FEW_BYTES) -> Cost:
     """What a pass takes; see `Cost`.
 
     Args:
         graph: of a function that was traced for a batch of known size.
+        few: bytes up to which all tensors together are taken for the bound.
 
     Example:
 
@@ -69,10 +70,10 @@ def cost(graph: tf.Graph) -> Cost:
     """
     operations = graph.get_operations()
     bodies = [_body(graph, operation) for operation in operations]
-    inner = [body and cost(body) for body in bodies]
+    inner = [body and cost(body, few) for body in bodies]
     more = [of.bytes if of else _workspace(op) for op, of in zip(operations, inner, strict=True)]
     return Cost(
-        _peak(operations, graph.outputs, more),
+        _peak(operations, graph.outputs, more, few),
         sum(of.work if of else _work(op) for op, of in zip(operations, inner, strict=True)),
         all(of.known for of in inner if of)
         and all(x.shape.is_fully_defined() for op in operations for x in op.outputs),
@@ -86,7 +87,7 @@ def _body(graph, operation):
     return graph._get_function(operation.get_attr("f").name).graph
 
 
-def _peak(operations, outputs, more):
+def _peak(operations, outputs, more, few):
     """The most bytes that are alive together, with `more` that each operation takes for itself.
 
     Two tensors may be alive together unless all users of one have to be done before the other is
@@ -111,7 +112,7 @@ def _peak(operations, outputs, more):
             else:
                 same[id(tensor)] = len(made)
                 add(i, 0 if operation.type in _FREE else _bytes(tensor))
-    if len(operations) > _MOST_OPERATIONS or sum(sizes) <= _FEW_BYTES:
+    if len(operations) > _MOST_OPERATIONS or sum(sizes) <= few:
         return sum(sizes)
     before = np.zeros((len(operations), len(operations)), bool)  # [i, j]: j runs before i
     for i, operation in enumerate(operations):

@@ -25,7 +25,7 @@ class Entry:
         size: bytes.
         sources: the addresses that it was got from, the last at the end.
         last_used: seconds since 1970.
-        graph: where its graph is, if this machine has made one.
+        graph: where its graphs are, if this machine has made them.
     """
 
     name: str
@@ -72,7 +72,7 @@ def downloads() -> list[Path]:
 
 
 def remove(entry: Entry) -> None:
-    """Removes a preset and its graph; who reads it at this moment gets it anew.
+    """Removes a preset and its graphs; who reads it at this moment gets it anew.
 
     Raises:
         OSError: if the cache cannot be written.

@@ -17,8 +17,8 @@ FORMATS = (1, 2)  # of what is read
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
 NEIGHBOURS, CURVES = "neighbours.png", "curves.png"
-GRAPH = "generator.onnx"
-NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES, GRAPH}
+_NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES}
+_GRAPHS = ".onnx"
 
 MOST_FILES = 32
 _MOST_PLAYERS = 16
@@ -27,11 +27,26 @@ _MOST_BYTES = {
     RECIPE: text.MOST_TOML,
     CARD: 1 << 20,
     LICENCE: 1 << 20,
-    GRAPH: 1 << 20,
 }
+_MOST_GRAPH = 1 << 20
 _MOST_OTHER = 1 << 25
 # With optimizers that keep all they can, a model takes 8 times the size of its weights: 0.8 GB.
 _MOST_WEIGHTS = 96  # MB
+
+
+def graph_file(player: str) -> str:
+    """What the graph of an averaged network is called."""
+    return player + _GRAPHS
+
+
+def is_graph(name: str) -> bool:
+    """Whether a file of a preset is a graph, by its name."""
+    return name.endswith(_GRAPHS)
+
+
+def is_known(name: str) -> bool:
+    """Whether kgan writes files of that name into presets."""
+    return name in _NAMES or is_graph(name)
 
 
 def number_of_samples(metadata: dict[str, Any]) -> int:
@@ -176,7 +191,7 @@ def _check_fields(metadata, where, keys=None):
 def most_bytes(name: str, own: bool = False) -> int:
     """The most bytes that a file of a preset may have; `own`: see `check`."""
     if name != WEIGHTS:
-        return _MOST_BYTES.get(name, _MOST_OTHER)
+        return _MOST_GRAPH if is_graph(name) else _MOST_BYTES.get(name, _MOST_OTHER)
     most = os.environ.get("KGAN_MOST_WEIGHTS", str(_MOST_WEIGHTS))
     if not re.fullmatch("[0-9]{1,6}", most):
         raise KganError(f"Expected KGAN_MOST_WEIGHTS to be a number of MB. Received: {most!r}")

@@ -22,7 +22,6 @@ from kgan.zoo.metadata import (
     CARD,
     CONFIG,
     CURVES,
-    GRAPH,
     LICENCE,
     METADATA,
     NEIGHBOURS,
@@ -30,7 +29,7 @@ from kgan.zoo.metadata import (
     WEIGHTS,
 )
 
-_KEPT = (CONFIG, RECIPE, WEIGHTS, GRAPH)
+_KEPT = (CONFIG, RECIPE, WEIGHTS)  # and graphs: what is parsed
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Preset:
     Attributes:
         directory: where it is.
         metadata: see `kgan.zoo.metadata`.
-        content: the bytes of `config.json`, `recipe.toml` and the weights that were hashed.
+        content: the bytes of `config.json`, `recipe.toml`, the weights and the graphs that were
+            hashed.
         source: what it was asked for by.
         trusted: whether its metadata are pinned by the registry of this installation.
     """
@@ -52,9 +52,10 @@ class Preset:
     trusted: bool = False
 
     @property
-    def graph(self) -> bytes | None:
-        """Its graph, if it is one that may be run; see `kgan.zoo.sampler`."""
-        return self.content.get(GRAPH) if self.trusted else None
+    def graphs(self) -> dict[str, bytes]:
+        """Its graphs by their names, if they may be run; see `kgan.zoo.sampler`."""
+        found = {name: value for name, value in self.content.items() if metadata.is_graph(name)}
+        return found if self.trusted else {}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _read(directory, pin, source, own=False, trusted=False):
             content[name] = _read_file(directory / name, files.get(name))
         except OSError as error:
             raise KganError(f"Incomplete preset: {error}") from None
-    kept = {name: content[name] for name in _KEPT if name in content}
+    kept = {name: content[name] for name in content if _is_kept(name)}
     return Preset(directory, values, kept, os.fspath(source), trusted)
 
 
@@ -285,6 +286,10 @@ def complete(
     metadata.write(directory, values)
 
 
+def _is_kept(name):
+    return name in _KEPT or metadata.is_graph(name)
+
+
 def _read_file(path, expected) -> bytes | None:
     """Checks a file; returns its bytes if they are to be parsed."""
     if expected is None:
@@ -297,7 +302,7 @@ def _read_file(path, expected) -> bytes | None:
             "preset again"
         )
     content = None
-    if path.name in _KEPT:
+    if _is_kept(path.name):
         with open(path, "rb") as file:
             content = file.read(size)
         received = hashlib.sha256(content).hexdigest()

@@ -9,14 +9,16 @@ import onnxruntime
 
 from kgan.checks import cores
 from kgan.sampling import Sampling, StyleSampling
+from kgan.translating import Translating
 from kgan.zoo import graphs
 from kgan.zoo.metadata import CONFIG, WEIGHTS
 from kgan.zoo.preset import Preset
 
 _MOST_PASSES = 8  # side by side: each takes memory of its own
+_MORE_BYTES = 2  # times what a pass takes by TensorFlow: transposes around each convolution
 
 
-def of(preset: Preset, model=None) -> Sampling:
+def of(preset: Preset, model=None) -> Sampling | Translating:
     """The sampler of a preset; see `kgan.zoo.sampler`.
 
     Args:
@@ -26,16 +28,19 @@ def of(preset: Preset, model=None) -> Sampling:
     return ready(preset) or _sampler(preset, _made(preset, model))
 
 
-def ready(preset: Preset) -> Sampling | None:
-    """The sampler of a preset whose graph is at hand, which needs no TensorFlow; else None."""
-    graph = preset.graph or graphs.made(*_hashes(preset))
-    return None if graph is None else _sampler(preset, graph)
+def ready(preset: Preset) -> Sampling | Translating | None:
+    """The sampler of a preset whose graphs are at hand, which needs no TensorFlow; else None."""
+    found = preset.graphs or graphs.made(*_hashes(preset))
+    return _sampler(preset, found) if found else None
 
 
-def _sampler(preset, graph):
-    session = _session(graph, preset.content[WEIGHTS])
-    has_styles = any(given.name == "styles" for given in session.get_inputs())
-    return (_StyleSampler if has_styles else _Sampler)(preset, session)
+def _sampler(preset, found):
+    weights = preset.content[WEIGHTS]
+    session = _session(next(iter(found.values())), weights)
+    inputs = {given.name for given in session.get_inputs()}
+    if "images" in inputs:
+        return _Translator(preset, [_session(graph, weights, cores()) for graph in found.values()])
+    return (_StyleSampler if "styles" in inputs else _Sampler)(preset, session)
 
 
 class _Sampler(Sampling):
@@ -102,10 +107,46 @@ class _StyleSampler(StyleSampling, _Sampler):
         }
 
 
-def _session(graph, weights):
+class _Translator(Translating):
+    """Translations by graphs, one for each direction.
+
+    A pass is of one picture where these are large: it has all cores, which change no pixel.
+    """
+
+    def __init__(self, preset: Preset, sessions: list[onnxruntime.InferenceSession]):
+        self.image_shape = self.target_shape = tuple(preset.metadata["image_shape"])
+        self._kind = preset.metadata["model"]
+        self._sessions, self._bytes = {}, {}
+        for session in sessions:
+            notes = session.get_modelmeta().custom_metadata_map
+            direction = notes["direction"]
+            self._sessions[direction] = session
+            if direction == "a_to_b":
+                *_, channels = session.get_outputs()[0].shape
+                self.target_shape = (*self.image_shape[:2], channels)
+            if "multiple" in notes:
+                self.multiple, self.least_side = int(notes["multiple"]), int(notes["least_side"])
+                self._bytes[direction] = _MORE_BYTES * int(notes["bytes_a_pixel"])
+
+    @property
+    def kind(self) -> str:
+        return self._kind
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        return tuple(self._sessions)
+
+    def bytes_a_pixel(self, direction) -> float:
+        return self._bytes[direction]
+
+    def translate_chunk(self, images, direction) -> np.ndarray:
+        return self._sessions[direction].run(["translated"], {"images": images})[0]
+
+
+def _session(graph, weights, threads=1):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
@@ -114,9 +155,9 @@ def _made(preset, model):
     from kgan.zoo import saving, weights  # late: they import TensorFlow
 
     model = saving.load(preset) if model is None else model
-    graph = weights.graph_of(model, preset.content[WEIGHTS], preset.metadata["format"])
-    graphs.note(*_hashes(preset), graph)
-    return graph
+    found = weights.graphs_of(model, preset.content[WEIGHTS], preset.metadata["format"])
+    graphs.note(*_hashes(preset), found)
+    return found
 
 
 def _hashes(preset):

@@ -37,12 +37,13 @@ from kgan.zoo.metadata import (
     CONFIG,
     CURVES,
     FORMAT,
-    GRAPH,
     METADATA,
     RECIPE,
     SAMPLES,
     WEIGHTS,
     check_part,
+    graph_file,
+    is_graph,
     most_memory,
 )
 from kgan.zoo.preset import Preset, check_recipe, check_replaceable, complete, writing
@@ -83,7 +84,7 @@ def save(
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
         (partial / WEIGHTS).write_bytes(weights.content(model))
-        save_graph(model, partial)
+        save_graphs(model, partial)
         samples = _save_samples(model, recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
@@ -145,8 +146,8 @@ def _contents(model, recipe) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
     return recipe, config, values
 
 
-def save_graph(model, directory: Path, file_format: int = FORMAT) -> None:
-    """Writes the graph by which samplers draw, if there is one; this machine takes note of it.
+def save_graphs(model, directory: Path, file_format: int = FORMAT) -> None:
+    """Writes the graphs by which samplers draw, if there are any; this machine takes note of them.
 
     Args:
         model: that the preset holds.
@@ -154,13 +155,16 @@ def save_graph(model, directory: Path, file_format: int = FORMAT) -> None:
         file_format: of its weights.
     """
     content = (directory / WEIGHTS).read_bytes()
+    for path in directory.iterdir():
+        if is_graph(path.name):
+            path.unlink()
     try:
-        graph = weights.graph_of(model, content, file_format)
+        made = weights.graphs_of(model, content, file_format)
     except NotExpressible:
-        (directory / GRAPH).unlink(missing_ok=True)
         return
-    (directory / GRAPH).write_bytes(graph)
-    graphs.note(sha256(directory / CONFIG), sha256(directory / WEIGHTS), graph)
+    for player, graph in made.items():
+        (directory / graph_file(player)).write_bytes(graph)
+    graphs.note(sha256(directory / CONFIG), sha256(directory / WEIGHTS), made)
 
 
 def _save_samples(model, name, directory):

@@ -43,13 +43,16 @@ def content(model) -> bytes:
     return buffer.getvalue()
 
 
-def graph_of(model, content: bytes, file_format: int) -> bytes:
-    """The averaged generator as an ONNX graph, whose weights are those in the preset's file.
+def graphs_of(model, content: bytes, file_format: int) -> dict[str, bytes]:
+    """The averaged generators as ONNX graphs, whose weights are those in the preset's file.
 
     Args:
-        model: with `express`.
+        model: with `expressions`.
         content: of the file of its weights.
         file_format: of the preset.
+
+    Returns:
+        Graphs by the names of the networks.
 
     Raises:
         kgan.graph.NotExpressible: if a layer is of a kind that no graph is known for.
@@ -61,10 +64,13 @@ def graph_of(model, content: bytes, file_format: int) -> bytes:
         for name, variable in variables.items()
         if stored[name].dtype == np.dtype("<f4")
     }
-    written = Graph(names)
-    outputs = model.express(written)
-    places = {n: (stored[n].offset, 4 * math.prod(stored[n].shape)) for n in written.used}
-    return written.finish(outputs, WEIGHTS, places)
+    graphs = {}
+    for player, express in model.expressions().items():
+        written = Graph(names)
+        outputs = express(written)
+        places = {n: (stored[n].offset, 4 * math.prod(stored[n].shape)) for n in written.used}
+        graphs[player] = written.finish(outputs, WEIGHTS, places)
+    return graphs
 
 
 def note_size(model) -> None:

@@ -237,7 +237,7 @@ def graphs(zoo):
         found = preset.read(place)
         with preset.writing(place) as partial:
             preset.copy(found, partial)
-            saving.save_graph(saving.load(found), partial, found.metadata["format"])
+            saving.save_graphs(saving.load(found), partial, found.metadata["format"])
             preset.complete(partial, found.metadata)
     registry.write(zoo)
     write_gallery(zoo)

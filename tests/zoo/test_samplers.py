@@ -15,7 +15,7 @@ from kgan.graph import NotExpressible
 from kgan.models import DCGAN, GAN, R3GAN, ConditionalGAN, StyleGANLite
 from kgan.sampling import StyleSampling
 from kgan.zoo import preset, registry, weights
-from kgan.zoo.metadata import GRAPH, WEIGHTS
+from kgan.zoo.metadata import WEIGHTS
 
 SHAPE = (16, 16, 3)
 
@@ -102,7 +102,7 @@ def test_a_graph_is_made_once_and_then_needs_no_tensorflow(
 class TestStrangers:
     def test_a_graph_of_a_stranger_is_not_run(self, tiny_preset, tmp_path, monkeypatch):
         place = shutil.copytree(tiny_preset, tmp_path / "stranger")
-        (place / GRAPH).write_bytes(b"not to be run")
+        (place / "generator.onnx").write_bytes(b"not to be run")
         hostile.rewrite(place, lambda values: None)  # its metadata list what is there
         given = []
         real = onnxruntime.InferenceSession
@@ -113,7 +113,7 @@ class TestStrangers:
 
         monkeypatch.setattr(onnxruntime, "InferenceSession", session)
         found = preset.read(place)
-        assert found.graph is None
+        assert found.graphs == {}
         kgan.zoo.sampler(place).sample(1, seed=0)
         assert len(given) == 1 and b"not to be run" not in given[0]
 
@@ -145,7 +145,7 @@ def test_marking_variables_of_format_1_leaves_them_alone():
     assert found.metadata["format"] == 1
     model = kgan.zoo.load("dcgan-mnist")
     before = [v.numpy() for v in model.weights]
-    graph = weights.graph_of(model, found.content[WEIGHTS], 1)
+    graph = weights.graphs_of(model, found.content[WEIGHTS], 1)["generator"]
     assert all(map(np.array_equal, before, model.weights)) and len(graph) < 10_000
 
 

@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
@@ -652,6 +652,13 @@ class AdversarialModel(keras.Model):
         """How it makes pictures, for a preset to be tried out before it is trusted to make any."""
         return []
 
+    def expressions(self) -> dict[str, Callable]:
+        """How it makes pictures: by averaged network what writes it in a `kgan.graph.Graph`.
+
+        Each returns outputs by name, or raises `kgan.graph.NotExpressible` if no graph is known.
+        """
+        return {next(iter(self.AVERAGED), "generator"): self.express}
+
     def express(self, graph) -> dict:
         """How it makes pictures, in a `kgan.graph.Graph`: its outputs by name.
 
@@ -659,6 +666,11 @@ class AdversarialModel(keras.Model):
             kgan.graph.NotExpressible: if no graph is known for it.
         """
         raise NotExpressible(f"a {type(self).__name__}")
+
+    def check_call(self, kind: type) -> None:
+        """Raises NotExpressible if images are made otherwise than by `call` of a class."""
+        if type(self).call is not kind.call:
+            raise NotExpressible(f"{type(self).__name__} with a call() of its own")
 
     def preview(self) -> tuple[Any, int, dict] | None:
         """Pictures for a card, their number a row, and what to draw them again with.

@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.checks import FUNCTION, SEED, Bound, or_none, whole
-from kgan.graph import NotExpressible
 from kgan.latents import sample_latents
 from kgan.models.base import inputs, projection
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
@@ -97,11 +96,6 @@ class LatentModel(Sampling, AdversarialModel):
         """
         self.check_call(LatentModel)
         return {"images": graph.call(self.ema_generator, *self.express_inputs(graph, batch))}
-
-    def check_call(self, kind: type) -> None:
-        """Raises NotExpressible if images are made otherwise than by `call` of a class."""
-        if type(self).call is not kind.call:
-            raise NotExpressible(f"{type(self).__name__} with a call() of its own")
 
     def express_inputs(self, graph, batch: int | str) -> list:
         """The inputs of a graph for latents and, of a conditional model, for labels."""

@@ -1,28 +1,35 @@
 """Models that turn images into images."""
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import TEXT, Bound, one_of, or_none
+from kgan.checks import Bound, or_none
 from kgan.errors import KganError
 from kgan.models.base import exporting, inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
-from kgan.sampling import to_uint8
+from kgan.translating import Translating, chunk_of
+from kgan.untrusted import memory
 
-# Images are translated in chunks of this many, the last one padded; see `latent.SAMPLE_CHUNK`.
-TRANSLATE_CHUNK = 4
+_MORE_BYTES = 1.3  # measured over those of the tensors: what operations and arrays take beside
 
 
-class TranslationModel(AdversarialModel):
+class TranslationModel(Translating, AdversarialModel):
     """The base of models whose generators turn images of one kind, a, into images of another, b.
 
-    A subclass says in `DIRECTIONS` which of its players translates where; these are `AVERAGED`.
+    A subclass says in `DIRECTIONS` which of its players translates where; these are `AVERAGED`. One
+    whose networks take images of any size says in `multiple` what their sides are a multiple of,
+    and in `least_side` how many pixels they are at least.
 
     Attributes:
         DIRECTIONS: names of generators by direction.
+        translate_size: pixels of the shorter side that `kgan translate` gives pictures; None for
+            those of `image_shape`.
 
     Args:
         image_shape: tuple (height, width, channels) of a.
@@ -36,9 +43,12 @@ class TranslationModel(AdversarialModel):
         "target_channels": or_none(Bound("1 or 3", lambda v: type(v) is int and v in (1, 3))),
     }
 
+    translate_size: int | None = None
+
     def __init__(self, image_shape, *, target_channels: int | None = None, **kwargs):
         super().__init__(image_shape, target_channels=target_channels, **kwargs)
-        self._translate_chunks = {}
+        self._translations = {}
+        self._bytes = {}
 
     @property
     def target_shape(self) -> tuple[int, int, int]:
@@ -102,62 +112,74 @@ class TranslationModel(AdversarialModel):
         )
 
     def exported(self, direction: str = "a_to_b") -> exporting.Exported:
-        network = self.averages[self.DIRECTIONS[self._known(direction)]]
+        network = self.averages[self.DIRECTIONS[self.known_direction(direction)]]
         return exporting.of_network(network, ["images"], self.provenance())
 
-    def _known(self, direction: str) -> str:
-        """A direction as `DIRECTIONS` has it; raises ValueError if it does not."""
-        direction = TEXT.check("direction", direction).replace("-", "_")
-        return one_of(*self.DIRECTIONS).check("direction", direction)
+    @property
+    def directions(self) -> tuple[str, ...]:
+        return tuple(self.DIRECTIONS)
 
-    def translate(self, images, direction: str = "a_to_b") -> np.ndarray:
-        """Translates images with the averaged generator.
+    @property
+    def usual_sides(self) -> tuple[int, int]:
+        """Height and width that networks are given where nothing else is asked for."""
+        height, width, _ = self.image_shape
+        scale = (self.translate_size or min(height, width)) / min(height, width)
+        multiple = self.multiple or 1
+        return tuple(math.ceil(side * scale / multiple) * multiple for side in (height, width))
 
-        Args:
-            images: array (n, height, width, channels): uint8, or floats in [-1, 1].
-            direction: `"a_to_b"`, or `"b_to_a"` of models that translate both ways.
+    def translate_chunk(self, images, direction) -> np.ndarray:
+        usual = images.shape[1:3] == self.usual_sides
+        return self._translation(direction, usual)(tf.constant(images)).numpy()
 
-        Returns:
-            uint8 array (n, height, width, channels). The same image gives the same pixels, whatever
-            the others are.
+    def bytes_a_pixel(self, direction) -> float:
+        if direction not in self._bytes:
+            traced = self._pass(direction).function
+            size = _MORE_BYTES * memory.cost(traced.graph, few=0).bytes
+            self._bytes[direction] = size / math.prod(self._pass_shape(direction)[:3])
+        return self._bytes[direction]
 
-        Raises:
-            ValueError: for images of another shape or range, or another direction.
-
-        Example:
-
-        >>> model.translate(photos, direction="a_to_b").dtype
-        dtype('uint8')
-        """
-        direction = self._known(direction)
-        given, made = self._shapes(direction)
-        images = inputs.floats_of(images, given)
-        function = self._translation(direction)
-        result = np.empty((len(images), *made), np.uint8)
-        for start in range(0, len(images), TRANSLATE_CHUNK):
-            chunk = images[start : start + TRANSLATE_CHUNK]
-            padding = [(0, TRANSLATE_CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)]
-            translated = function(tf.constant(np.pad(chunk, padding)))
-            result[start : start + len(chunk)] = to_uint8(translated.numpy()[: len(chunk)])
-        return result
-
-    def _shapes(self, direction):
-        """Of what a direction takes, and of what it makes."""
-        shapes = self.image_shape, self.target_shape
-        return shapes if direction == "a_to_b" else shapes[::-1]
-
-    def _translation(self, direction):
-        if direction not in self._translate_chunks:
-            self._translate_chunks[direction] = tf.function(
-                lambda chunk: self(chunk, direction=direction)
+    def _translation(self, direction, usual):
+        """The function that translates images of the usual size, or of any."""
+        key = direction, usual
+        if key not in self._translations:
+            channels = self.shapes(direction)[0][2]
+            signature = [tf.TensorSpec((None, None, None, channels), tf.float32)]
+            self._translations[key] = tf.function(
+                lambda images: self(images, direction=direction),
+                input_signature=None if usual else signature,
             )
-        return self._translate_chunks[direction]
+        return self._translations[key]
+
+    def _pass_shape(self, direction):
+        height, width = self.usual_sides
+        return chunk_of(height, width), height, width, self.shapes(direction)[0][2]
+
+    def _pass(self, direction):
+        shape = self._pass_shape(direction)
+        example = [tf.zeros(shape)]
+        traced = self._translation(direction, True).get_concrete_function(*example)
+        return Pass(traced, example, (*shape[:3], self.shapes(direction)[1][2]))
 
     def passes(self) -> list[Pass]:
-        found = []
-        for direction in self.DIRECTIONS:
-            given, made = ((TRANSLATE_CHUNK, *shape) for shape in self._shapes(direction))
-            example = [tf.zeros(given)]
-            traced = self._translation(direction).get_concrete_function(*example)
-            found.append(Pass(traced, example, made))
-        return found
+        return [self._pass(direction) for direction in self.DIRECTIONS]
+
+    def expressions(self) -> dict[str, Callable]:
+        return {
+            name: functools.partial(self._express, direction=direction)
+            for direction, name in self.DIRECTIONS.items()
+        }
+
+    def _express(self, graph, direction):
+        """The averaged generator of a direction: for images of any number, and of any size."""
+        self.check_call(TranslationModel)
+        given, made = self.shapes(direction)
+        sides = given[:2]
+        graph.notes["direction"] = direction
+        if self.multiple is not None:
+            sides = ("height", "width")
+            graph.notes["multiple"] = str(self.multiple)
+            graph.notes["least_side"] = str(self.least_side)
+            graph.notes["bytes_a_pixel"] = str(math.ceil(self.bytes_a_pixel(direction)))
+        images = graph.input("images", ("batch", *sides, given[2]))
+        translated = graph.call(self.averages[self.DIRECTIONS[direction]], images)
+        return {"translated": graph.value(translated.name, ("batch", *sides, made[2]))}

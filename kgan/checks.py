@@ -83,6 +83,9 @@ SEED = whole(0)  # what keys NumPy's counter-based generator
 TEXT = Bound("text", lambda v: isinstance(v, str))
 FUNCTION = Bound("a function", callable)
 PATH = Bound("the path of a file or directory", lambda v: _is_path(v))
+SHA256 = Bound(
+    "a SHA-256", lambda v: isinstance(v, str) and re.fullmatch("[0-9a-f]{64}", v) is not None
+)
 TRUNCATION = number(0, 2)  # 1 for none; beyond 2 there is nothing but noise
 
 

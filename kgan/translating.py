@@ -136,7 +136,7 @@ class Translating:
         free, each = free_memory(), self.bytes_a_pixel(direction)
         size = each * height * width * chunk_of(height, width)
         if size > free:
-            fits = math.sqrt(free / size)
+            fits = math.sqrt(0.9 * free / size)
             largest = _by(math.floor(height * fits), math.floor(width * fits))
             raise KganError(
                 "Expected images whose translation fits into the free memory: of these proportions "

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from kgan.cli.models import import_models
+from kgan.errors import KganError
 from kgan.sampling import Sampling
+from kgan.translating import Translating
 from kgan.zoo.preset import Preset
 
 engine_option = click.option(
@@ -26,9 +28,35 @@ def drawn_by(preset: Preset, engine: str, import_file: Path | None) -> Sampling:
         import_file: of the user's own model, which only Keras draws.
 
     Raises:
-        KganError: if the preset's model cannot be built, or ONNX Runtime is asked for and has no
-            graph of it.
+        KganError: if the preset's model cannot be built or makes pictures of pictures, or ONNX
+            Runtime is asked for and has no graph of it.
     """
+    model = _computed_by(preset, engine, import_file)
+    check_sampling(model, preset)
+    return model
+
+
+def check_sampling(model, preset: Preset) -> None:
+    """Raises KganError unless a preset's model makes pictures of latents."""
+    if not isinstance(model, Sampling):
+        raise KganError(
+            "Expected a model that makes pictures of latents. Received: "
+            f"{preset.metadata['name']}, a {preset.metadata['model']}; kgan translate takes it"
+        )
+
+
+def translated_by(preset: Preset, engine: str, import_file: Path | None) -> Translating:
+    """What translates with a preset of pictures; see `drawn_by`."""
+    model = _computed_by(preset, engine, import_file)
+    if not isinstance(model, Translating):
+        raise KganError(
+            "Expected a model that translates pictures. Received: "
+            f"{preset.metadata['name']}, a {preset.metadata['model']}; kgan sample draws it"
+        )
+    return model
+
+
+def _computed_by(preset, engine, import_file):
     from kgan.zoo import samplers  # late: it imports ONNX Runtime
 
     if engine != "keras" and import_file is None:

@@ -197,7 +197,9 @@ class _Result:
             "Made by": f"kgan {facts['kgan']}"
             + (f", kgan {self.found.verb_name}" if self.found.verb_name else ""),
             **{
-                _NAMES.get(key, one_line(key).capitalize()): self._shown(key, value)
+                _NAMES.get(key, one_line(key).replace("_", " ").capitalize()): self._shown(
+                    key, value
+                )
                 for key, value in facts.items()
                 if key not in _SAID
             },
@@ -276,7 +278,9 @@ def _inspected(path: Path, presets: _Presets, verify: bool) -> _Result:
 def _verify(result: _Result, presets: _Presets) -> None:
     """Draws it again and compares."""
     origin = result.origin
-    if origin.metadata is None:
+    if result.found.inputs:
+        result.why = "that takes the picture that was given, which is not in it"
+    elif origin.metadata is None:
         result.why = "the preset is not known here; --preset says where it is"
     elif not origin.is_same:
         result.why = f"{origin.where} has other weights; --preset says where these are"

@@ -7,14 +7,14 @@ import numpy as np
 
 from kgan import images, latent_files
 from kgan.cli import drawing
+from kgan.cli.engines import check_sampling
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory
 from kgan.cli.train import parse_box
 from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
-from kgan.errors import KganError, say
-from kgan.sampling import Sampling
+from kgan.errors import say
 from kgan.zoo import opening
 
 SHOWS = "left: a photograph that was given; right: the picture of the model closest to it"
@@ -94,11 +94,7 @@ def command(
         err=True,
     )
     model = saving.load(found)
-    if not isinstance(model, Sampling):
-        raise KganError(
-            f"Expected a model that makes pictures of latents. Received: {name}, a "
-            f"{metadata['model']}"
-        )
+    check_sampling(model, found)
     features, domain = None, extractor_of(recipe)
     if domain not in ("random", "inception"):  # of no domain, and not of TensorFlow
         features = extractor(domain)

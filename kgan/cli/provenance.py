@@ -15,8 +15,8 @@ from typing import Any
 
 from PIL import Image
 
-from kgan.checks import Bound, or_none, whole
-from kgan.cli import drawing, mix, sample, walk
+from kgan.checks import SHA256, Bound, or_none, whole
+from kgan.cli import drawing, mix, sample, translate, walk
 from kgan.cli.labels import labels_text
 from kgan.errors import KganError, one_line
 from kgan.images import provenance_text
@@ -24,7 +24,8 @@ from kgan.untrusted.text import MOST_JSON, parse_json
 from kgan.zoo import opening, registry
 from kgan.zoo.metadata import METADATA, WEIGHTS
 
-VERBS = {"sample": sample, "walk": walk, "mix": mix}  # that draw pictures of a preset
+# That make pictures with a preset.
+VERBS = {"sample": sample, "walk": walk, "mix": mix, "translate": translate}
 
 _SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "GIF": b"GIF8", "WEBP": b"RIFF"}  # what kgan writes
 _MOST_DECODED = 1 << 26  # pixels, to see whether a picture is whole
@@ -32,15 +33,12 @@ _MOST_FACTS = 64
 _LINE = Bound(
     "a line of text", lambda v: isinstance(v, str) and v.isprintable() and 0 < len(v) <= 1000
 )
-_HASH = Bound(
-    "a SHA-256", lambda v: isinstance(v, str) and len(v) == 64 and set(v) <= set("0123456789abcdef")
-)
 _ALWAYS = {
     "class": _LINE,
     "kgan": _LINE,
     "images_seen": whole(0),
     "model": or_none(_LINE),
-    "weights_sha256": or_none(_HASH),
+    "weights_sha256": or_none(SHA256),
 }
 _NEEDED = ("class", "kgan", "images_seen")
 
@@ -74,6 +72,11 @@ class Found:
             return None
         known = {*_ALWAYS, "verb", *VERBS[name].FIELDS}
         return VERBS[name] if self.facts.keys() <= known else None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the command that makes it takes beside options, as `--help` calls it."""
+        return getattr(self.verb, "INPUTS", ())
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,8 @@ def command(found: Found, preset: Origin, import_file: Path | None) -> tuple[str
     name = facts["model"]
     plain = name == os.path.basename(name) and name not in (".", "..")
     source = preset.source or (name if plain else "PRESET")
-    parts = [*options, "--", source] if source.startswith("-") else [source, *options]
+    named = [source, *found.inputs]
+    parts = [*options, "--", *named] if source.startswith("-") else [*named, *options]
     return shlex.join(["kgan", found.verb_name, *parts]), where
 
 

@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from kgan._renamed import renamed_argument
 from kgan.checks import PATH, check_box, free_memory
 from kgan.data import cache as caches
 from kgan.data.report import SHEET, Report
-from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image
+from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image, turned_size
 from kgan.errors import KganError, KganWarning
 from kgan.files import expanded, sha256
 
@@ -356,11 +357,27 @@ def read_picture(path: str | os.PathLike, rule: Rule) -> np.ndarray:
     Raises:
         KganError: if it is none that can be read.
     """
+    with _opened(path) as picture:
+        return resize_image(picture, rule)
+
+
+def picture_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Width and height of a picture, turned as `read_picture` turns it.
+
+    Raises:
+        KganError: if it is none that can be read.
+    """
+    with _opened(path) as picture:
+        return turned_size(picture)
+
+
+@contextmanager
+def _opened(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about harmless oddities in files
         try:
             with open(path, "rb") as file, Image.open(file, formats=_formats()) as picture:
-                return resize_image(picture, rule)
+                yield picture
         except Exception as error:  # Pillow raises almost anything on a broken file
             raise KganError(
                 f"Expected a picture ({', '.join(SUFFIXES[:5])}, …). Received: {printable(path)}: "

@@ -146,6 +146,12 @@ def resize_image(picture: Image.Image, rule: Rule) -> np.ndarray:
     return np.asarray(picture, np.uint8).reshape(image_shape)
 
 
+def turned_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height of a picture of a file once it is turned as EXIF says."""
+    lies = _orientation(picture) in (5, 6, 7, 8)
+    return picture.size[::-1] if lies else picture.size
+
+
 def bytes_taken(
     picture: Image.Image, whole: tuple[int, int], image_shape: tuple[int, int, int]
 ) -> int:

@@ -7,6 +7,7 @@ from kgan.checks import PATH, Bound, number, or_none
 from kgan.errors import KganError, reason
 from kgan.recipe import Recipe
 from kgan.sampling import Sampling
+from kgan.translating import Translating
 from kgan.zoo import opening, registry
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ def load(source: str | os.PathLike) -> "LatentModel":
     return saving.load(opening.read(source))
 
 
-def sampler(source: str | os.PathLike) -> Sampling:
+def sampler(source: str | os.PathLike) -> Sampling | Translating:
     """Something that samples as the model of a preset does, at once and without TensorFlow.
 
     It has `sample`, `iter_samples`, `show`, `render` and `interpolate` of `kgan.models`, and `mix`
-    of models with styles. Pixels are those of the model but for one level in a thousandth of the
+    of models with styles; or `translate` of a model that turns pictures into others. Pixels are those of the model but for one level in a thousandth of the
     values. The first time that this machine samples a preset it needs TensorFlow, unless the preset
     comes with kgan and has a graph: a stranger's graph is never run.
 

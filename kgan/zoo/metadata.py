@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kgan.checks import Bound, free_memory, or_none, shape_of_images, whole
+from kgan.checks import SHA256, Bound, free_memory, or_none, shape_of_images, whole
 from kgan.errors import KganError, short
 from kgan.files import sha256
 from kgan.untrusted import text
@@ -215,10 +215,7 @@ def _is_lines(value):
     return isinstance(value, list) and all(map(_is_line, value))
 
 
-def _is_hash(value):
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
-
-
+_is_hash = SHA256.fits
 _is_count = whole(0).fits
 
 

@@ -36,7 +36,6 @@ def test_nothing_but_the_path_is_said(export, tiny_preset, capfd):
     ("args", "path"),
     [
         ((), "tiny.onnx"),
-        (("--out", "x.onnx"), "x.onnx"),
         (("--out", "new"), "new/tiny.onnx"),
         (("--format", "saved_model", "--out", "new/v1.0"), "new/v1.0"),
     ],

@@ -155,28 +155,29 @@ class TestEveryFormat:
         }
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_failing_on_the_way_leaves_what_was_there(self, tiny, format, tmp_path, monkeypatch):
-        path = tmp_path / f"x{ENDINGS[format]}"
-        if format == "saved_model":
-            path.mkdir()
-        before = path / "kgan.json" if format == "saved_model" else path
-        before.write_text("an earlier one")
-        monkeypatch.setattr("os.fsync", lambda _: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            tiny.export(path, format=format)
-        assert before.read_text() == "an earlier one"
-        assert list(tmp_path.iterdir()) == [path]
 
-    def test_a_batch_may_be_fixed(self, tiny, format, tmp_path):
-        path = tmp_path / f"x{ENDINGS[format]}"
-        tiny.export(path, format=format, input_signature=[tf.TensorSpec([2, 4])])
-        if format == "onnx":
-            assert runtimes.onnx_session(path).get_inputs()[0].shape == [2, 4]
-        elif format == "litert":
-            assert runtimes.litert(path, inputs_of(tiny, 2)).shape == (2, 16, 16, 3)
-        else:
-            served = tf.saved_model.load(path).signatures["serving_default"]
-            assert served.inputs[0].shape == (2, 4)
+@pytest.mark.parametrize("format", ["onnx", "saved_model"])
+def test_failing_on_the_way_leaves_what_was_there(tiny, format, tmp_path, monkeypatch):
+    path = tmp_path / f"x{ENDINGS[format]}"
+    if format == "saved_model":
+        path.mkdir()
+    before = path / "kgan.json" if format == "saved_model" else path
+    before.write_text("an earlier one")
+    monkeypatch.setattr("os.fsync", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tiny.export(path, format=format)
+    assert before.read_text() == "an earlier one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_a_batch_may_be_fixed(tiny, format, tmp_path):
+    path = tmp_path / f"x{ENDINGS[format]}"
+    tiny.export(path, format=format, input_signature=[tf.TensorSpec([2, 4])])
+    if format == "onnx":
+        assert runtimes.onnx_session(path).get_inputs()[0].shape == [2, 4]
+    else:
+        assert runtimes.litert(path, inputs_of(tiny, 2)).shape == (2, 16, 16, 3)
 
 
 class TestPlaces:

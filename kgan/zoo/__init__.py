@@ -96,9 +96,10 @@ def sampler(source: str | os.PathLike) -> Sampling | Translating:
     """Something that samples as the model of a preset does, at once and without TensorFlow.
 
     It has `sample`, `iter_samples`, `show`, `render` and `interpolate` of `kgan.models`, and `mix`
-    of models with styles; or `translate` of a model that turns pictures into others. Pixels are those of the model but for one level in a thousandth of the
-    values. The first time that this machine samples a preset it needs TensorFlow, unless the preset
-    comes with kgan and has a graph: a stranger's graph is never run.
+    of models with styles; or `translate` of a model that turns pictures into others. Pixels are
+    those of the model but for one level in a thousandth of the values. The first time that this
+    machine samples a preset it needs TensorFlow, unless the preset comes with kgan and has a graph:
+    a stranger's graph is never run.
 
     Args:
         source: see `load`.

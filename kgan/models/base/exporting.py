@@ -79,7 +79,8 @@ def of_network(network: keras.Model, names: Iterable[str], notes: dict[str, Any]
 
     def express(graph, batch):
         given = [graph.input(n, (batch, *x.shape[1:]), x.dtype.name) for n, x in inputs.items()]
-        return {"images": graph.call(network, *given)}
+        # A graph has no two values of a name.
+        return {"translated" if "images" in inputs else "images": graph.call(network, *given)}
 
     return Exported(function, inputs, (), express, notes)
 

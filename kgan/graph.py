@@ -313,7 +313,8 @@ def _get_item(graph, x, key):
 
 def _output_shape(layer, x):
     batch, *sides = x.shape
-    return (batch, *layer.compute_output_shape((None, *sides))[1:])
+    known = (side if isinstance(side, int) else None for side in sides)
+    return (batch, *layer.compute_output_shape((None, *known))[1:])
 
 
 def same_padding(sides: Iterable[int], kernel_size, strides, dilations=(1, 1)) -> list[int]:

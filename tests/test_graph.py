@@ -14,8 +14,11 @@ from kgan.graph import Graph, NotExpressible, same_padding
 from kgan.untrusted.weights import layout
 
 
-def computed(network, *inputs):
-    """What the runtime makes of inputs, by weights in the bytes of an HDF5 file."""
+def computed(network, *inputs, is_open=False):
+    """What the runtime makes of inputs, by weights in the bytes of an HDF5 file.
+
+    With `is_open`, the graph is of images of any number and sides.
+    """
     buffer = io.BytesIO()
     names = {id(v): f"w{i}/x" for i, v in enumerate(network.variables)}
     with h5py.File(buffer, "w", libver="earliest") as file:
@@ -24,7 +27,11 @@ def computed(network, *inputs):
     content = buffer.getvalue()
     graph = Graph(names)
     given = [
-        graph.input(f"x{i}", x.shape, "int32" if x.dtype == np.int32 else "float32")
+        graph.input(
+            f"x{i}",
+            ("batch", "height", "width", x.shape[-1]) if is_open else x.shape,
+            "int32" if x.dtype == np.int32 else "float32",
+        )
         for i, x in enumerate(inputs)
     ]
     output = graph.call(network, *given)
@@ -37,18 +44,18 @@ def computed(network, *inputs):
     options.add_external_initializers_from_files_in_memory(["w.h5"], [content], [len(content)])
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     result = session.run(None, {f"x{i}": x for i, x in enumerate(inputs)})[0]
-    assert output.shape == result.shape
+    assert is_open or output.shape == result.shape
     return result
 
 
-def check(outputs, network_inputs, *arrays, rng=None):
+def check(outputs, network_inputs, *arrays, is_open=False):
     network = keras.Model(network_inputs, outputs)
     rng = np.random.default_rng(0)
     for variable in network.variables:  # of untrained layers many are 0 or 1
         if variable.dtype == "float32":
             variable.assign(rng.uniform(0.2, 1.0, variable.shape))
     expected = np.asarray(network(list(arrays) if len(arrays) > 1 else arrays[0], training=False))
-    result = computed(network, *arrays)
+    result = computed(network, *arrays, is_open=is_open)
     np.testing.assert_allclose(result, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
 
 
@@ -101,12 +108,45 @@ LABELS = np.array([2, 0], np.int32)
         own.Downsample2D(),
         own.Upsample2D(),
         own.LearnedConstant(4, 3, seed=0),
+        own.ReflectionPadding2D(3),
+        layers.GroupNormalization(groups=-1),
+        layers.GroupNormalization(groups=-1, center=False, scale=False, epsilon=0.1),
     ],
     ids=lambda layer: layer.name,
 )
 def test_layers_on_images(layer):
     x = keras.Input(IMAGES.shape[1:])
     check(layer(x), x, IMAGES)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(layers.Conv2D(3, k, s, p) for k in (1, 3, 4) for s in (1, 2) for p in ("same", "valid")),
+        layers.Conv2D(4, (2, 3), (2, 1), padding="same"),
+        layers.Conv2D(4, 3, padding="same", dilation_rate=2),
+        *(layers.Conv2DTranspose(3, k, 2, p) for k in (1, 3, 4) for p in ("same", "valid")),
+        own.ReflectionPadding2D(2),
+        layers.GroupNormalization(groups=-1),
+        layers.BatchNormalization(),
+        layers.UpSampling2D(2),
+        layers.Dense(3),
+        own.EqualizedConv2D(3, 4, strides=2, padding="same"),
+    ],
+    ids=lambda layer: layer.name,
+)
+@pytest.mark.parametrize("sides", [(6, 5), (5, 8)])
+def test_layers_on_images_of_any_size(layer, sides):
+    x = keras.Input((None, None, 4))
+    images = np.random.default_rng(0).normal(size=(3, *sides, 4)).astype("f4")
+    check(layer(x), x, images, is_open=True)
+
+
+def test_what_needs_known_sides_is_refused_where_they_are_open():
+    x = keras.Input((None, None, 4))
+    for layer in (layers.Flatten(), layers.Reshape((-1, 2))):
+        with pytest.raises(NotExpressible):
+            computed(keras.Model(x, layer(x)), IMAGES, is_open=True)
 
 
 @pytest.mark.parametrize(

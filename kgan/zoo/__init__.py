@@ -1,13 +1,11 @@
 """The zoo: pretrained models addressed by name."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kgan.checks import PATH, Bound, number, or_none
 from kgan.errors import KganError, reason
 from kgan.recipe import Recipe
-from kgan.sampling import Sampling
-from kgan.translating import Translating
 from kgan.zoo import opening, registry
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ def load(source: str | os.PathLike) -> "LatentModel":
     return saving.load(opening.read(source))
 
 
-def sampler(source: str | os.PathLike) -> Sampling | Translating:
+def sampler(source: str | os.PathLike) -> Any:
     """Something that samples as the model of a preset does, at once and without TensorFlow.
 
     It has `sample`, `iter_samples`, `show`, `render` and `interpolate` of `kgan.models`, and `mix`
@@ -103,6 +101,9 @@ def sampler(source: str | os.PathLike) -> Sampling | Translating:
 
     Args:
         source: see `load`.
+
+    Returns:
+        A `kgan.sampling.Sampling`, or a `kgan.translating.Translating`.
 
     Raises:
         ValueError: see `load`; for a model with layers that no graph is known for.

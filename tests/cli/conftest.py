@@ -33,3 +33,27 @@ def vivid_preset(tmp_path_factory) -> Path:
     kernel.assign(300 * kernel)
     model.save_to_preset(directory)
     return directory
+
+
+@pytest.fixture(scope="session")
+def cyclegan_preset(tmp_path_factory) -> Path:
+    """An untrained CycleGAN of colors and grays of 20 pixels, which works at 28."""
+    from kgan.models import CycleGAN
+
+    directory = tmp_path_factory.mktemp("cyclegan") / "horses"
+    model = CycleGAN((20, 20, 3), 1, width=2, residual_blocks=0, translate_size=28, pool_size=0)
+    model.compile()
+    model.save_to_preset(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def pix2pix_preset(tmp_path_factory) -> Path:
+    """An untrained Pix2Pix of 32 pixels."""
+    from kgan.models import Pix2Pix
+
+    directory = tmp_path_factory.mktemp("pix2pix") / "lines"
+    model = Pix2Pix((32, 32, 3), width=2, max_channels=4)
+    model.compile()
+    model.save_to_preset(directory)
+    return directory

@@ -106,7 +106,9 @@ class TestCache:
         ]
         found = [preset.read(f"hf://someone/{name}") for name in ("faces", "cars", "faces@v1")]
         listed = found[0].metadata["files"]
-        graphs.note(*(listed[name]["sha256"] for name in ("config.json", WEIGHTS)), {"generator": b"graph"})
+        graphs.note(
+            *(listed[name]["sha256"] for name in ("config.json", WEIGHTS)), {"generator": b"graph"}
+        )
         graphs.note("of", "another", {"generator": b"graph"})
         return found[0].directory, found[1].directory
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.models import CycleGAN
+from kgan.untrusted import memory
 from models.harness import floats
 from models.translation_harness import SHAPE, TranslationHarness, pairs
 
@@ -40,6 +41,22 @@ def test_other_sides_than_in_training():
     assert model.generator_ab.input_shape == (None, None, None, 3)
     images = np.random.default_rng(0).normal(size=(2, 48, 72, 3)).astype("float32")
     assert model.generator_ab(images).shape == (2, 48, 72, 3)
+
+
+def test_what_is_translated_is_tried_out_at_the_size_that_it_is_used_at():
+    """A stranger's preset says that size: its memory is looked at before any is taken."""
+    model = CycleGAN((20, 24, 3), 1, width=2, residual_blocks=0, translate_size=50, pool_size=0)
+    passes = model.passes()
+    assert [tuple(p.example[0].shape) for p in passes] == [(4, 52, 60, 3), (4, 52, 60, 1)]
+    assert [p.shape for p in passes] == [(4, 52, 60, 1), (4, 52, 60, 3)]
+    for p in passes:
+        assert memory.cost(p.function.graph).known and p.function(*p.example).shape == p.shape
+    assert CycleGAN.from_config(model.get_config()).translate_size == 50
+
+
+def test_memory_of_a_pixel_is_about_that_of_two_layers_next_to_the_image():
+    model = CycleGAN((32, 32, 3), width=32, residual_blocks=0, ema_half_life=None, pool_size=0)
+    assert 2 * 32 * 4 < model.bytes_a_pixel("a_to_b") < 5 * 32 * 4
 
 
 class Linear(CycleGAN):

@@ -12,8 +12,17 @@ from untrusted import hostile
 import kgan
 from kgan.errors import KganError
 from kgan.graph import NotExpressible
-from kgan.models import DCGAN, GAN, R3GAN, ConditionalGAN, StyleGANLite
+from kgan.models import (
+    DCGAN,
+    GAN,
+    R3GAN,
+    ConditionalGAN,
+    CycleGAN,
+    Pix2Pix,
+    StyleGANLite,
+)
 from kgan.sampling import StyleSampling
+from kgan.translating import Translating
 from kgan.zoo import preset, registry, weights
 from kgan.zoo.metadata import WEIGHTS
 
@@ -77,6 +86,123 @@ def test_every_class(make, tmp_path):
     loaded, sampler = kgan.zoo.load(tmp_path / "preset"), kgan.zoo.sampler(tmp_path / "preset")
     assert loaded.sample(8, seed=0).std() > 5
     assert close(sampler.sample(20, seed=0), loaded.sample(20, seed=0))
+
+
+def _vivid(model):
+    """A model whose pictures differ, and depend on the statistics of normalisation."""
+    model.images_seen.assign(1)
+    rng = np.random.default_rng(0)
+    for network in (*model.networks.values(), *model.averages.values()):
+        for variable in network.weights:
+            kernel = len(variable.shape) > 1
+            variable.assign(
+                rng.normal(0, 0.3, variable.shape)
+                if kernel
+                else rng.uniform(0.3, 1, variable.shape)
+            )
+    return model
+
+
+@pytest.fixture(scope="module")
+def translators(tmp_path_factory):
+    """A directory, the model in it, and its sampler, by class."""
+    found = {}
+    for make in (
+        lambda: CycleGAN((20, 24, 3), 1, width=4, residual_blocks=1),
+        lambda: Pix2Pix((32, 32, 1), 3, width=4, max_channels=16),
+    ):
+        model = _vivid(make())
+        place = tmp_path_factory.mktemp("translators") / "preset"
+        kgan.zoo.save(model, place)
+        found[type(model)] = place, kgan.zoo.load(place), kgan.zoo.sampler(place)
+    return found
+
+
+class TestTranslators:
+    @pytest.mark.parametrize("sides", [(20, 24), (5, 7), (61, 38), (33, 104)])
+    @pytest.mark.parametrize("direction", ["a_to_b", "b_to_a"])
+    def test_of_any_size(self, translators, sides, direction):
+        _, model, sampler = translators[CycleGAN]
+        channels = 3 if direction == "a_to_b" else 1
+        images = np.random.default_rng(0).integers(0, 256, (5, *sides, channels), np.uint8)
+        translated = sampler.translate(images, direction)
+        assert translated.shape == (5, *sides, 4 - channels) and translated.std() > 5
+        expected = model.translate(images, direction)
+        np.testing.assert_array_equal(model.translate(images[3:], direction), expected[3:])
+        np.testing.assert_array_equal(sampler.translate(images[3:], direction), translated[3:])
+        assert close(translated, expected)
+
+    def test_of_one_size(self, translators):
+        _, model, sampler = translators[Pix2Pix]
+        images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 1), np.uint8)
+        translated = sampler.translate(images)
+        assert translated.shape == (6, 32, 32, 3) and translated.std() > 5
+        assert close(translated, model.translate(images))
+
+    @pytest.mark.parametrize("kind", [CycleGAN, Pix2Pix])
+    def test_they_say_the_same_of_themselves(self, translators, kind):
+        _, model, sampler = translators[kind]
+        assert isinstance(sampler, Translating) and isinstance(model, Translating)
+        for name in ("kind", "directions", "image_shape", "target_shape", "multiple", "least_side"):
+            assert getattr(sampler, name) == getattr(model, name), name
+        for thing in (model, sampler):
+            with pytest.raises(KganError, match="images of .*Received"):
+                thing.translate(np.zeros((1, 3, 3, model.image_shape[2]), np.uint8))
+            with pytest.raises(KganError, match="one of 'a_to_b'.*direction='b_to_c'"):
+                thing.translate(np.zeros((1, *model.image_shape), np.uint8), "b-to-c")
+
+    def test_a_graph_for_each_direction_is_called_after_its_network(self, translators):
+        graphs = {
+            kind: sorted(path.name for path in place.glob("*.onnx"))
+            for kind, (place, _, _) in translators.items()
+        }
+        assert graphs == {
+            CycleGAN: ["generator_ab.onnx", "generator_ba.onnx"],
+            Pix2Pix: ["generator.onnx"],
+        }
+        files = preset.read(translators[CycleGAN][0]).metadata["files"]
+        assert files.keys() >= set(graphs[CycleGAN])
+
+    def test_they_need_no_tensorflow_and_no_graph_of_a_stranger_is_run(
+        self, translators, cache, run_python, tmp_path
+    ):
+        place = shutil.copytree(translators[CycleGAN][0], tmp_path / "stranger")
+        for path in place.glob("*.onnx"):
+            path.write_bytes(b"not to be run")
+        hostile.rewrite(place, lambda values: None)
+        images = np.zeros((1, 9, 9, 3), np.uint8)
+        expected = kgan.zoo.sampler(place).translate(images)
+        code = (
+            "import os, sys\n"
+            f"os.environ['KGAN_CACHE'] = {str(cache.parent)!r}\n"
+            "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
+            "    sys.modules[name] = None\n"
+            "import numpy, kgan\n"
+            f"s = kgan.zoo.sampler({str(place)!r})\n"
+            "numpy.save('x.npy', s.translate(numpy.zeros((1, 9, 9, 3), numpy.uint8)))\n"
+            "assert s.directions == ('a_to_b', 'b_to_a')\n"
+        )
+        done = run_python("-c", code, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
+
+    def test_memory_is_asked_for_before_it_is_taken(self, translators, monkeypatch):
+        _, model, sampler = translators[CycleGAN]
+        monkeypatch.setattr("kgan.translating.free_memory", lambda: 1 << 20)
+        for thing in (model, sampler):
+            with pytest.raises(
+                KganError, match=r"of these proportions \d+x\d+ do\. Received: 400x"
+            ):
+                thing.translate(np.zeros((1, 200, 400, 3), np.uint8))
+
+    def test_exported(self, translators, tmp_path):
+        _, model, _ = translators[CycleGAN]
+        model.export(tmp_path / "x.onnx", format="onnx", direction="b-to-a")
+        session = onnxruntime.InferenceSession(tmp_path / "x.onnx")
+        images = np.random.default_rng(0).uniform(-1, 1, (2, 24, 32, 1)).astype(np.float32)
+        (translated,) = session.run(["translated"], {"images": images})
+        expected = np.asarray(model(images, direction="b_to_a"))
+        np.testing.assert_allclose(translated, expected, atol=1e-4)
 
 
 def test_a_graph_is_made_once_and_then_needs_no_tensorflow(

@@ -26,11 +26,18 @@ def pixels(path):
         return np.asarray(picture)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Where this machine keeps graphs."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
-def run(cyclegan_preset, pix2pix_preset, tmp_path, monkeypatch):
+def run(cyclegan_preset, pix2pix_preset, cache, tmp_path, monkeypatch):
     """Runs `kgan *args` in this process, in an empty directory that has the presets beside it."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("KGAN_CACHE", cache)
     places = (cyclegan_preset.parent, pix2pix_preset.parent)
     monkeypatch.setenv("KGAN_ZOO", os.pathsep.join(map(str, places)))
     return lambda *args: CliRunner().invoke(main, [*map(str, args)])
@@ -219,7 +226,7 @@ def test_verbs_of_latents_name_this_one(run, photo, arguments):
     assert "Received: horses, a CycleGAN; kgan translate" in done.stderr.splitlines()[-1]
 
 
-def test_no_tensorflow(run, photo, cyclegan_preset, run_python):
+def test_no_tensorflow(run, photo, cyclegan_preset, cache, run_python):
     kgan.zoo.sampler(cyclegan_preset)  # which makes the graph
     code = (
         "import sys\n"
@@ -228,7 +235,7 @@ def test_no_tensorflow(run, photo, cyclegan_preset, run_python):
         "from kgan.cli import main\n"
         f"main(['translate', {str(cyclegan_preset)!r}, 'photo.jpg', '--direction', 'b-to-a'])\n"
     )
-    done = run_python("-c", code, cwd=Path(), KGAN_CACHE=os.environ["KGAN_CACHE"])
+    done = run_python("-c", code, cwd=Path(), KGAN_CACHE=cache)
     assert (done.returncode, done.stdout) == (0, "photo-horses.png\n"), done.stderr
 
 

@@ -142,7 +142,7 @@ def load(
         for name, value in (("labels", labels), ("cache", cache), ("only", only)):
             if value is not None:
                 raise _folders_only(name, value, type(source).__name__)
-        return _from_memory(source, rule)
+        return from_memory(source, rule)
     parts = []
     for is_tfds, group in itertools.groupby(places, key=tfds.is_name):
         if not is_tfds:
@@ -199,7 +199,7 @@ def _joined(parts):
     return ImageSet(images, np.concatenate([part.labels for part in parts]), names, sums=sums)
 
 
-def _from_memory(source, rule):
+def from_memory(source, rule: Rule) -> ImageSet:
     """The images of an array, or of an array and labels."""
     if isinstance(source, tuple) and len(source) == 2:
         data = _from_array(source[0], rule)

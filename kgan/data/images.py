@@ -28,10 +28,11 @@ from kgan.checks import (
 from kgan.data import tfds
 from kgan.data.batches import Batched, check_order
 from kgan.data.cache import Stored
-from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sums_of
+from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sample, sums_of
 from kgan.data.report import Report
 from kgan.data.resize import Rule, resize_image
 from kgan.errors import KganError, short
+from kgan.images import grid
 
 
 @plain_dataclass
@@ -71,6 +72,10 @@ class ImageSet(Batched):
         places = {name: number for number, name in enumerate(kept)}
         numbers = np.array([places[name] for name in self.class_names], np.int64)
         self.labels, self.class_names = numbers[self.labels], list(kept)
+
+    def sheet(self) -> np.ndarray:
+        """A picture of up to 64 of the images, evenly spaced."""
+        return grid(self.images[sample(len(self))])
 
     def parts(self) -> list[tuple[np.ndarray | Stored, int]]:
         return [(part, 0) for part in (self.images, self.labels) if part is not None]

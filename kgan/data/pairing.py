@@ -24,8 +24,8 @@ from kgan.data.report import PairReport, Report
 from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning, short
 from kgan.images import grid
+from kgan.recipe import PAIRED
 
-PAIRED = ("names", "halves", "no")
 _COLUMNS = 8  # of a contact sheet, of both kinds together
 _NAMED = 5  # files, in one line
 

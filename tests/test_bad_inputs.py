@@ -499,7 +499,13 @@ def _table():
     )
 
     grids = {"rows": COUNT_OR_NONE, "columns": COUNT, "seed": SEED, "directory": PATH, **CALLBACK}
-    yield row(callbacks.SampleGrid, {"directory": "grids"}, tensorboard=(3, [], True), **grids)
+    yield row(
+        callbacks.SampleGrid,
+        {"directory": "grids", "held_out": (IMAGES, IMAGES)},
+        tensorboard=(3, [], True),
+        held_out=(3, "photos", IMAGES, (IMAGES,), (IMAGES, FLOATS), (IMAGES, IMAGES[:0])),
+        **{**grids, "columns": COUNT_OR_NONE},
+    )
     yield row(
         callbacks.LatentWalk,
         {"directory": "walks"},

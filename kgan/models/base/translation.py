@@ -144,6 +144,48 @@ class TranslationModel(AdversarialModel):
             result[start : start + len(chunk)] = to_uint8(translated.numpy()[: len(chunk)])
         return result
 
+    def check_held_out(self, held_out) -> None:
+        if held_out is None:
+            raise KganError(
+                "Expected held_out=(a, b) with a model that translates: images that SampleGrid is "
+                f"to show. Received: none, and a {type(self).__name__}"
+            )
+        for images, shape in zip(held_out, self.data_shapes, strict=True):
+            check_images(images.shape, images.dtype, shape)
+
+    def grid_pictures(
+        self,
+        rows: int | None = None,
+        columns: int | None = None,
+        seed: int = 0,
+        held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, int, dict]:
+        """Examples of held-out images: a, what is made of it, and b.
+
+        Of a model of both directions: a, what is made of it, and a made again of that; then b.
+        """
+        columns = columns or 2
+        count = min((rows or 8) * columns, *map(len, held_out))
+        a, b = (images[np.arange(count) * len(images) // count] for images in held_out)
+        if "b_to_a" in self.DIRECTIONS:
+            parts = {}
+            for first, second, images in (("a_to_b", "b_to_a", a), ("b_to_a", "a_to_b", b)):
+                made = self.translate(images, first)
+                parts |= {
+                    first[0]: images,
+                    first: made,
+                    f"{first}_to_{first[0]}": self.translate(made, second),
+                }
+        else:
+            parts = {"a": a, "a_to_b": self.translate(a), "b": b}
+        channels = max(images.shape[3] for images in parts.values())
+        shown = [
+            np.broadcast_to(images, (*images.shape[:3], channels)) for images in parts.values()
+        ]
+        examples = np.stack(shown, axis=1)  # (examples, parts, height, width, channels)
+        pictures = examples.reshape(-1, *examples.shape[2:])
+        return pictures, columns * len(parts), {"shown": list(parts)}
+
     def _shapes(self, direction):
         """Of what a direction takes, and of what it makes."""
         shapes = self.image_shape, self.target_shape

@@ -247,7 +247,7 @@ def check_pairs(
     resize: str = "crop",
     background: str = "white",
     box: Sequence[float] | None = None,
-) -> tuple[PairReport, np.ndarray]:
+) -> tuple[PairReport, np.ndarray | None]:
     """Reads every image of two folders, or of one of halves, keeps none of them, and reports.
 
     Args:
@@ -288,7 +288,7 @@ def check_pairs(
     return report, sheet([some[i] for i in there], [others[i] for i in there], paired)
 
 
-def sheet(a: Sequence[np.ndarray], b: Sequence[np.ndarray], paired: str) -> np.ndarray:
+def sheet(a: Sequence[np.ndarray], b: Sequence[np.ndarray], paired: str) -> np.ndarray | None:
     """Images of both kinds in one picture: pairs side by side, else all of a beside all of b.
 
     Args:
@@ -296,7 +296,7 @@ def sheet(a: Sequence[np.ndarray], b: Sequence[np.ndarray], paired: str) -> np.n
         paired: one of `PAIRED`.
 
     Returns:
-        uint8 array (height, width, 3).
+        uint8 array (height, width, 3); None if there are none of a kind.
     """
     block = 1 if paired != "no" else _COLUMNS // 2
     most = _COLUMNS * _COLUMNS // 2
@@ -307,6 +307,6 @@ def sheet(a: Sequence[np.ndarray], b: Sequence[np.ndarray], paired: str) -> np.n
         sides.append([*images, *blank])
     length = min(map(len, sides))
     if not length:
-        return np.full((1, 1, 3), 255, np.uint8)
+        return None
     rows = [x for i in range(0, length, block) for side in sides for x in side[i : i + block]]
     return grid(np.stack(rows), _COLUMNS)

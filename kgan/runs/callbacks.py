@@ -200,22 +200,6 @@ class Grids(SampleGrid):
             self.act(seen)
 
 
-class TranslationGrids(Grids):
-    """The same of a model of images b from images a: rows of inputs, and below them what it makes.
-
-    Args:
-        directory, every_images: see `SampleGrid`.
-        a, b: images; those at even spaces are drawn.
-    """
-
-    def __init__(self, directory: Path, a, b, every_images: int):
-        super().__init__(directory, every_images=every_images)
-        self._given = [side[evenly(len(side))] for side in (a, b)]
-
-    def draw(self, images_seen: int, rows: int, labels: list[int] | None) -> None:
-        draw_translations(self.model, *self._given, self.directory, images_seen)
-
-
 class Progress(keras.callbacks.Callback):
     """Images, rate, time left and losses: a bar on a terminal, else a line a checkpoint.
 

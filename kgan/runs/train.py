@@ -26,15 +26,7 @@ from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
 from kgan.runs import evaluate as evaluation
 from kgan.runs import selection, threads
-from kgan.runs.callbacks import (
-    Curves,
-    Grids,
-    Progress,
-    RunLog,
-    Snapshots,
-    StopAt,
-    TranslationGrids,
-)
+from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
 from kgan.zoo.preset import Preset
@@ -221,7 +213,7 @@ def _watches(directory, recipe, model, data, data_dir) -> list:
         return [Grids(place, **every), CollapseWarning(**every)]
     shape, channels = model.image_shape, _target_channels(model)
     shown = parts.load_held_out(recipe.data, shape, data_dir, channels) or data
-    return [TranslationGrids(place, shown.images, shown.targets, **every)]
+    return [Grids(place, held_out=(shown.images, shown.targets), **every)]
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 python examples/train_extractor.py digits --out digits.weights.h5
 
-MNIST and Fashion-MNIST are read from TFDS, the faces from `celeba/train` and `celeba/more` and the
-heroes from `tinyhero` in KGAN_DATA_DIR.
+MNIST and Fashion-MNIST are read from TFDS, the faces from `celeba/train` and `celeba/more`, the
+heroes from `tinyhero` and pictures from `emoji`, `openmoji` and `horse2zebra` in KGAN_DATA_DIR.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +22,14 @@ FACES = ["celeba/train", "celeba/more"]
 # CelebA's other usual crop, in which the face fills the picture: left, top, right, bottom as
 # fractions of the 178x218 pixels.
 FACES_BOX = [15 / 178, 40 / 218, 163 / 178, 188 / 218]
+PICTURES = [
+    "emoji/train/noto",
+    "emoji/train/twitter",
+    "openmoji/train/outline",
+    "openmoji/train/color",
+    "horse2zebra/trainA",
+    "horse2zebra/trainB",
+]
 HELD_OUT = "0.png"  # what the file names of held-out heroes end in; 92 of 912 characters
 
 
@@ -263,6 +271,14 @@ def train_faces(epochs: int) -> keras.Model:
     return encoder
 
 
+def train_pictures(epochs: int) -> keras.Model:
+    """Tells drawings and photographs from each other, and from broken ones."""
+    images = kgan.data.load(PICTURES, (64, 64, 3)).images
+    encoder = extractors.build_encoder()
+    train_encoder(encoder, images, epochs)
+    return encoder
+
+
 def train_heroes(epochs: int) -> keras.Model:
     """Tells figures from each other and from broken ones, and from where they are seen.
 
@@ -306,6 +322,7 @@ RECIPES = {
         lambda: train_classifier("tfds:fashion_mnist", epochs=14, flip=True),
     ),
     "faces": (extractors.build_encoder, lambda: train_faces(epochs=8)),
+    "pictures": (extractors.build_encoder, lambda: train_pictures(epochs=6)),
     "heroes": (lambda: extractors.build_encoder(num_classes=4), lambda: train_heroes(epochs=40)),
 }
 

@@ -526,6 +526,10 @@ def _table():
         projections=COUNT,
         seed=(*COUNT_0, 2**32),
     )
+    for metric in (metrics.mean_absolute_error, metrics.psnr, metrics.ssim):
+        images = (*NO_IMAGES, IMAGES[:0], IMAGES[:4], IMAGES.astype(int), FLOATS * 2, FLOATS * NAN)
+        small = (IMAGES[:, :10],) if metric is metrics.ssim else ()
+        yield row(metric, {"real": IMAGES, "fake": IMAGES}, real=(*images, *small), fake=images)
     yield row(metrics.extractor, {"source": "digits"}, source=TEXT)
     digits = _Once(lambda: metrics.extractor("digits"))
     gray = np.zeros((4, 28, 28, 1), np.uint8)
@@ -544,7 +548,13 @@ def _table():
     )
 
     grids = {"rows": COUNT_OR_NONE, "columns": COUNT, "seed": SEED, "directory": PATH, **CALLBACK}
-    yield row(callbacks.SampleGrid, {"directory": "grids"}, tensorboard=(3, [], True), **grids)
+    yield row(
+        callbacks.SampleGrid,
+        {"directory": "grids", "held_out": (IMAGES, IMAGES)},
+        tensorboard=(3, [], True),
+        held_out=(3, "photos", IMAGES, (IMAGES,), (IMAGES, FLOATS), (IMAGES, IMAGES[:0])),
+        **{**grids, "columns": COUNT_OR_NONE},
+    )
     yield row(
         callbacks.LatentWalk,
         {"directory": "walks"},

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from kgan.callbacks.periodic import Periodic
+from kgan.callbacks.periodic import Periodic, check_latent
 from kgan.checks import whole
 from kgan.errors import KganWarning
 from kgan.latents import sample_latents
@@ -47,6 +47,7 @@ class CollapseWarning(Periodic):
         self.patience = whole(1).check("patience", patience)
 
     def on_train_begin(self, logs=None):
+        check_latent(self, self.model)
         super().on_train_begin(logs)
         self._varied = False
         self._saturated = 0

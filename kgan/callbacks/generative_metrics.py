@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from kgan.callbacks.periodic import Periodic
+from kgan.callbacks.periodic import Periodic, check_latent
 from kgan.checks import PATH, SEED, TEXT, or_none, whole
 from kgan.data import load
 from kgan.data.images import check_source
@@ -77,6 +77,7 @@ class GenerativeMetrics(Periodic):
         self._real = None
 
     def on_train_begin(self, logs=None):
+        check_latent(self, self.model)
         super().on_train_begin(logs)
         self._take_real(self.model)
 

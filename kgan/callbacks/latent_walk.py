@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kgan import images
+from kgan.callbacks.periodic import check_latent
 from kgan.callbacks.pictures import Pictures
 from kgan.checks import as_array, one_of, whole
 from kgan.errors import KganError, short
@@ -46,8 +47,6 @@ class LatentWalk(Pictures):
     ```
     """
 
-    DEFAULT_ROWS = 4
-
     def __init__(
         self,
         directory: str | os.PathLike,
@@ -62,6 +61,7 @@ class LatentWalk(Pictures):
         format: str = "webp",
     ):
         super().__init__(directory, every_epochs, every_images, rows, columns, seed)
+        whole(1).check("columns", columns)
         whole(2).check("stops", stops)
         whole(1).check("steps", steps)
         one_of(*(suffix[1:] for suffix in images.ANIMATION_SUFFIXES)).check("format", format)
@@ -74,14 +74,23 @@ class LatentWalk(Pictures):
         self.labels = labels
         self.format = format
 
-    def draw(self, images_seen: int, rows: int, labels: list[int] | None) -> None:
+    def on_train_begin(self, logs=None):
+        check_latent(self, self.model)
+        super().on_train_begin(logs)
+
+    def act(self, images_seen: int) -> None:
+        rows = self.rows or min(self.model.num_classes or 4, 16)
+        labels = self.model.grid_labels(rows, self.columns)
         if self.labels is not None:
             labels = np.asarray(self.labels).tolist()
         walk = walk_latents(
             self.seed, rows * self.columns, self.stops, self.steps, self.model.latent_dim
         )
         frames = [images.grid(self.model.render(latents, labels), self.columns) for latents in walk]
-        facts = self.provenance(images_seen, labels, stops=self.stops, steps=self.steps)
+        facts = {"seed": self.seed, **({} if labels is None else {"labels": labels})}
+        facts |= {"stops": self.stops, "steps": self.steps}
         images.save_animation(
-            frames, self.directory / f"walk-{images_seen:09d}.{self.format}", facts
+            frames,
+            self.directory / f"walk-{images_seen:09d}.{self.format}",
+            images.provenance(type(self.model).__name__, images_seen, **facts),
         )

@@ -61,3 +61,12 @@ class Periodic(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0:
             self.act(int(self.model.images_seen.numpy()))
+
+
+def check_latent(callback: keras.callbacks.Callback, model) -> None:
+    """Raises KganError unless a callback that draws samples has a model that makes them."""
+    if not hasattr(model, "latent_dim"):
+        raise KganError(
+            f"Expected {type(callback).__name__} with a model that samples. Received: a "
+            f"{type(model).__name__}, which translates; SampleGrid shows what becomes of pictures"
+        )

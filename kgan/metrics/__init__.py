@@ -1,5 +1,7 @@
 """How good generated images are: distances between two sets of images, or of their features.
 
+Of pairs, `mean_absolute_error`, `psnr` and `ssim` say how near images are to the true ones.
+
 Features are arrays of shape (images, features) that a network, an `extractor`, made of images;
 which network decides what a metric sees. All functions take the real set first, compute in float64,
 and need NumPy only; extractors are imported on first use, since they need TensorFlow.
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kgan.metrics.frechet import Statistics, frechet_distance
 from kgan.metrics.kernel import kernel_distance
 from kgan.metrics.manifold import density_coverage, nearest_neighbours, precision_recall
+from kgan.metrics.paired import mean_absolute_error, psnr, ssim
 from kgan.metrics.sliced_wasserstein import sliced_wasserstein
 
 if TYPE_CHECKING:
@@ -24,9 +27,12 @@ __all__ = [
     "extractor",
     "frechet_distance",
     "kernel_distance",
+    "mean_absolute_error",
     "nearest_neighbours",
     "precision_recall",
+    "psnr",
     "sliced_wasserstein",
+    "ssim",
 ]
 
 if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours

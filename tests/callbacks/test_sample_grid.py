@@ -10,11 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.base.test_translation import TinyCycleGAN
 from PIL import Image
 
 from kgan import images as pictures
-from kgan.callbacks import SampleGrid
-from kgan.models import DCGAN, ConditionalGAN
+from kgan.callbacks import CollapseWarning, GenerativeMetrics, LatentWalk, SampleGrid
+from kgan.errors import KganError
+from kgan.models import DCGAN, ConditionalGAN, Pix2Pix
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +191,69 @@ def test_a_row_for_every_class(tmp_path):
     samples = model.sample(6, seed=0, labels=[0, 0, 1, 1, 2, 2])
     np.testing.assert_array_equal(np.asarray(Image.open(path)), pictures.grid(samples, 2)[..., 0])
     assert pictures.read_provenance(path)["labels"] == [0, 0, 1, 1, 2, 2]
+
+
+def _held_out(shape, target_channels=3, counts=(20, 12)):
+    rng = np.random.default_rng(0)
+    return tuple(
+        rng.integers(0, 256, (count, *shape[:2], channels), dtype="uint8")
+        for count, channels in zip(counts, (shape[2], target_channels), strict=True)
+    )
+
+
+def _drawn(model, tmp_path, **options):
+    callback = SampleGrid(tmp_path, **options)
+    callback.set_model(model)
+    callback.on_train_begin()
+    path = tmp_path / "images-000000000.png"
+    return np.asarray(Image.open(path)), pictures.read_provenance(path)
+
+
+def test_of_pairs_it_shows_input_output_and_truth(tmp_path):
+    a, b = _held_out((32, 32, 1), counts=(20, 20))
+    model = Pix2Pix((32, 32, 1), target_channels=3, width=2, max_channels=4)
+    sheet, said = _drawn(model, tmp_path, rows=2, columns=2, held_out=(a, b))
+    some = [0, 5, 10, 15]
+    gray = a[some].repeat(3, axis=3)
+    shown = np.stack([gray, model.translate(a[some]), b[some]], axis=1).reshape(12, 32, 32, 3)
+    np.testing.assert_array_equal(sheet, pictures.grid(shown, columns=6))
+    assert said["shown"] == ["a", "a_to_b", "b"] and said["class"] == "Pix2Pix"
+
+
+def test_of_domains_it_shows_both_ways_and_back(tmp_path):
+    a, b = _held_out((16, 16, 3), counts=(20, 3))
+    model = TinyCycleGAN()
+    sheet, said = _drawn(model, tmp_path, held_out=(a, b))
+    assert sheet.shape == (2 * 18 + 2, 12 * 18 + 2, 3)  # three examples, two a row
+    some, shown = a[[0, 6, 13]], []
+    for images, ways in ((some, ("a_to_b", "b_to_a")), (b, ("b_to_a", "a_to_b"))):
+        made = model.translate(images, ways[0])
+        shown += [images, made, model.translate(made, ways[1])]
+    shown = np.stack(shown, axis=1).reshape(18, 16, 16, 3)
+    np.testing.assert_array_equal(sheet, pictures.grid(shown, columns=12))
+    assert said["shown"] == ["a", "a_to_b", "a_to_b_to_a", "b", "b_to_a", "b_to_a_to_b"]
+
+
+def test_pictures_that_do_not_fit_the_model_are_refused(model, tmp_path):
+    a, b = _held_out((16, 16, 3))
+    for grids, of, said in (
+        ({}, TinyCycleGAN(), r"held_out=\(a, b\) with a model that translates.*: none"),
+        ({"held_out": (a, b)}, model, "Received: held_out, and a DCGAN"),
+        ({"held_out": (a[:, :8], b)}, TinyCycleGAN(), "images of shape"),
+    ):
+        with pytest.raises(KganError, match=said):
+            _drawn(of, tmp_path, **grids)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        CollapseWarning(),
+        LatentWalk("walks"),
+        GenerativeMetrics(np.zeros((4, 16, 16, 3), "uint8"), metrics=["kernel_distance"]),
+    ],
+)
+def test_callbacks_that_sample_refuse_a_model_that_translates(callback):
+    callback.set_model(TinyCycleGAN())
+    with pytest.raises(KganError, match="with a model that samples. Received: a TinyCycleGAN"):
+        callback.on_train_begin()

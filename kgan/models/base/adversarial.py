@@ -679,6 +679,23 @@ class AdversarialModel(keras.Model):
         """
         return None
 
+    def check_held_out(self, held_out: tuple[Any, Any] | None) -> None:
+        """Raises KganError if `grid_pictures` could not show these."""
+
+    def grid_pictures(
+        self,
+        rows: int | None = None,
+        columns: int | None = None,
+        seed: int = 0,
+        held_out: tuple[Any, Any] | None = None,
+    ) -> tuple[Any, int, dict]:
+        """What `kgan.callbacks.SampleGrid` shows, which has these arguments.
+
+        Returns:
+            uint8 images, how many of them stand in a row, and what they depend on.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define grid_pictures()")
+
     def save(self, filepath, overwrite: bool = True, zipped=None, **kwargs: Any) -> None:
         """`keras.Model.save`; what stands there stays until the new file is whole.
 

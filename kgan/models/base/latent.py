@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.checks import FUNCTION, SEED, Bound, or_none, whole
+from kgan.errors import KganError
 from kgan.latents import sample_latents
 from kgan.models.base import inputs, projection
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
@@ -234,10 +235,28 @@ class LatentModel(Sampling, AdversarialModel):
 
     def preview(self) -> tuple[np.ndarray, int, dict]:
         """64 samples of seed 0; of a conditional model, 8 of each of the first 16 classes."""
-        rows, columns = min(self.num_classes or 8, 16), 8
+        pictures, columns, facts = self.grid_pictures()
+        return pictures, columns, {"seed": 0, "n": len(pictures), **facts}
+
+    def check_held_out(self, held_out) -> None:
+        if held_out is not None:
+            raise KganError(
+                "Expected held_out with a model that translates. Received: held_out, and a "
+                f"{type(self).__name__}, which samples"
+            )
+
+    def grid_pictures(
+        self,
+        rows: int | None = None,
+        columns: int | None = None,
+        seed: int = 0,
+        held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, int, dict]:
+        """Samples; of a conditional model a row for each class, up to 16."""
+        rows, columns = rows or min(self.num_classes or 8, 16), columns or 8
         labels = self.grid_labels(rows, columns)
-        facts = {"seed": 0, "n": rows * columns, **({} if labels is None else {"labels": labels})}
-        return self.sample(rows * columns, seed=0, labels=labels), columns, facts
+        facts = {"seed": seed, **({} if labels is None else {"labels": labels})}
+        return self.sample(rows * columns, seed=seed, labels=labels), columns, facts
 
     def grid_labels(self, rows: int, columns: int) -> list[int] | None:
         """Labels for a grid with a row for every class, in turn; None if unconditional."""

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import Bound, or_none
+from kgan.checks import CHANNELS, Bound, check_images, or_none
 from kgan.errors import KganError
 from kgan.models.base import exporting, inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
@@ -28,6 +28,8 @@ class TranslationModel(Translating, AdversarialModel):
 
     Attributes:
         DIRECTIONS: names of generators by direction.
+        PAIRED: how two folders of pictures belong together on the command line: by `"names"`, or
+            `"no"`, which it alone can learn from that need no pairs.
         translate_size: pixels of the shorter side that `kgan translate` gives pictures; None for
             those of `image_shape`.
 
@@ -38,9 +40,10 @@ class TranslationModel(Translating, AdversarialModel):
     """
 
     DIRECTIONS: ClassVar[dict[str, str]] = {"a_to_b": "generator"}
+    PAIRED: ClassVar[str] = "names"
     ARGUMENTS: ClassVar[dict[str, Bound]] = {
         **AdversarialModel.ARGUMENTS,
-        "target_channels": or_none(Bound("1 or 3", lambda v: type(v) is int and v in (1, 3))),
+        "target_channels": or_none(CHANNELS),
     }
 
     translate_size: int | None = None
@@ -183,3 +186,45 @@ class TranslationModel(Translating, AdversarialModel):
         images = graph.input("images", ("batch", *sides, given[2]))
         translated = graph.call(self.averages[self.DIRECTIONS[direction]], images)
         return {"translated": graph.value(translated.name, ("batch", *sides, made[2]))}
+
+    def check_held_out(self, held_out) -> None:
+        if held_out is None:
+            raise KganError(
+                "Expected held_out=(a, b) with a model that translates: images that SampleGrid is "
+                f"to show. Received: none, and a {type(self).__name__}"
+            )
+        for images, shape in zip(held_out, self.data_shapes, strict=True):
+            check_images(images.shape, images.dtype, shape)
+
+    def grid_pictures(
+        self,
+        rows: int | None = None,
+        columns: int | None = None,
+        seed: int = 0,
+        held_out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, int, dict]:
+        """Examples of held-out images: a, what is made of it, and b.
+
+        Of a model of both directions: a, what is made of it, and a made again of that; then b.
+        """
+        columns = columns or 2
+        count = min((rows or 8) * columns, *map(len, held_out))
+        a, b = (images[np.arange(count) * len(images) // count] for images in held_out)
+        if "b_to_a" in self.DIRECTIONS:
+            parts = {}
+            for first, second, images in (("a_to_b", "b_to_a", a), ("b_to_a", "a_to_b", b)):
+                made = self.translate(images, first)
+                parts |= {
+                    first[0]: images,
+                    first: made,
+                    f"{first}_to_{first[0]}": self.translate(made, second),
+                }
+        else:
+            parts = {"a": a, "a_to_b": self.translate(a), "b": b}
+        channels = max(images.shape[3] for images in parts.values())
+        shown = [
+            np.broadcast_to(images, (*images.shape[:3], channels)) for images in parts.values()
+        ]
+        examples = np.stack(shown, axis=1)  # (examples, parts, height, width, channels)
+        pictures = examples.reshape(-1, *examples.shape[2:])
+        return pictures, columns * len(parts), {"shown": list(parts)}

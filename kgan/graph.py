@@ -174,6 +174,16 @@ class Graph:
             offset = self.op("Add", self.weight(layer.beta), offset)
         return self.op("Add", self.op("Mul", x, scale), offset)
 
+    def standardized(self, x: Value | str, epsilon: float) -> str:
+        """Each channel of each image by its own mean and variance, of (batch, height, width, …)."""
+
+        def mean(x):  # of rows first: the runtime adds up one by one, which loses digits
+            return self.op("ReduceMean", self.op("ReduceMean", x, axes=[2]), axes=[1])
+
+        x = self.op("Sub", x, mean(x))
+        variance = self.op("Add", mean(self.op("Mul", x, x)), self.constant(epsilon))
+        return self.op("Div", x, self.op("Sqrt", variance))
+
     def reshape(self, x: Value | str, shape: Iterable[int | str]) -> str:
         """The same values in another shape, in which one side may be -1, or open."""
         sides = [side if isinstance(side, int) else -1 for side in shape]
@@ -396,18 +406,10 @@ def _batch_normalization(graph, layer, x):
 
 def _group_normalization(graph, layer, x):
     _expect(layer, layer.groups == x.shape[-1] and layer.axis in (-1, 3) and len(x.shape) == 4)
-    x = graph.op("Sub", x, _mean_of_each(graph, x))
-    variance = _mean_of_each(graph, graph.op("Mul", x, x))
-    deviation = graph.op("Sqrt", graph.op("Add", variance, graph.constant(layer.epsilon)))
-    y = graph.op("Div", x, deviation)
+    y = graph.standardized(x, layer.epsilon)
     if layer.scale:
         y = graph.op("Mul", y, graph.weight(layer.gamma))
     return graph.op("Add", y, graph.weight(layer.beta)) if layer.center else y
-
-
-def _mean_of_each(graph, x):
-    """The mean of each channel of each image: of rows first, since the runtime just adds up."""
-    return graph.op("ReduceMean", graph.op("ReduceMean", x, axes=[2]), axes=[1])
 
 
 def _embedding(graph, layer, x):

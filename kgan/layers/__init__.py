@@ -4,6 +4,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 from kgan.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kgan.layers.equalized import EqualizedConv2D, EqualizedDense
 from kgan.layers.grouped_conv import GroupedConv2D
+from kgan.layers.instance_normalization import InstanceNormalization
 from kgan.layers.learned_constant import LearnedConstant
 from kgan.layers.minibatch_stddev import MinibatchStddev
 from kgan.layers.modulated_conv import ModulatedConv2D
@@ -20,6 +21,7 @@ __all__ = [
     "EqualizedConv2D",
     "EqualizedDense",
     "GroupedConv2D",
+    "InstanceNormalization",
     "LearnedConstant",
     "MinibatchStddev",
     "ModulatedConv2D",

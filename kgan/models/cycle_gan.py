@@ -13,7 +13,7 @@ from keras import layers
 from kgan import losses
 from kgan.checks import MOST_SIDE, Bound, number, or_none, shape_of_images, whole
 from kgan.errors import KganError
-from kgan.layers import ReflectionPadding2D
+from kgan.layers import InstanceNormalization, ReflectionPadding2D
 from kgan.models.base.adversarial import Batch, output_dtype
 from kgan.models.base.translation import TranslationModel
 from kgan.models.dcgan import initializers
@@ -326,7 +326,7 @@ class CycleGAN(TranslationModel):
 
 def instance_normalization(x):
     """Of each image and channel by itself, with nothing to learn (Ulyanov et al. 2016)."""
-    return layers.GroupNormalization(groups=-1, epsilon=1e-5, center=False, scale=False)(x)
+    return InstanceNormalization(1e-5)(x)
 
 
 def _of_each_image(distances):

@@ -68,7 +68,13 @@ def world(tmp_path_factory):
     plain.compile(run_eagerly=True)  # tracing would take most of the time
     conditional = models.StyleGANLite((16, 16, 3), latent_dim=4, width=2, num_classes=3)
     conditional.compile(run_eagerly=True)
-    return {"pair": TinyCycleGAN(), "plain": plain, "conditional": conditional, "place": place}
+    return {
+        "pair": TinyCycleGAN(),
+        "open": models.CycleGAN((20, 20, 3), width=2, residual_blocks=0, pool_size=0),
+        "plain": plain,
+        "conditional": conditional,
+        "place": place,
+    }
 
 
 def _table():
@@ -414,6 +420,17 @@ def _table():
         {"images": IMAGES},
         images=(*NO_IMAGES, FLOATS * NAN, FLOATS * INF, FLOATS * 100, IMAGES[:, :8]),
         direction=TEXT,
+    )
+    yield of(
+        "open",
+        "translate",
+        {"images": IMAGES[:, :9], "direction": "b-to-a"},
+        images=(
+            *(*NO_IMAGES, FLOATS * NAN, FLOATS * 100, IMAGES[:, :4], IMAGES[:, :, :1]),
+            *(IMAGES[..., :1], np.moveaxis(IMAGES, -1, 1), IMAGES[:, :0]),
+            np.broadcast_to(IMAGES[:1, :1, :1], (1, 1 << 20, 1 << 20, 3)),
+        ),
+        direction=(*TEXT, "a-b", "B_TO_A"),
     )
 
     right = {"source": IMAGES, "image_shape": (16, 16, 3)}

@@ -124,9 +124,9 @@ class TestTranslators:
     def test_of_any_size(self, translators, sides, direction):
         _, model, sampler = translators[CycleGAN]
         channels = 3 if direction == "a_to_b" else 1
-        images = np.random.default_rng(0).integers(0, 256, (5, *sides, channels), np.uint8)
+        images = np.random.default_rng(0).integers(0, 256, (41, *sides, channels), np.uint8)
         translated = sampler.translate(images, direction)
-        assert translated.shape == (5, *sides, 4 - channels) and translated.std() > 5
+        assert translated.shape == (41, *sides, 4 - channels) and translated.std() > 5
         expected = model.translate(images, direction)
         np.testing.assert_array_equal(model.translate(images[3:], direction), expected[3:])
         np.testing.assert_array_equal(sampler.translate(images[3:], direction), translated[3:])
@@ -194,6 +194,15 @@ class TestTranslators:
                 KganError, match=r"of these proportions \d+x\d+ do\. Received: 400x"
             ):
                 thing.translate(np.zeros((1, 200, 400, 3), np.uint8))
+
+    def test_a_stranger_says_no_size_that_memory_has_not(self, translators, tmp_path, monkeypatch):
+        """The size that `kgan translate` takes if it is asked for none is tried out on loading."""
+        place = shutil.copytree(translators[CycleGAN][0], tmp_path / "stranger")
+        monkeypatch.setattr("kgan.zoo.saving.most_memory", lambda size: 50e6)
+        kgan.zoo.load(place)
+        hostile.rewrite(place, lambda config: config["config"].update(translate_size=4096))
+        with pytest.raises(KganError, match="at most 50 MB.* Received: a pass through"):
+            kgan.zoo.sampler(place)
 
     def test_exported(self, translators, tmp_path):
         _, model, _ = translators[CycleGAN]

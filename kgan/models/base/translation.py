@@ -159,8 +159,9 @@ class TranslationModel(Translating, AdversarialModel):
 
     def _pass(self, direction):
         shape = self._pass_shape(direction)
-        example = [tf.zeros(shape)]
-        traced = self._translation(direction, True).get_concrete_function(*example)
+        function = self._translation(direction, True)
+        traced = function.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+        example = [np.broadcast_to(np.float32(0), shape)]  # which takes no memory before it is used
         return Pass(traced, example, (*shape[:3], self.shapes(direction)[1][2]))
 
     def passes(self) -> list[Pass]:

@@ -32,13 +32,12 @@ def command(source: str, import_file: Path | None) -> None:
         saving.described(found)
     metadata, recipe = found.metadata, found.recipe
     training, counts = metadata["training"], metadata["parameters"]
-    translated_at = found.config["config"].get("translate_size")
     size = sum(file["size"] for file in metadata["files"].values())
     lines = {
         "Name": metadata["name"],
         "Model": metadata["model"],
         "Images": "x".join(map(str, metadata["image_shape"])),
-        **({"Translates at": f"{translated_at} px"} if translated_at else {}),
+        **({"Translates at": f"{found.translate_size} px"} if found.translate_size else {}),
         "Classes": ", ".join(metadata.get("class_names") or [])
         or metadata.get("num_classes")
         or "none (unconditional)",

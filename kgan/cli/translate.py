@@ -193,8 +193,7 @@ class _Fit(NamedTuple):
                 )
             size = None
         elif size is None:
-            said = preset.config["config"].get("translate_size")
-            size = min(height, width) if said is None else whole(1, MOST_SIDE).check("size", said)
+            size = preset.translate_size or min(height, width)
         return cls(rule, lambda *sides: model.check_size(*sides, direction), size)
 
     def read(self, path: Path) -> np.ndarray:
@@ -241,14 +240,13 @@ def _files_of_folder(folder: Path, out: Path | None, name: str) -> list[_File]:
         say(f"Left out: {number:,} of {suffix}, which kgan does not read", err=True)
     check_writable(out)
     names = [Path(file.name) for file in listing.files]
-    same = Counter(str(path.with_suffix("")).lower() for path in names)
-    targets = [
-        path.with_suffix(".png")
-        if same[str(path.with_suffix("")).lower()] == 1
-        else path.with_name(f"{path.name}.png")
-        for path in names
+    short = [path.with_suffix(".png") for path in names]
+    long = [path.with_name(f"{path.name}.png") for path in names]
+    wanted = Counter(str(path).lower() for path in (*short, *long))
+    return [
+        _File(folder / path, out / (one if wanted[str(one).lower()] == 1 else other), out)
+        for path, one, other in zip(names, short, long, strict=True)
     ]
-    return [_File(folder / path, out / to, out) for path, to in zip(names, targets, strict=True)]
 
 
 def _translated(

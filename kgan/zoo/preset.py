@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kgan import recipe as recipes
+from kgan.checks import MOST_SIDE, or_none, whole
 from kgan.errors import KganError, printable, short
 from kgan.files import expanded, recover, replacing_directory, sha256
 from kgan.recipe import Recipe
@@ -76,6 +77,18 @@ class Preset:
                 f"Received: format {config['format']} in {where}"
             )
         return config
+
+    @property
+    def translate_size(self) -> int | None:
+        """Pixels of the shorter side that its model says pictures are to have which it translates.
+
+        Raises:
+            KganError: if that is no size; see `config`.
+        """
+        arguments = self.config.get("config")
+        said = arguments.get("translate_size") if isinstance(arguments, dict) else None
+        where = str(self.directory / CONFIG)
+        return or_none(whole(1, MOST_SIDE)).check("translate_size", said, where)
 
     @property
     def recipe(self) -> Recipe:

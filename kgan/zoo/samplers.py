@@ -140,7 +140,10 @@ class _Translator(Translating):
         return self._bytes[direction]
 
     def translate_chunk(self, images, direction) -> np.ndarray:
-        return self._sessions[direction].run(["translated"], {"images": images})[0]
+        options = onnxruntime.RunOptions()
+        if len(images) == 1:  # they are large: the next one asks for the memory that is free
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return self._sessions[direction].run(["translated"], {"images": images}, options)[0]
 
 
 def _session(graph, weights, threads=1):

@@ -108,7 +108,16 @@ def test_back_and_side_by_side_of_gray_and_color(run, photo):
 def test_folder(run, photo, monkeypatch):
     """Names are kept; bad files get a line each; memory holds no more than a chunk."""
     Path("in/more").mkdir(parents=True)
-    for name in ("a.jpg", "more/b.jpg", "more/b.jpeg", "c d.jpg", "e.jpg", "f.jpg"):
+    for name in (
+        "a.jpg",
+        "more/b.jpg",
+        "more/b.jpeg",
+        "c d.jpg",
+        "e.jpg",
+        "f.jpg",
+        "g.jpg",
+        "g.jpg.bmp",
+    ):
         Path("in", name).write_bytes(photo.read_bytes())
     Path("in/bad.png").write_bytes(b"nothing")
     Image.new("L", (3, 3)).save("in/small.png")
@@ -134,9 +143,9 @@ def test_folder(run, photo, monkeypatch):
     assert lines[0].startswith("Left out: Expected a picture") and "in/bad.png" in lines[0]
     assert lines[1].startswith("Left out: Expected images of at least 5 pixels")
     assert lines[1].endswith("in/small.png")
-    assert lines[2] == "2 of 9 pictures could not be translated"
+    assert lines[2] == "2 of 11 pictures could not be translated"
     found = sorted(path.relative_to("to").as_posix() for path in Path("to").rglob("*.png"))
-    expected = ["a.png", "c d.png", "e.png", "f.png", "large.png"]
+    expected = ["a.png", "c d.png", "e.png", "f.png", "g.jpg.bmp.png", "g.png", "large.png"]
     assert found == [*expected, "more/b.jpeg.png", "more/b.jpg.png"]
     assert all(read - done < 6 for done, read in enumerate(saved))
     assert pixels("to/large.png").shape == (260, 300)

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kgan.data import PairSet, check_pairs, domains, load_pairs, pairs
+from kgan.data import PairSet, check_pairs, domains, load, load_pairs, pairs
 from kgan.errors import KganError, KganWarning
 
 SHAPE = (8, 8, 3)
@@ -165,6 +165,15 @@ class TestHalves:
         assert shades(data.images) == list(range(30))
         assert shades(data.targets) == list(range(100, 130))
         assert list(data.sums) == [f"{i:02d}.png" for i in range(30)]
+
+    def test_from_caches_as_from_the_folder(self, facades):
+        for _ in range(2):
+            data = load_pairs("facades", image_shape=SHAPE, cache="some.cache")
+            assert shades(data.images[:]) == list(range(30))
+            assert shades(data.targets[:]) == list(range(100, 130))
+        with pytest.warns(KganWarning, match="its box is another"):  # of halves, and now of all
+            whole = load("facades", SHAPE, cache="some.cache")
+        assert len(whole) == 30
 
     def test_no_half_shows_in_the_other_even_of_large_jpegs(self, here):
         (here / "x").mkdir()

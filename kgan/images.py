@@ -37,7 +37,7 @@ _XMP = (
     '<rdf:Description rdf:about="" '
     'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
     "Iptc4xmpExt:DigitalSourceType="
-    '"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>'
+    '"http://cv.iptc.org/newscodes/digitalsourcetype/{}"/>'
     '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
@@ -135,8 +135,9 @@ def save_png(image: np.ndarray, path: str | os.PathLike, provenance: dict | None
         image: uint8 array (height, width, channels), 1 or 3 channels.
         path: of the file.
         provenance: what made it, as plain values: model, seed, kgan's version, ...; kept as JSON
-            in the text chunk "kgan", beside the IPTC digital source type. None for a picture that
-            no model made.
+            in the text chunk "kgan", beside the IPTC digital source type, which is its
+            `digital_source_type` or else "trainedAlgorithmicMedia". None for a picture that no
+            model made.
     """
     path = expanded(path)
     write(path, png(image, provenance))
@@ -250,7 +251,7 @@ def _webp(first, others, provenance, options):
     exif[_SOFTWARE] = "kgan"
     if provenance is not None:
         exif[_DESCRIPTION] = json.dumps(provenance)
-        options["xmp"] = _XMP.encode()
+        options["xmp"] = _xmp(provenance).encode()
     options["append_images"] = [others] if others.n_frames else []
     return _encoded(_picture(first), "WEBP", exif=exif, quality=90, method=4, **options)
 
@@ -270,7 +271,9 @@ def _gif(frames, provenance, options):
         return content
     # Pillow writes no XMP. Behind it, bytes that lead every reader of blocks to its end.
     trailer = bytes([1, *range(255, -1, -1), 0])
-    return content[:-1] + b"!\xff\x0bXMP DataXMP" + _XMP.encode() + trailer + content[-1:]
+    return (
+        content[:-1] + b"!\xff\x0bXMP DataXMP" + _xmp(provenance).encode() + trailer + content[-1:]
+    )
 
 
 def _indexed(frames):
@@ -315,8 +318,12 @@ def _png_info(provenance):
     info.add_text("Software", "kgan")
     if provenance is not None:
         info.add_itxt(_KEY, json.dumps(provenance))
-        info.add_itxt("XML:com.adobe.xmp", _XMP)
+        info.add_itxt("XML:com.adobe.xmp", _xmp(provenance))
     return info
+
+
+def _xmp(provenance):
+    return _XMP.format(provenance.get("digital_source_type", "trainedAlgorithmicMedia"))
 
 
 def _encoded(picture, format, **options) -> bytes:

@@ -71,7 +71,7 @@ class Sampling:
         SEED.check("seed", seed)
         whole(1).check("batch_size", batch_size)
         check_options(options, self.SAMPLE_OPTIONS, self.kind)
-        labels = _checked_labels(labels, n, self.num_classes)
+        labels = checked_labels(labels, n, self.num_classes)
         pending = np.empty((0, *self.image_shape), np.uint8)
         step = self.sample_chunk * self.chunks_at_once
         for start in range(0, n, step):
@@ -190,23 +190,14 @@ class Sampling:
         >>> np.array_equal(model.render(latents), model.sample(16, seed=0))
         True
         """
-        expected = f"an array (n, {self.latent_dim}) of finite numbers"
-        latents = as_array("latents", latents, expected)
-        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
-            raise KganError(
-                f"Expected latents (n, {self.latent_dim}). Received: shape {latents.shape}"
-            )
-        with np.errstate(over="ignore"):
-            latents = latents.astype(np.float32)
-        if not np.isfinite(latents).all():
-            raise KganError(f"Expected latents to be {expected}. Received: NaN or infinity")
+        latents = _points("latents", latents, (self.latent_dim,))
         if labels is None and self.num_classes is not None:
             raise KganError(
                 "Expected labels beside the latents, since the model is conditional. Received: "
                 "labels=None"
             )
         n = len(latents)
-        labels = _checked_labels(labels, n, self.num_classes)
+        labels = checked_labels(labels, n, self.num_classes)
         options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         return self.in_chunks(self.draw_chunk, latents, labels, **options)
 
@@ -261,7 +252,7 @@ class Sampling:
         whole(1).check("images", images)
         if labels is None and self.num_classes is not None:
             labels = sample_labels(seeds[0], 0, images, self.num_classes)
-        labels = _checked_labels(labels, images, self.num_classes)
+        labels = checked_labels(labels, images, self.num_classes)
         options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         stops = [
             self.points(sample_latents(seed, 0, images, self.latent_dim), labels, **options)
@@ -338,10 +329,15 @@ class Sampling:
 class StyleSampling(Sampling):
     """Sampling of a model that draws by styles, which a mapping network makes of latents.
 
-    A subclass has `styles_chunk` and `draw_styles_chunk`.
+    A subclass has `styles_shape`, `styles_chunk` and `draw_styles_chunk`.
     """
 
     SAMPLE_OPTIONS: ClassVar[dict[str, Bound]] = {"truncation": TRUNCATION}
+
+    @property
+    def styles_shape(self) -> tuple[int, int]:
+        """(layers, latent_dim) of the styles of an image."""
+        raise NotImplementedError(f"{type(self).__name__} does not define styles_shape")
 
     def styles_chunk(
         self, latents: np.ndarray, labels: np.ndarray | None, **options: float
@@ -352,6 +348,26 @@ class StyleSampling(Sampling):
     def draw_styles_chunk(self, styles: np.ndarray) -> np.ndarray:
         """Images in [-1, 1] of `sample_chunk` rows of styles."""
         raise NotImplementedError(f"{type(self).__name__} does not define draw_styles_chunk()")
+
+    def render_styles(self, styles) -> np.ndarray:
+        """Images of given styles by the averaged generator.
+
+        Args:
+            styles: float array (n, layers, latent_dim), such as `project` gives.
+
+        Returns:
+            uint8 array of shape (n, height, width, channels).
+
+        Raises:
+            ValueError: for styles of another shape, or that are not finite.
+
+        Example:
+
+        >>> found = model.project(photos)
+        >>> np.array_equal(model.render_styles(found["styles"]), found["images"])
+        True
+        """
+        return self.draw(_points("styles", styles, self.styles_shape), None)
 
     def points(self, latents: np.ndarray, labels: np.ndarray | None, **options) -> np.ndarray:
         found = {}
@@ -402,7 +418,7 @@ class StyleSampling(Sampling):
         n = len(rows) * len(columns)
         if labels is None and self.num_classes is not None:
             labels = int(sample_labels(rows[0], 0, 1, self.num_classes)[0])
-        classes = _checked_labels(labels, n, self.num_classes)
+        classes = checked_labels(labels, n, self.num_classes)
         options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         seeds = [*rows, *columns]
         latents = np.concatenate([sample_latents(seed, 0, 1, self.latent_dim) for seed in seeds])
@@ -437,8 +453,8 @@ def check_options(options: dict, known: dict[str, Bound], kind: str) -> dict:
     return {name: float(value) for name, value in given.items()}
 
 
-def _checked_labels(labels, n: int, num_classes: int | None) -> np.ndarray | None:
-    """The labels `sample` was given as an array (n,), or None; raises ValueError."""
+def checked_labels(labels, n: int, num_classes: int | None) -> np.ndarray | None:
+    """The labels that were given for n images as an array (n,), or None; raises KganError."""
     if labels is None:
         return None
     if num_classes is None:
@@ -454,6 +470,19 @@ def _checked_labels(labels, n: int, num_classes: int | None) -> np.ndarray | Non
     if array.shape != (n,) or (n and not 0 <= array.min() <= array.max() < num_classes):
         raise KganError(f"Expected labels to be {expected}. Received: labels={short(labels)}")
     return array
+
+
+def _points(name: str, points, shape: tuple[int, ...]) -> np.ndarray:
+    """Given latents or styles as float32 (n, *shape); raises KganError."""
+    expected = f"(n, {', '.join(map(str, shape))})"
+    points = as_array(name, points, f"an array {expected} of finite numbers")
+    if points.shape[1:] != shape or points.ndim == 0:
+        raise KganError(f"Expected {name} {expected}. Received: shape {points.shape}")
+    with np.errstate(over="ignore"):
+        points = points.astype(np.float32)
+    if not np.isfinite(points).all():
+        raise KganError(f"Expected {name} to be finite numbers. Received: NaN or infinity")
+    return points
 
 
 def _padded(rows, size):

@@ -353,6 +353,37 @@ def _table():
         labels=(None, *LABEL),
         truncation=[v for v in REAL if v is not None],
     )
+    yield of(
+        "conditional",
+        "render_styles",
+        {"styles": np.zeros((4, 6, 4))},
+        styles=(
+            *NO_ARRAY,
+            np.zeros((6, 4)),
+            np.zeros((4, 5, 4)),
+            np.zeros((4, 6, 3)),
+            np.full((4, 6, 4), NAN),
+            np.full((4, 6, 4), 1e300),
+        ),
+    )
+    yield of(
+        "plain",
+        "project",
+        {"images": IMAGES[:1], "steps": 1, "starts": 1},
+        images=(*NO_IMAGES, IMAGES[:0], FLOATS * NAN, FLOATS * 100, IMAGES[:, :8]),
+        steps=COUNT,
+        starts=(*COUNT, 10**6),
+        seed=SEED,
+        labels=(0, [0]),
+        features=(3, "faces", True, [], {}, lambda images: None, lambda images: images),
+        progress=(3, "text", True, []),
+    )
+    yield of(
+        "conditional",
+        "project",
+        {"images": IMAGES[:1], "steps": 1, "starts": 1, "labels": 0},
+        labels=LABEL,
+    )
     for name in ("plain", "conditional"):
         yield of(name, "save", {"filepath": "m.keras"}, filepath=(*PATH, "m.txt"))
         yield of(name, "save_to_preset", {"directory": "p"}, directory=PATH)

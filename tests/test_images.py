@@ -54,6 +54,16 @@ def test_png_says_that_a_model_made_it(tmp_path):
     assert term == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 
+@pytest.mark.parametrize("suffix", ["png", "webp", "gif"])
+def test_provenance_may_name_another_source_type(tmp_path, suffix):
+    kind = "compositeWithTrainedAlgorithmicMedia"
+    facts = {**FACTS, "digital_source_type": kind}
+    path = save_animation(_smooth_frames(3), tmp_path / f"x.{suffix}", facts)
+    content = path.read_bytes()
+    assert f"digitalsourcetype/{kind}".encode() in content
+    assert b"digitalsourcetype/trained" not in content
+
+
 def test_provenance_reads_back_as_written(tmp_path):
     save_png(_images(1, 4, 4, 3)[0], tmp_path / "x.png", FACTS)
     assert read_provenance(tmp_path / "x.png") == FACTS

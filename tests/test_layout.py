@@ -11,9 +11,9 @@ import kgan
 
 # DESIGN.md, "Layout". Inside a group the later may import the earlier.
 DIRECTIONS = (
-    "errors, _renamed, checks, files, images, latents, sampling -> untrusted, recipe -> random, "
-    "graph, layers, losses, augment -> models -> metrics, data, callbacks -> zoo -> runs -> cli -> "
-    "__main__"
+    "errors, _renamed, checks, files, images, latents, sampling -> untrusted, latent_files, recipe "
+    "-> random, graph, layers, losses, augment -> models -> metrics, data, callbacks -> zoo -> "
+    "runs -> cli -> __main__"
 )
 ORDER = re.findall(r"\w+", DIRECTIONS)
 FREE = ("", "_backend")  # `kgan` itself and these modules: all may import them

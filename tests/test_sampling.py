@@ -41,6 +41,10 @@ class Styled(StyleSampling):
     def sample_chunk(self):
         return CHUNK
 
+    @property
+    def styles_shape(self):
+        return 10, 8
+
     def styles_chunk(self, latents, labels, truncation=1.0):
         return np.repeat(truncation * latents[:, None], 10, axis=1)
 
@@ -174,6 +178,21 @@ class TestInterpolate:
     def test_bad_arguments(self, wrong, message):
         with pytest.raises(KganError, match=message):
             Plain().interpolate(**{"seeds": [1, 2], **wrong})
+
+
+class TestRenderStyles:
+    def test_styles_of_latents_give_their_images(self):
+        latents = sample_latents(3, 0, 6, 8)
+        styles = np.repeat(latents[:, None], 10, axis=1)
+        images = Styled().render_styles(styles.tolist())
+        np.testing.assert_array_equal(images, Styled().render(latents))
+
+    @pytest.mark.parametrize(
+        "styles", [np.zeros((10, 8)), np.zeros((2, 9, 8)), np.zeros((2, 10, 7)), np.zeros((2, 8))]
+    )
+    def test_other_shapes_are_refused(self, styles):
+        with pytest.raises(KganError, match=r"Expected styles \(n, 10, 8\)"):
+            Styled().render_styles(styles)
 
 
 class TestMix:

@@ -19,7 +19,10 @@ import click
 import kgan
 from kgan.errors import KganWarning, one_line, say
 
-VERBS = ("data", "evaluate", "info", "inspect", "list", "mix", "sample", "train", "walk", "zoo")
+VERBS = (
+    *("data", "evaluate", "info", "inspect", "list", "mix", "project", "sample", "train", "walk"),
+    "zoo",
+)
 
 
 class _Verbs(click.Group):

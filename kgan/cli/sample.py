@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 
-from kgan import images
+from kgan import images, latent_files
 from kgan.checks import SEED, list_of, whole
 from kgan.cli import drawing
 from kgan.cli.engines import drawn_by, engine_option
@@ -19,14 +20,14 @@ from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, in_directory, is_called_a_file
-from kgan.errors import say
-from kgan.files import aside, replacing
+from kgan.errors import KganError, say
+from kgan.files import aside, replacing, sha256
+from kgan.latent_files import PROVENANCE
 from kgan.latents import sample_labels, sample_latents
-from kgan.sampling import Sampling
+from kgan.sampling import Sampling, StyleSampling
 from kgan.zoo import opening
 
 SUFFIXES = (".png", ".npz")
-PROVENANCE = "kgan.json"  # in an .npz
 FIELDS = {
     **drawing.FIELDS,
     "seed": SEED,
@@ -53,6 +54,12 @@ NEEDED = {"seed", "n"}
     show_default=True,
     help="The same seed gives the same images; the first 4 of 100 are the 4 of 4.",
 )
+@click.option(
+    "--latents",
+    type=ExpandedPath(exists=True, dir_okay=False),
+    help="An .npz with latents or styles, such as kgan project writes: its images are drawn, with "
+    "its labels, in place of those of a seed.",
+)
 @drawing.labels_option
 @drawing.truncation_option
 @click.option("--out", type=ExpandedPath(), help="PNG, .npz or directory to write.")
@@ -69,10 +76,13 @@ NEEDED = {"seed", "n"}
 )
 @engine_option
 @import_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     source: str,
     number: int | None,
     seed: int,
+    latents: Path | None,
     labels: str | None,
     truncation: float | None,
     out: Path | None,
@@ -94,11 +104,17 @@ def command(
       kgan sample dcgan-celeba -n 50000 --out faces.npz
       kgan sample dcgan-celeba -n 200 --separate --out faces/
       kgan sample runs/my-cgan/preset --labels 0-9
+      kgan sample stylegan-lite-celeba --latents stylegan-lite-celeba-projection.npz
     """
     found = opening.read(source)
     classes = None if labels is None else parse_labels(labels, found.metadata)
-    number = number or (16 if classes is None else 8 * len(classes))
-    dealt = drawing.dealt(classes, number)
+    given = None if latents is None else _given(latents, ctx)
+    if given is None:
+        number = number or (16 if classes is None else 8 * len(classes))
+        dealt = drawing.dealt(classes, number)
+    else:
+        number = len(given.get("latents", given.get("styles")))
+        dealt = given["labels"].tolist() if "labels" in given else None
     name = drawing.name_of(found)
     out = _output(out, name, separate)
     as_array = not separate and out.suffix.lower() == ".npz"
@@ -111,24 +127,30 @@ def command(
     if columns and not in_a_grid:
         raise click.UsageError("Expected --columns with a grid in one PNG. Received: no grid")
     if in_a_grid:
-        drawing.check_number(number, f"-n {number}", "; use --separate, or --out FILE.npz")
+        what = f"-n {number}" if given is None else f"{number:,} in {latents}"
+        drawing.check_number(number, what, "; use --separate, or --out FILE.npz")
     drawing.check_pixels(found.metadata["image_shape"], number if in_a_grid else 1, scale)
     drawing.check_writable(out)
     model = drawn_by(found, engine, import_file)
+    if given is None:
+        verb, drawn_from = "sample", {"seed": seed}
+    else:
+        verb, drawn_from = "sample --latents", {"latents_sha256": sha256(latents)}
     facts = drawing.facts_of(
-        found, "sample", dealt, truncation, scale, resample, seed=seed, n=number
+        found, verb, dealt, truncation, scale, resample, n=number, **drawn_from
     )
     with drawing.progress(number, "Sampling", "images") as advance:
 
         def batches():
-            for batch in _batches(model, facts, batch_size):
+            drawn = _of_file(model, given, facts) if given else _batches(model, facts, batch_size)
+            for batch in drawn:
                 yield drawing.enlarged(batch, facts)
                 advance(len(batch))
 
         if separate:
             _save_separate(batches(), out, facts, digits=len(str(number - 1)))
         elif as_array:
-            if model.num_classes is not None and dealt is None:
+            if model.num_classes is not None and given is None and dealt is None:
                 dealt = sample_labels(seed, 0, number, model.num_classes)
             shape = (number, *model.image_shape)
             _save_npz(batches(), out, shape, dealt, _of_array(facts, classes))
@@ -213,6 +235,38 @@ def _batches(model, facts, batch_size=64):
     return model.iter_samples(facts["n"], facts["seed"], batch_size, facts.get("labels"), **options)
 
 
+def _given(path, ctx):
+    """What a file of latents holds; raises UsageError for options in whose place it stands."""
+    styles = "styles" in (arrays := latent_files.read(path)[0])
+    # Styles are what w has come to after truncation.
+    wrong = ("number", "seed", "labels", *(["truncation"] if styles else []))
+    for option in ctx.command.params:
+        if (
+            option.name in wrong
+            and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+        ):
+            raise click.UsageError(
+                f"Expected --latents without {option.opts[0]}: images and labels are those of the "
+                f"file. Received: {option.opts[0]} {ctx.params[option.name]}"
+            )
+    return arrays
+
+
+def _of_file(model, given, facts):
+    """The images of a file of latents, a chunk at a time."""
+    kind, labels = ("styles" if "styles" in given else "latents"), given.get("labels")
+    if kind == "styles" and not isinstance(model, StyleSampling):
+        raise KganError(f"Expected latents: {model.kind} has no styles. Received: a file of styles")
+    points, chunk = given[kind], model.sample_chunk
+    for start in range(0, len(points), chunk):
+        rows = points[start : start + chunk]
+        if kind == "styles":
+            yield model.render_styles(rows)
+        else:
+            classes = None if labels is None else labels[start : start + chunk]
+            yield model.render(rows, classes, **drawing.options_of(facts))
+
+
 def _of_array(facts, classes):
     """The facts of an .npz, which has the labels as an array."""
     facts = {key: value for key, value in facts.items() if key != "labels"}
@@ -234,13 +288,14 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
 
 def _save_separate(batches, out, facts, digits):
     labels = facts.get("labels")
+    prefix = f"seed{facts['seed']}" if "seed" in facts else "latents"
     with aside(out) as room:
         partial = room / out.name
         partial.mkdir()
         for index, image in enumerate(image for batch in batches for image in batch):
             label = {} if labels is None else {"labels": [labels[index]]}
             content = images.png(image, {**facts, "n": 1, "index": index, **label})
-            (partial / f"seed{facts['seed']}-{index:0{digits}d}.png").write_bytes(content)
+            (partial / f"{prefix}-{index:0{digits}d}.png").write_bytes(content)
         if not out.exists():
             os.replace(partial, out)
             return

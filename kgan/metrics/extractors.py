@@ -105,6 +105,18 @@ class Extractor:
         starts = range(0, len(images), _CHUNK)
         return np.concatenate([self._chunk(images[start : start + _CHUNK]) for start in starts])
 
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """The features of images in [-1, 1], as `model.project` differentiates them.
+
+        Args:
+            images: float tensor (batch, height, width, channels), of what the network takes.
+
+        Returns:
+            Tensor (batch, features), of which TensorFlow knows the gradient; `inception`, which is
+            none of its networks, has no such features.
+        """
+        return self.network((images + 1.0) * 127.5)
+
     def labels(self, features: np.ndarray) -> np.ndarray:
         """The most probable class by features (images, features): int64 array (images,).
 
@@ -325,7 +337,7 @@ def _random():
         name="random",
         version="1",
         sha256=_hash(model.get_weights()),
-        network=lambda images: run(_as_rgb(images)),
+        network=lambda images: run(tf.repeat(images, 3 // images.shape[3], axis=3)),
     )
 
 
@@ -350,7 +362,8 @@ def _inception():
         ) from None
 
     def run(images):
-        channels_first = np.ascontiguousarray(np.moveaxis(_as_rgb(images), 3, 1))
+        images = np.repeat(images, 3 // images.shape[3], axis=3)
+        channels_first = np.ascontiguousarray(np.moveaxis(images, 3, 1))
         with torch.no_grad():
             (features,) = model(torch.from_numpy(channels_first))
         return features.numpy()
@@ -407,10 +420,6 @@ def _run(model):
         return model(tf.cast(images, tf.float32) / 127.5 - 1.0, training=False)
 
     return run
-
-
-def _as_rgb(images):
-    return np.repeat(images, 3, axis=3) if images.shape[3] == 1 else images
 
 
 def _load(model: keras.Model, name: str) -> str:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from kgan.checks import Bound, number, or_none, shape_of_images, whole
+from kgan.latents import sample_latents
 from kgan.layers import (
     Blur2D,
     Downsample2D,
@@ -29,6 +30,7 @@ from kgan.layers import (
     PixelNormalization,
     Upsample2D,
 )
+from kgan.models.base import projection
 from kgan.models.base.adversarial import add_gradients, output_dtype
 from kgan.models.base.latent import label_input, one_hot, with_labels
 from kgan.models.gan import GAN
@@ -316,6 +318,10 @@ class StyleGANLite(StyleSampling, GAN):
             w = mean + tf.cast(truncation, w.dtype) * (w - mean)
         return self.synthesis(self._repeat(w), training=False)
 
+    @property
+    def styles_shape(self) -> tuple[int, int]:
+        return tuple(self.synthesis.input_shape[1:])
+
     def styles_chunk(self, latents, labels, truncation=None) -> np.ndarray:
         w = self.mapping(with_labels(latents, labels), training=False)
         if truncation is not None:
@@ -326,6 +332,27 @@ class StyleGANLite(StyleSampling, GAN):
         if self._synthesize is None:
             self._synthesize = tf.function(lambda styles: self.synthesis(styles, training=False))
         return self._synthesize(tf.constant(styles)).numpy()
+
+    def projection_space(self, label, starts, seed) -> projection.Space:
+        """Around the mean of w, from where w is truncated to half; appendix D of the paper."""
+
+        def mapped(seed, number):
+            latents = tf.constant(sample_latents(seed, 0, number, self.latent_dim))
+            labels = None if label is None else tf.fill((number,), label)
+            return self.mapping(with_labels(latents, labels), training=False).numpy()
+
+        w = mapped(0, 10_000)
+        mean, deviation = w.mean(axis=0), w.std(axis=0).mean()
+        begin = mean + 0.5 * (mapped(seed, starts) - mean)
+        # The paper's σ of w is that of its length.
+        noise = 0.05 * math.sqrt(self.latent_dim)
+        return projection.Space(self._repeat(begin).numpy(), mean, deviation, noise)
+
+    def draw_points(self, points, labels) -> tf.Tensor:
+        return self.synthesis(points, training=False)
+
+    def draw_found(self, points, labels) -> dict[str, np.ndarray]:
+        return {"images": self.render_styles(points), "styles": points}
 
     def express(self, graph) -> dict:
         self.check_call(StyleGANLite)

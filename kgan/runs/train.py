@@ -3,6 +3,7 @@
 import os
 import signal
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
         weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
-        with _signals() as received, progress, _own_errors(data):
+        with collected_signals() as received, progress, _own_errors(data):
             if not begun:
                 if recipe.parent:
                     building.begin_from(model, _parent(recipe))
@@ -344,8 +345,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def _signals():
-    """Collects Ctrl-C and SIGTERM for `StopAt`; a second one is taken at its word."""
+def collected_signals() -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM for what ends in its own time; a second one is taken at its word.
+
+    Yields:
+        Those that have come.
+    """
     received = []
 
     def stop(number, frame):

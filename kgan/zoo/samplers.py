@@ -76,6 +76,10 @@ class _Sampler(Sampling):
 class _StyleSampler(StyleSampling, _Sampler):
     """Samples of a graph that takes styles in place of latents, too."""
 
+    @property
+    def styles_shape(self) -> tuple[int, int]:
+        return tuple(self._inputs["styles"].shape[1:])
+
     def draw_chunk(self, latents, labels, **options) -> np.ndarray:
         return self._run("images", latents, labels, **self._feed(None, **options))
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import ExifTags, Image
 
 import kgan.data.folder
-from kgan.data.folder import allocate, check, find_images, load_folder, reaches
+from kgan.data.folder import allocate, check, find_images, load_folder, reaches, read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
@@ -88,6 +88,23 @@ def test_photo_is_turned_as_its_camera_was_held(tmp_path):
     picture.save(tmp_path / "x.jpg", exif=exif)
     top, bottom = load_folder(tmp_path, RULE)[0][0, [3, 12], 8].astype(int)
     assert top[2] > 200 > bottom[2] and bottom[0] > 200 > top[0]
+
+
+def test_one_picture_is_read_as_in_a_folder(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    shades = np.arange(32 * 20, dtype=np.uint16).reshape(32, 20) * 100
+    Image.fromarray(shades).save(tmp_path / "x.png", exif=exif)
+    images, _, _ = load_folder(tmp_path, RULE)
+    np.testing.assert_array_equal(read_picture(tmp_path / "x.png", RULE), images[0])
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0"])
+def test_one_file_that_is_no_picture_is_named(tmp_path, content):
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(KganError, match=r"Expected a picture .*x\.png: ") as error:
+        read_picture(tmp_path / "x.png", RULE)
+    assert str(error.value).isprintable()
 
 
 def test_missing_folder_is_named(tmp_path):

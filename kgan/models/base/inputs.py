@@ -15,6 +15,7 @@ from kgan.checks import (
     FLAG,
     Below0,
     Bound,
+    as_array,
     check_images,
     check_range,
     number,
@@ -384,6 +385,28 @@ def check_image_part(images, image_shape: tuple[int, int, int]) -> bool:
     if _has_values(images) and _is_floating(images):
         check_range(np.asarray(images))
     return told
+
+
+def floats_of(images, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Given images as float32 in [-1, 1], (n, height, width, channels).
+
+    Args:
+        images: array, or what else NumPy takes: uint8, or floats in [-1, 1].
+        image_shape: (height, width, channels) of the model.
+
+    Raises:
+        KganError: for images of another shape, dtype or range.
+    """
+    images = as_array("images", images, "an array (n, height, width, channels)", "biufcUSO")
+    check_images(images.shape, images.dtype, image_shape)
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / 127.5 - 1.0
+    if len(images):
+        check_range(images)
+        below0 = Below0()
+        below0.look(images)
+        below0.decide()
+    return images.astype(np.float32, copy=False)
 
 
 def check_labels(labels, num_classes: int) -> None:

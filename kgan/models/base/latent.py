@@ -1,5 +1,6 @@
 """Models that turn latents into images: what sampling needs."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import keras
@@ -7,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan.checks import Bound, or_none, whole
+from kgan.checks import FUNCTION, SEED, Bound, or_none, whole
 from kgan.graph import NotExpressible
 from kgan.latents import sample_latents
-from kgan.models.base import inputs
+from kgan.models.base import inputs, projection
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
-from kgan.sampling import Sampling
+from kgan.sampling import Sampling, checked_labels
 from kgan.untrusted import memory
 
 # Images are sampled in chunks of this many, the last one padded: the rounding of a convolution
@@ -123,6 +124,87 @@ class LatentModel(Sampling, AdversarialModel):
             labels = (-1 - np.arange(chunk)) % self.num_classes
         latents = tf.constant(sample_latents(0, 0, chunk, self.latent_dim))
         return [latents] if labels is None else [latents, tf.constant(labels, tf.int32)]
+
+    # Projection.
+
+    def project(
+        self,
+        images,
+        steps: int = 300,
+        features: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        labels=None,
+        starts: int = 4,
+        seed: int = 0,
+        progress: Callable[[int, int], bool | None] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Finds the latents, or of models with styles these, whose pictures are closest to images.
+
+        Adam descends the distance of the pictures at several scales, and of their features if there
+        are any: each divided by what it is for random samples, so that neither dominates.
+
+        Args:
+            images: array (n, height, width, channels): uint8, or floats in [-1, 1]. What is in them
+                is not aligned: of faces, for one, eyes have to be where they are in the images that
+                the model was trained on.
+            steps: int, of Adam.
+            features: a differentiable function from images in [-1, 1] to (batch, features), in
+                which they are compared too: `kgan.metrics.extractor("faces")`, or a Keras model.
+            labels: the class of all images as an int, or of each as a sequence of n ints
+                (conditional models only). None to try all classes, and keep the closest.
+            starts: int, points from which the search for each image begins; the best one is kept.
+            seed: int >= 0. The same one finds the same; images do not depend on one another.
+            progress: a function that is told steps done and steps in all from time to time. If it
+                returns True the search ends, with the best so far.
+
+        Returns:
+            Dict of arrays, a row for each image: `images` uint8, which `render` draws of `latents`
+            (n, latent_dim), or `render_styles` of `styles` (n, layers, latent_dim); `labels` of
+            conditional models; `error`, the mean squared difference of pixels in [-1, 1]; `loss`,
+            what was descended, 1 for a random sample; and `feature_error`, the mean squared
+            difference of features.
+
+        Raises:
+            ValueError: for other images, features that cannot be differentiated, labels that are
+                not classes of the model, or numbers below 1.
+
+        Example:
+
+        ```python
+        found = model.project(photos, features=kgan.metrics.extractor("faces"))
+        again = model.render(found["latents"])
+        ```
+        """
+        images = inputs.floats_of(images, self.image_shape)
+        n = whole(1).check("the number of images", len(images))
+        whole(1).check("steps", steps)
+        whole(1, 1024).check("starts", starts)
+        SEED.check("seed", seed)
+        for name, function in (("features", features), ("progress", progress)):
+            or_none(FUNCTION).check(name, function)
+        labels = checked_labels(labels, n, self.num_classes)
+        classes = [None] if self.num_classes is None else range(self.num_classes)
+        tried = [classes] * n if labels is None else [[label] for label in labels]
+        found = projection.find(self, images, tried, steps, starts, features, seed, progress)
+        labels = None if self.num_classes is None else np.array([one.label for one in found])
+        result = self.draw_found(np.stack([one.point for one in found]), labels)
+        difference = result["images"] / np.float32(127.5) - 1.0 - images
+        result["error"] = np.square(difference).mean((1, 2, 3))
+        result["loss"] = np.array([one.loss for one in found], np.float32)
+        if features is not None:
+            result["feature_error"] = np.array([one.feature_error for one in found], np.float32)
+        return result if labels is None else {**result, "labels": labels}
+
+    def projection_space(self, label: int | None, starts: int, seed: int) -> projection.Space:
+        """Where `project` looks for what is drawn with a label: among latents."""
+        return projection.Space(sample_latents(seed, 0, starts, self.latent_dim))
+
+    def draw_points(self, points: tf.Tensor, labels: tf.Tensor | None) -> tf.Tensor:
+        """Images in [-1, 1] of points of that space, which can be differentiated."""
+        return self(points, labels)
+
+    def draw_found(self, points: np.ndarray, labels: np.ndarray | None) -> dict[str, np.ndarray]:
+        """`images` of points that were found, and what they are called."""
+        return {"images": self.render(points, labels), "latents": points}
 
     def passes(self) -> list[Pass]:
         function, chunk = self._sampling()

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import TEXT, Below0, Bound, as_array, check_images, check_range, one_of, or_none
+from kgan.checks import TEXT, Bound, one_of, or_none
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
@@ -113,19 +113,11 @@ class TranslationModel(AdversarialModel):
         """
         direction = self._known(direction)
         given, made = self._shapes(direction)
-        images = as_array("images", images, "an array (n, height, width, channels)", "biufcUSO")
-        check_images(images.shape, images.dtype, given)
-        if images.dtype == np.uint8:
-            images = images.astype(np.float32) / 127.5 - 1.0
-        elif len(images):
-            check_range(images)
-            below0 = Below0()
-            below0.look(images)
-            below0.decide()
+        images = inputs.floats_of(images, given)
         function = self._translation(direction)
         result = np.empty((len(images), *made), np.uint8)
         for start in range(0, len(images), TRANSLATE_CHUNK):
-            chunk = images[start : start + TRANSLATE_CHUNK].astype(np.float32)
+            chunk = images[start : start + TRANSLATE_CHUNK]
             padding = [(0, TRANSLATE_CHUNK - len(chunk)), (0, 0), (0, 0), (0, 0)]
             translated = function(tf.constant(np.pad(chunk, padding)))
             result[start : start + len(chunk)] = to_uint8(translated.numpy()[: len(chunk)])

@@ -1,10 +1,14 @@
 """The errors that kgan raises on purpose."""
 
+import os
 import re
 import reprlib
 import sys
+import tempfile
 import unicodedata
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 _NO_BYTES = re.compile("[^\udca0-\udcff]+")  # bytes of a path, but for those of controls
 _JOINERS = "\u200c\u200d"  # in the spelling of Persian and Indic words, and in emoji
@@ -74,6 +78,33 @@ def say(text: object, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     if stream is not None:  # where there is no terminal
         print("\n".join(lines), file=stream, flush=True)
+
+
+@contextmanager
+def silent_stderr() -> Iterator[IO[bytes]]:
+    """Sets the file descriptor of stderr aside: C++ writes to it whatever Python thinks of it.
+
+    Yields:
+        What has been written to it instead.
+    """
+    try:
+        aside = tempfile.TemporaryFile()  # noqa: SIM115  (closed below)
+    except OSError:  # what is said is lost, which is better than to say it in every case
+        aside = open(os.devnull, "rb+")  # noqa: SIM115  (closed below)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    with aside:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is none
+            yield aside
+            return
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield aside
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _is_shown(character):

@@ -15,6 +15,9 @@ try:
 except ImportError:  # Windows has no such locks
     fcntl = None
 
+# Endings of exported models by format; a SavedModel is a directory.
+EXPORTS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
+
 _PREFIX = ".partial-"
 _TOKEN = 8  # characters that tell the partial files of one path apart
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows

@@ -1,10 +1,11 @@
 """Networks as ONNX graphs, which other runtimes than TensorFlow compute.
 
-A graph holds no weights: its initializers point into the file of a preset's weights, to the bytes
-of the dataset. A layer of kgan's says in `express(graph, *inputs)` what it computes in inference;
-what Keras' layers compute is said here. Values are as in Keras, channels last: the transposes
-around convolutions, which ONNX defines channels first, and those of their kernels are folded by the
-runtime when it loads the graph. Source: "Open Neural Network Exchange: Operator Schemas", opset 17.
+The graph of a preset holds no weights: its initializers point into the file of these, to the bytes
+of the dataset; that of an export holds them. A layer of kgan's says in `express(graph, *inputs)`
+what it computes in inference; what Keras' layers compute is said here. Values are as in Keras,
+channels last: the transposes around convolutions, which ONNX defines channels first, and those of
+their kernels are folded by the runtime when it loads the graph. Source: "Open Neural Network
+Exchange: Operator Schemas", opset 17.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,6 +31,7 @@ class NotExpressible(KganError):
             f"Expected a generator of layers that can be expressed as a graph. Received: {what}; "
             "kgan.zoo.load samples it"
         )
+        self.what = what
 
 
 class Value(NamedTuple):
@@ -37,29 +39,33 @@ class Value(NamedTuple):
 
     Attributes:
         name: in the graph.
-        shape: with the size of the batch.
+        shape: with the size of the batch, or a name for one that is open.
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | str, ...]
 
 
 class Graph:
     """A graph that is being written.
 
     Args:
-        weights: name of the dataset in the file of weights, by the `id` of the variable.
+        weights: name of the dataset in the file of weights, by the `id` of the variable. None for
+            a graph that will hold its weights.
     """
 
-    def __init__(self, weights: dict[int, str]):
-        self._weights = weights
+    def __init__(self, weights: dict[int, str] | None = None):
+        self._holds_weights = weights is None
+        self._weights = dict(weights or {})
         self._nodes = []
         self._inputs = []
         self._constants = {}  # initializers, by their bytes
         self.used = {}  # variables by the names of their datasets
 
-    def input(self, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Value:
+    def input(self, name: str, shape: tuple[int | str, ...], dtype: str = "float32") -> Value:
         """Declares an input of the graph."""
+        if dtype not in _NUMBERS:
+            raise NotExpressible(f"{name} of {dtype}")
         self._inputs.append((name, shape, dtype))
         return Value(name, shape)
 
@@ -73,12 +79,14 @@ class Graph:
     def weight(self, variable: keras.Variable) -> str:
         """The values of a variable."""
         name = self._weights.get(id(variable))
+        if name is None and self._holds_weights:  # paths of different layers may be alike
+            name = self._weights[id(variable)] = f"{len(self._weights)}/{variable.path}"
         if name is None:
             raise NotExpressible(variable.path)
         self.used[name] = variable
         return name
 
-    def value(self, name: str, shape: tuple[int, ...]) -> Value:
+    def value(self, name: str, shape: tuple[int | str, ...]) -> Value:
         """What an operation puts out, with its shape, for a layer to be called on."""
         return Value(name, shape)
 
@@ -89,7 +97,7 @@ class Graph:
         self._nodes.append((kind, names, name, attributes))
         return name
 
-    def call(self, layer: Any, *inputs: Value, shape: tuple[int, ...] | None = None) -> Value:
+    def call(self, layer: Any, *inputs: Value, shape: tuple[int | str, ...] | None = None) -> Value:
         """A layer applied to values; a network is a layer too.
 
         Args:
@@ -160,9 +168,24 @@ class Graph:
             offset = self.op("Add", self.weight(layer.beta), offset)
         return self.op("Add", self.op("Mul", x, scale), offset)
 
-    def reshape(self, x: Value | str, shape: Iterable[int]) -> str:
-        """The same values in another shape, in which one side may be -1."""
-        return self.op("Reshape", x, self.constant(list(shape), "int64"))
+    def reshape(self, x: Value | str, shape: Iterable[int | str]) -> str:
+        """The same values in another shape, in which one side may be -1, or open."""
+        sides = [-1 if isinstance(side, str) else side for side in shape]
+        return self.op("Reshape", x, self.constant(sides, "int64"))
+
+    def repeat(self, row: str, sides: int, x: Value) -> str:
+        """A value of one row, (1, …), as many times as `x` has rows.
+
+        Args:
+            row: what is repeated.
+            sides: how many dimensions follow its first.
+            x: (batch, …).
+        """
+        if not isinstance(x.shape[0], str):
+            return self.op("Expand", row, self.constant([x.shape[0], *[1] * sides], "int64"))
+        batch = self.op("Shape", x, start=0, end=1)
+        times = self.op("Concat", batch, self.constant([1] * sides, "int64"), axis=0)
+        return self.op("Expand", row, times)
 
     def like(self, layer: Any, x: Value, kernel: str) -> str:
         """What a dense layer or a convolution of Keras' does, by another kernel than it holds."""
@@ -181,22 +204,29 @@ class Graph:
         return _ACTIVATIONS[name](self, x)
 
     def finish(
-        self, outputs: dict[str, Value], file: str, offsets: dict[str, tuple[int, int]]
+        self,
+        outputs: dict[str, Value],
+        file: str | None = None,
+        offsets: dict[str, tuple[int, int]] | None = None,
+        notes: dict[str, str] | None = None,
     ) -> bytes:
         """The graph as a file.
 
         Args:
             outputs: by the names that they are to have.
-            file: name of the file of weights.
+            file: name of the file of weights, if the graph does not hold them.
             offsets: of each dataset of the weights its first byte in the file and its length.
+            notes: texts by name, for the metadata.
         """
         from onnx import TensorProto, helper, numpy_helper  # late: only what writes graphs has it
 
         def declared(name, shape, dtype="float32"):
             return helper.make_tensor_value_info(name, getattr(TensorProto, _NUMBERS[dtype]), shape)
 
-        def external(name, shape):
-            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=shape)
+        def weight(name, variable):
+            if file is None:
+                return numpy_helper.from_array(variable.numpy().astype("<f4"), name)
+            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=tuple(variable.shape))
             tensor.data_location = TensorProto.EXTERNAL
             offset, length = offsets[name]
             for key, value in (("location", file), ("offset", offset), ("length", length)):
@@ -217,7 +247,7 @@ class Graph:
             [declared(name, value.shape) for name, value in outputs.items()],
             [
                 *(numpy_helper.from_array(array, name) for name, array in self._constants.values()),
-                *(external(name, tuple(v.shape)) for name, v in self.used.items()),
+                *(weight(*pair) for pair in self.used.items()),
             ],
         )
         model = helper.make_model(
@@ -226,6 +256,7 @@ class Graph:
             ir_version=IR_VERSION,
             producer_name="kgan",
         )
+        helper.set_model_props(model, notes or {})
         return model.SerializeToString(deterministic=True)
 
     def _network(self, network, inputs):

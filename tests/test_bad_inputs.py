@@ -388,6 +388,24 @@ def _table():
         yield of(name, "save", {"filepath": "m.keras"}, filepath=(*PATH, "m.txt"))
         yield of(name, "save_to_preset", {"directory": "p"}, directory=PATH)
         yield of(name, "save_weights", {"filepath": "m.weights.h5"}, filepath=PATH)
+    yield of(
+        "plain",
+        "export",
+        {"filepath": "m.onnx", "format": "onnx"},
+        filepath=(*PATH, "m", "m.tflite"),
+        format=(*TEXT, "torch", "litert", "saved_model", "tf_saved_model"),
+        verbose=("yes", 2, [True], NAN),
+        input_signature=(3, "text", True, [], {}, object(), [tf.TensorSpec([None, 5])]),
+        opset_version=(17, None),
+        no_such=(1,),
+    )
+    yield of(
+        "pair",
+        "export",
+        {"filepath": "m", "direction": "b_to_a"},
+        filepath=(*PATH, "m.onnx"),
+        direction=TEXT,
+    )
     yield of("plain", "from_preset", {"source": "dcgan-mnist"}, source=(*PATH, "no-such"))
 
     yield of(

@@ -1,11 +1,12 @@
 """kgan.errors: what is said."""
 
+import os
 import pickle
 
 import numpy as np
 import pytest
 
-from kgan.errors import KganError, KganWarning, printable, say, short
+from kgan.errors import KganError, KganWarning, printable, say, short, silent_stderr
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,22 @@ def test_one_way_of_printing(capsys):
 def test_values_are_short_and_on_one_line():
     for value in (np.eye(50), "x" * 10_000, [["\n"] * 99] * 99, {"a": "\x1b"}):
         assert len(short(value)) <= 200 and short(value).isprintable()
+
+
+def test_what_is_written_to_stderr_itself_is_set_aside(capfd):
+    with pytest.raises(ZeroDivisionError), silent_stderr() as aside:
+        os.write(2, b"noise")
+        aside.seek(0)
+        assert aside.read() == b"noise"
+        raise ZeroDivisionError
+    os.write(2, b"heard")
+    assert capfd.readouterr() == ("", "heard")
+
+
+def test_where_there_is_no_stderr_nothing_is_set_aside(monkeypatch):
+    def dup(_):
+        raise OSError("bad file descriptor")
+
+    monkeypatch.setattr("os.dup", dup)
+    with silent_stderr():
+        pass

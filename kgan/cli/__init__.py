@@ -20,8 +20,8 @@ import kgan
 from kgan.errors import KganWarning, one_line, say
 
 VERBS = (
-    *("data", "evaluate", "info", "inspect", "list", "mix", "project", "sample", "train", "walk"),
-    "zoo",
+    *("data", "evaluate", "export", "info", "inspect", "list", "mix", "project", "sample", "train"),
+    *("walk", "zoo"),
 )
 
 

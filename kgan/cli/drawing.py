@@ -3,11 +3,9 @@
 import math
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -196,18 +194,6 @@ def dealt(classes: Sequence[int] | None, number: int) -> list[int] | None:
             f"-n {number}"
         )
     return [c for c in classes for _ in range(number // len(classes))]
-
-
-def check_writable(out: Path) -> None:
-    """Makes the directory of a file; raises ClickException if the file cannot be written."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
-            pass
-    except OSError as error:
-        raise click.ClickException(
-            f"Expected an output path that can be written. Received: --out {out}: {error.strerror}"
-        ) from None
 
 
 @contextmanager

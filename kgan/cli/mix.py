@@ -14,7 +14,7 @@ from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, in_directory
+from kgan.cli.paths import ExpandedPath, check_writable, in_directory
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
 from kgan.errors import KganError, say
 from kgan.latents import sample_labels, sample_latents
@@ -99,7 +99,7 @@ def command(
     number = (1 + len(rows)) * (1 + len(cols))
     drawing.check_number(number, f"{number} by --rows and --cols")
     drawing.check_pixels(found.metadata["image_shape"], number, scale)
-    drawing.check_writable(out)
+    check_writable(out)
     model = drawn_by(found, engine, import_file)
     facts = drawing.facts_of(
         found,

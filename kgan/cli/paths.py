@@ -1,6 +1,7 @@
 """Paths on the command line."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from PIL import Image
 _FORMATS = (
     *(".npz", ".npy", ".h5", ".hdf5", ".zip", ".tar", ".gz", ".7z", ".json", ".csv", ".txt", ".md"),
     *(".svg", ".pdf", ".html", ".mp4", ".avi", ".mov", ".webm", ".mkv", ".heic", ".jxl", ".onnx"),
+    *(".tflite", ".keras", ".pb"),
 )
 
 
@@ -57,3 +59,15 @@ def is_called_a_file(out: Path) -> bool:
     """Whether a path that is not there looks like that of a file rather than of a directory."""
     ending = out.suffix.lower()
     return not out.is_dir() and (ending in _FORMATS or ending in Image.registered_extensions())
+
+
+def check_writable(out: Path) -> None:
+    """Makes the directory of a file; raises ClickException if the file cannot be written."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
+            pass
+    except OSError as error:
+        raise click.ClickException(
+            f"Expected an output path that can be written. Received: --out {out}: {error.strerror}"
+        ) from None

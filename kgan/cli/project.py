@@ -10,7 +10,7 @@ from kgan.cli import drawing
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, in_directory
+from kgan.cli.paths import ExpandedPath, check_writable, in_directory
 from kgan.cli.train import parse_box
 from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
@@ -79,7 +79,7 @@ def command(
     out = in_directory(out or Path(f"{name}-projection.png"), f"{name}-projection.png", ".png")
     beside = out.with_suffix(".npz")
     for path in (out, beside):
-        drawing.check_writable(path)
+        check_writable(path)
     import_models(import_file)
     # Late: they import TensorFlow.
     from kgan.metrics.extractors import extractor

@@ -2,7 +2,8 @@
 
 import os
 import sys
-import tempfile
+
+from kgan.errors import silent_stderr
 
 
 def import_tensorflow(begin: bool = True) -> None:
@@ -15,36 +16,24 @@ def import_tensorflow(begin: bool = True) -> None:
         begin: whether it opens its devices; then its number of threads cannot be set any more.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with _file() as said:
-        os.dup2(said.fileno(), 2)
-        failed = True
-        try:
-            import tensorflow as tf
-
-            from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
-
-            if begin:
-                tf.config.list_logical_devices()
-            tf.get_logger().setLevel("ERROR")
-            failed = False
-        except ImportError as error:
-            failed = error.name is not None  # kgan's own refusal has no module's name
-            raise
-        except KeyboardInterrupt:
-            failed = False
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            if failed:
-                said.seek(0)
-                sys.stderr.write(said.read().decode(errors="replace"))
-
-
-def _file():
+    said = b""
     try:
-        return tempfile.TemporaryFile()
-    except OSError:  # what is said is lost, which is better than to say it in every case
-        return open(os.devnull, "rb+")
+        with silent_stderr() as aside:
+            try:
+                import tensorflow as tf
+
+                from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+
+                if begin:
+                    tf.config.list_logical_devices()
+                tf.get_logger().setLevel("ERROR")
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                ours = isinstance(error, ImportError) and error.name is None  # a refusal of kgan's
+                if not ours:
+                    aside.seek(0)
+                    said = aside.read()
+                raise
+    finally:
+        sys.stderr.write(said.decode(errors="replace"))

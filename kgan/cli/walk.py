@@ -17,7 +17,7 @@ from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, is_called_a_file
+from kgan.cli.paths import ExpandedPath, check_writable, is_called_a_file
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
 from kgan.errors import say
 from kgan.files import replacing_directory
@@ -134,7 +134,7 @@ def command(
     facts = drawing.facts_of(found, "walk", dealt, truncation, scale, resample, **walk)
     if is_file:
         images.check_animation(*size(facts, shape), frames, out.suffix.lower())
-    drawing.check_writable(out)
+    check_writable(out)
     model = drawn_by(found, engine, import_file)
     with drawing.progress(frames, "Walking", "frames") as advance:
         drawn = Frames(model, facts, advance)

@@ -49,8 +49,7 @@ class LearnedConstant(keras.layers.Layer):
 
     def express(self, graph, x) -> str:
         """What `call` computes, in a `kgan.graph.Graph`."""
-        shape = graph.constant([x.shape[0], 1, 1, 1], "int64")
-        return graph.op("Expand", graph.weight(self.constant), shape)
+        return graph.repeat(graph.weight(self.constant), 3, x)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.side, self.side, self.channels)

@@ -11,6 +11,11 @@ import tensorflow as tf
 from kgan.checks import whole
 
 _TAPS = np.array([1.0, 3.0, 3.0, 1.0]) / 8.0
+# Of a pixel and its neighbours, the taps that meet each of the 2x2 pixels that come of it when
+# zeros are put between: (3, 3, 1, 4). Twice as fast to train by as a transposed convolution of
+# every channel, which LiteRT has not.
+_HALVES = 2.0 * np.array([[_TAPS[3], _TAPS[1], 0.0], [0.0, _TAPS[2], _TAPS[0]]])
+_PHASES = np.einsum("pi,qj->ijpq", _HALVES, _HALVES).reshape(3, 3, 1, 4)
 
 
 def smooth(x, padding: tuple[int, int], stride: int = 1, gain: float = 1.0):
@@ -144,14 +149,11 @@ class Upsample2D(keras.layers.Layer):
             Float tensor (batch, 2 height, 2 width, channels).
         """
         _, height, width, channels = inputs.shape
-        x = tf.nn.depthwise_conv2d_backprop_input(
-            (tf.shape(inputs)[0], 2 * height + 2, 2 * width + 2, channels),
-            _kernel(inputs, 4.0),
-            inputs,
-            [1, 2, 2, 1],
-            "VALID",
-        )
-        return x[:, 1:-1, 1:-1]
+        kernels = tf.tile(tf.constant(_PHASES, inputs.dtype), (1, 1, channels, 1))
+        x = tf.nn.depthwise_conv2d(inputs, kernels, [1, 1, 1, 1], "SAME")
+        # The last axis is (channels, 2, 2): the new rows and columns take their places.
+        x = tf.transpose(tf.reshape(x, (-1, width, channels, 2, 2)), (0, 3, 1, 4, 2))
+        return tf.reshape(x, (-1, 2 * height, 2 * width, channels))
 
     def express(self, graph, x) -> str:
         """What `call` computes, in a `kgan.graph.Graph`."""

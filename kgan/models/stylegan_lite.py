@@ -354,22 +354,30 @@ class StyleGANLite(StyleSampling, GAN):
     def draw_found(self, points, labels) -> dict[str, np.ndarray]:
         return {"images": self.render_styles(points), "styles": points}
 
+    def express_images(self, graph, batch) -> dict:
+        self.check_call(StyleGANLite)
+        return {"images": graph.call(self.synthesis, self._express_styles(graph, batch))}
+
     def express(self, graph) -> dict:
         self.check_call(StyleGANLite)
-        chunk, (layers_, size) = self.sample_chunk, self.synthesis.input_shape[1:]
-        latents = graph.input("latents", (chunk, self.latent_dim))
-        w = graph.call(self.mapping, latents, *self.express_labels(graph))
+        own = self._express_styles(graph, self.sample_chunk)
+        # Given styles take the place of the latents' own: for mixing and walking.
+        given, styles = graph.input("given", (), "bool"), graph.input("styles", own.shape)
+        styles = graph.value(graph.op("Where", given, styles, own), own.shape)
+        return {"images": graph.call(self.synthesis, styles), "styles_out": styles}
+
+    def _express_styles(self, graph, batch):
+        """The styles of latents, in a graph."""
+        layers_, size = self.synthesis.input_shape[1:]
+        w = graph.call(self.mapping, *self.express_inputs(graph, batch))
         truncation = graph.input("truncation", ())
         # w + (1 - ψ) (w̄ - w): without truncation it is w, to the bit.
         rest = graph.op("Sub", graph.constant(1.0), truncation)
         away = graph.op("Mul", rest, graph.op("Sub", graph.weight(self.w_mean), w))
-        w = graph.reshape(graph.op("Add", w, away), (chunk, 1, size))
-        shape = (chunk, layers_, size)
-        own = graph.op("Expand", w, graph.constant(shape, "int64"))
-        # Given styles take the place of the latents' own: for mixing and walking.
-        given, styles = graph.input("given", (), "bool"), graph.input("styles", shape)
-        styles = graph.value(graph.op("Where", given, styles, own), shape)
-        return {"images": graph.call(self.synthesis, styles), "styles_out": styles}
+        w = graph.reshape(graph.op("Add", w, away), (batch, 1, size))
+        times = (1 if isinstance(batch, str) else batch, layers_, size)
+        own = graph.op("Expand", w, graph.constant(times, "int64"))
+        return graph.value(own, (batch, layers_, size))
 
     def generate(self, labels, draws):
         """Images in training, with the styles of two latents mixed (section 3.1, first paper)."""

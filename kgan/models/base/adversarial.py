@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from kgan import augment as augmentation
+from kgan import images
 from kgan.checks import (
     FLAG,
     PATH,
@@ -33,7 +34,7 @@ from kgan.checks import (
 )
 from kgan.errors import KganError
 from kgan.graph import NotExpressible
-from kgan.models.base import inputs, keras_files
+from kgan.models.base import exporting, inputs, keras_files
 from kgan.models.base.networks import (
     check_logits,
     check_pictures,
@@ -680,22 +681,65 @@ class AdversarialModel(keras.Model):
             return
         keras_files.write_over(path, keras_files.weights(self))
 
-    def export(self, filepath, *args: Any, **kwargs: Any) -> None:
-        """`keras.Model.export` of the averaged generator, which is what pictures are made with.
+    def export(
+        self,
+        filepath,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature=None,
+        **kwargs: Any,
+    ) -> None:
+        """Writes what makes the pictures, the averaged generator, for use without kgan.
+
+        The file holds its weights and says what made it. It takes inputs by name, `latents` and
+        what else `call` does, of as many images as one likes, and gives `images`, floats in
+        [-1, 1].
 
         Args:
-            filepath: path to write to, by default a SavedModel.
-            *args: see `keras.Model.export`.
-            **kwargs: see `keras.Model.export`.
+            filepath: path of a file that ends in `.onnx` or `.tflite`, which is replaced, or of a
+                directory that does not exist, is empty or holds an export.
+            format: `"onnx"`, `"litert"`, or `"tf_saved_model"`, also `"saved_model"`.
+            verbose: bool, whether to say where it is.
+            input_signature: types of the inputs, as `keras.Model.export` has them, that fix the
+                size of the batch.
+            **kwargs: attributes of LiteRT's converter, such as `optimizations`.
+
+        Raises:
+            ValueError: for another format, ending or input, if something else stands there, or
+                if the format has no operation that the networks need.
 
         Example:
 
         ```python
         model.export("served")
-        images = tf.saved_model.load("served").serve(latents)  # floats in [-1, 1]
+        images = tf.saved_model.load("served").serve(latents)
         ```
         """
-        next(iter(self.averages.values())).export(filepath, *args, **kwargs)
+        exporting.export(
+            self.exported(), filepath, format, verbose, input_signature=input_signature, **kwargs
+        )
+
+    def exported(self) -> exporting.Exported:
+        """What `export` writes: by default the first averaged network."""
+        network = next(iter(self.averages.values()))
+        names = [f"input_{i}" if i else "input" for i, _ in enumerate(network.inputs)]
+        return exporting.of_network(network, names, self.provenance())
+
+    def provenance(self) -> dict[str, Any]:
+        """What is to be said of what the model makes, as `kgan.images.provenance` has it.
+
+        A preset is named if the model has not been trained on since it was loaded from it.
+        """
+        seen, more = int(self.images_seen.numpy()), {}
+        if self.origin is None:
+            return images.provenance(type(self).__name__, seen)
+        lineage, data = self.origin.lineage, self.origin.recipe.data
+        if lineage["images_seen"] == seen:
+            more = {"name": lineage["name"], "weights_sha256": lineage["weights_sha256"]}
+        for name in ("licence", "licence_note", "class_names"):
+            if getattr(data, name):
+                more[name] = getattr(data, name)
+        return images.provenance(type(self).__name__, seen, **more)
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.summary`, with the networks under the names of their attributes."""

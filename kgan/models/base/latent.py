@@ -13,6 +13,7 @@ from kgan.graph import NotExpressible
 from kgan.latents import sample_latents
 from kgan.models.base import inputs, projection
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
+from kgan.models.base.exporting import Exported
 from kgan.sampling import Sampling, checked_labels
 from kgan.untrusted import memory
 
@@ -82,20 +83,45 @@ class LatentModel(Sampling, AdversarialModel):
             kgan.graph.NotExpressible: if a layer is of a kind that no graph is known for, or a
                 subclass has a `call` of its own.
         """
+        return self.express_images(graph, self.sample_chunk)
+
+    def express_images(self, graph, batch: int | str) -> dict:
+        """`call` in a `kgan.graph.Graph`: what `export` writes.
+
+        Args:
+            graph: to be written to.
+            batch: size of the batch, or a name for one that is open.
+
+        Raises:
+            kgan.graph.NotExpressible: see `express`.
+        """
         self.check_call(LatentModel)
-        latents = graph.input("latents", (self.sample_chunk, self.latent_dim))
-        return {"images": graph.call(self.ema_generator, latents, *self.express_labels(graph))}
+        return {"images": graph.call(self.ema_generator, *self.express_inputs(graph, batch))}
 
     def check_call(self, kind: type) -> None:
         """Raises NotExpressible if images are made otherwise than by `call` of a class."""
         if type(self).call is not kind.call:
             raise NotExpressible(f"{type(self).__name__} with a call() of its own")
 
-    def express_labels(self, graph) -> list:
-        """The input of a graph for labels, in a list; none of an unconditional model."""
+    def express_inputs(self, graph, batch: int | str) -> list:
+        """The inputs of a graph for latents and, of a conditional model, for labels."""
+        latents = graph.input("latents", (batch, self.latent_dim))
         if self.num_classes is None:
-            return []
-        return [graph.input("labels", (self.sample_chunk,), "int32")]
+            return [latents]
+        return [latents, graph.input("labels", (batch,), "int32")]
+
+    def exported(self) -> Exported:
+        inputs = {"latents": tf.TensorSpec([None, self.latent_dim], tf.float32, "latents")}
+        if self.num_classes is not None:
+            inputs["labels"] = tf.TensorSpec([None], tf.int32, "labels")
+        options = {name: tf.TensorSpec([], tf.float32, name) for name in self.SAMPLE_OPTIONS}
+
+        def function(latents, labels=None, **options):
+            return self(latents, labels, **options)
+
+        return Exported(
+            function, {**inputs, **options}, (*options,), self.express_images, self.provenance()
+        )
 
     def draw_chunk(self, latents, labels, **options) -> np.ndarray:
         function, _ = self._sampling()

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kgan.checks import TEXT, Bound, one_of, or_none
 from kgan.errors import KganError
-from kgan.models.base import inputs
+from kgan.models.base import exporting, inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
 from kgan.sampling import to_uint8
 
@@ -82,10 +82,28 @@ class TranslationModel(AdversarialModel):
         """
         return self.averages[self.DIRECTIONS[direction]](images, training=False)
 
-    def export(self, filepath, *args: Any, direction: str = "a_to_b", **kwargs: Any) -> None:
-        """`keras.Model.export` of the averaged generator of a direction."""
-        name = self.DIRECTIONS[self._known(direction)]
-        self.averages[name].export(filepath, *args, **kwargs)
+    def export(
+        self,
+        filepath,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature=None,
+        direction: str = "a_to_b",
+        **kwargs: Any,
+    ) -> None:
+        """`AdversarialModel.export` of the averaged generator of a direction, of `images`."""
+        exporting.export(
+            self.exported(direction),
+            filepath,
+            format,
+            verbose,
+            input_signature=input_signature,
+            **kwargs,
+        )
+
+    def exported(self, direction: str = "a_to_b") -> exporting.Exported:
+        network = self.averages[self.DIRECTIONS[self._known(direction)]]
+        return exporting.of_network(network, ["images"], self.provenance())
 
     def _known(self, direction: str) -> str:
         """A direction as `DIRECTIONS` has it; raises ValueError if it does not."""

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kgan.cli.models import import_models, import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
 from kgan.errors import say
 from kgan.files import EXPORTS, plain_name
@@ -12,7 +13,7 @@ from kgan.zoo import opening
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @click.option(
     "--format",
     type=click.Choice(list(EXPORTS)),

@@ -10,6 +10,7 @@ from kgan.cli import drawing
 from kgan.cli.engines import check_sampling
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option
+from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory
 from kgan.cli.train import parse_box
 from kgan.data.folder import read_picture
@@ -21,7 +22,7 @@ SHOWS = "left: a photograph that was given; right: the picture of the model clos
 
 
 @click.command()
-@click.argument("source", metavar="NAME")
+@click.argument("source", metavar="NAME", type=PresetName())
 @click.argument("photo", type=ExpandedPath(exists=True, dir_okay=False))
 @click.option("--steps", type=click.IntRange(1, 1_000_000), default=300, show_default=True)
 @click.option(

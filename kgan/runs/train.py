@@ -17,6 +17,7 @@ import tensorflow as tf
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.checks import whole
 from kgan.data import parts, tfds
+from kgan.data.folder import sample
 from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded, write
 from kgan.images import save_png
@@ -215,7 +216,8 @@ def _watches(directory, recipe, model, data, data_dir) -> list:
         return [Grids(place, **every), CollapseWarning(**every)]
     shape, channels = model.image_shape, _target_channels(model)
     shown = parts.load_held_out(recipe.data, shape, data_dir, channels) or data
-    return [Grids(place, held_out=(shown.images, shown.targets), **every)]
+    some = tuple(side[sample(len(side))] for side in (shown.images, shown.targets))
+    return [Grids(place, held_out=some, **every)]
 
 
 @contextmanager

@@ -137,7 +137,7 @@ class TestTwoKinds:
         sizes = ("--size", 16, "--channels", 1, "--target-channels", 3)
         done = kinds("a", "--target", "b", *sizes, "--out", "data.png")
         assert (done.exit_code, done.stderr) == (0, "")
-        assert done.stdout.startswith("Pairs:    9 by file name\nAlone:    1 in a: 9.png\n")
+        assert done.stdout.startswith("Pairs:    9 by file name\nAlone:    1 (9.png) in a\n")
         assert "Become:   16x16x1," in done.stdout and "Become:   16x16x3," in done.stdout
         with Image.open(tmp_path / "data.png") as picture:
             assert picture.size == (8 * 18 + 2, 3 * 18 + 2) and picture.mode == "RGB"
@@ -159,3 +159,6 @@ class TestTwoKinds:
         (tmp_path / "b/3.png").write_bytes(b"")
         done = kinds("a", "--target", "b")
         assert done.exit_code == 1 and "1 of 9 image files cannot be decoded" in done.stderr
+        Image.new("RGB", (20, 30)).save(tmp_path / "b/3.png")
+        done = kinds("a", "--target", "b")
+        assert done.exit_code == 1 and "Received: 1 (3.png, 20x20 and 20x30)" in done.stderr

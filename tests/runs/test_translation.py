@@ -126,8 +126,13 @@ def test_other_files_on_either_side_are_noticed(run, kinds, tmp_path):
 )
 def test_how_a_cyclegans_pictures_are_paired(kinds, tmp_path, monkeypatch, data, paired, text):
     """Without a target they are halves, with one not paired, unless the recipe says so."""
-    monkeypatch.setattr(training, "_go_on", lambda recipe, place, model, data, *_: data)
-    found = training.train(recipe(kinds, "CycleGAN", **data), tmp_path / "run", data_dir=kinds)
+    monkeypatch.setattr(training, "_go_on", lambda *given: given)
+    more = {"data_dir": kinds, "cache": tmp_path / "images.cache"}
+    asked, place, model, found, *_ = training.train(
+        recipe(kinds, "CycleGAN", **data), tmp_path / "run", **more
+    )
+    (grids,) = training._watches(place, asked, model, found, kinds)  # of a cache, which is no array
+    assert [len(side) for side in grids.held_out] == [20, 20]
     assert (found.paired, found.targets.shape) == (paired, (20, SIDE, SIDE, 1))
     assert recipes.read(tmp_path / "run/recipe.toml").data.paired == paired
     assert (tmp_path / "run/data.txt").read_text().startswith(text)

@@ -24,9 +24,9 @@ from kgan.models.base.adversarial import OPTIMIZERS
 from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
-from kgan.runs import evaluate as evaluation
 from kgan.runs import selection, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
+from kgan.runs.extraction import extractor_of
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
 from kgan.zoo.preset import Preset
@@ -99,7 +99,7 @@ def train(
     as_read = recipe.as_dict()
     model = building.build(recipe)
     saving.check(model, recipe)  # before pictures are read, which may take long
-    extractors.check_name(evaluation.extractor_of(recipe))
+    extractors.check_name(extractor_of(recipe))
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
     data.check_batch(batch_size or recipe.batch_size)
     if model.num_classes is not None:

@@ -80,6 +80,7 @@ def or_none(bound: Bound) -> Bound:
 
 FLAG = Bound("True or False", lambda v: isinstance(v, bool | np.bool_))
 SEED = whole(0)  # what keys NumPy's counter-based generator
+CHANNELS = Bound("1 or 3", lambda v: type(v) is int and v in (1, 3))
 TEXT = Bound("text", lambda v: isinstance(v, str))
 FUNCTION = Bound("a function", callable)
 PATH = Bound("the path of a file or directory", lambda v: _is_path(v))

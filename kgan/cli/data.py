@@ -11,6 +11,7 @@ from kgan.cli.train import parse_box
 from kgan.data.folder import LABELS, check_skipped
 from kgan.data.resize import RESIZES
 from kgan.errors import say
+from kgan.recipe import PAIRED
 
 
 @click.group("data")
@@ -26,9 +27,21 @@ def command() -> None:
 @command.command(cls=RenamedCommand)
 @click.argument("folder", type=ExpandedPath())
 @click.option(
+    "--target",
+    type=ExpandedPath(),
+    help="Folder of what those in FOLDER are to become: pictures of the same names belong "
+    "together.",
+)
+@click.option(
+    "--paired",
+    type=click.Choice(PAIRED),
+    help="How pictures belong together. [default: names, with --target]",
+)
+@click.option(
     "--size", type=click.IntRange(1), default=64, show_default=True, help="Side in pixels."
 )
 @click.option("--channels", type=click.Choice(["1", "3"]), default="3", show_default=True)
+@click.option("--target-channels", type=click.Choice(["1", "3"]), help="[default: as --channels]")
 @click.option("--resize", type=click.Choice(RESIZES), default="crop", show_default=True)
 @click.option(
     "--box", metavar="L,T,R,B", help="Part to cut out: left, top, right, bottom in fractions of it."
@@ -47,8 +60,11 @@ def command() -> None:
 )
 def check(
     folder: Path,
+    target: Path | None,
+    paired: str | None,
     size: int,
     channels: str,
+    target_channels: str | None,
     resize: str,
     box: str | None,
     background: str,
@@ -63,15 +79,36 @@ def check(
     Examples:
       kgan data check ./photos
       kgan data check ./pets --labels folders --size 128 --resize pad --out sheet.png
+      kgan data check ./outlines --target ./pictures --out sheet.png
+      kgan data check ./horses --target ./zebras --paired no --out sheet.png
+      kgan data check ./facades --paired halves --out sheet.png
     """
     if out is not None:
         out = in_directory(out, "data.png", ".png")
     shape = (size, size, int(channels))
-    report, some = data.check(
-        folder, shape, resize, background, labels, None if box is None else parse_box(box)
-    )
+    part = None if box is None else parse_box(box)
+    if target is None and paired is None:
+        if target_channels is not None:
+            raise click.UsageError("Expected --target-channels beside --target. Received: none.")
+        report, some = data.check(folder, shape, resize, background, labels, part)
+        sheet, sides = images.grid(some) if len(some) else None, [report]
+    else:
+        if labels is not None:
+            raise click.UsageError("Expected no --labels beside --target or --paired.")
+        report, sheet = data.check_pairs(
+            folder,
+            target,
+            image_shape=shape,
+            target_channels=None if target_channels is None else int(target_channels),
+            paired=paired,
+            resize=resize,
+            background=background,
+            box=part,
+        )
+        sides = [report.source, report.target]
     say(report.text())
-    if out is not None and len(some):
+    if out is not None and sheet is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        say(f"Sheet:    {images.save_png(images.grid(some), out, None)}")
-    check_skipped(report)
+        say(f"Sheet:    {images.save_png(sheet, out, None)}")
+    for side in sides:
+        check_skipped(side)

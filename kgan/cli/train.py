@@ -58,6 +58,12 @@ from kgan.zoo.preset import read as read_preset
 )
 @click.option("--data", help="Folder of images or tfds:NAME, in place of the recipe's.")
 @click.option(
+    "--target",
+    help="Folder of what those in --data are to become, for pix2pix (pictures of the same names "
+    "belong together) and cyclegan. Without it the pictures in --data have two halves, and the "
+    "left one is to become the right one.",
+)
+@click.option(
     "--data-dir",
     type=ExpandedPath(exists=True, file_okay=False),
     help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
@@ -68,8 +74,14 @@ from kgan.zoo.preset import read as read_preset
     help="Images that are never trained on, for `kgan evaluate`: a share of --data such as 0.1, a "
     "folder, or tfds:NAME.",
 )
+@click.option("--held-out-target", metavar="FOLDER", help="The same for --target, of a folder.")
 @click.option("--size", type=click.IntRange(1), help="Side of the images in pixels.")
 @click.option("--channels", type=click.Choice(["1", "3"]), help="1 for gray, 3 for color.")
+@click.option(
+    "--target-channels",
+    type=click.Choice(["1", "3"]),
+    help="The same for --target. [default: as --channels]",
+)
 @click.option(
     "--resize",
     type=click.Choice(RESIZES),
@@ -116,10 +128,13 @@ def command(
     parent: str | None,
     freeze_d: int | None,
     data: str | None,
+    target: str | None,
     data_dir: Path | None,
     held_out: str | None,
+    held_out_target: str | None,
     size: int | None,
     channels: str | None,
+    target_channels: str | None,
     resize: str | None,
     box: str | None,
     background: str | None,
@@ -156,6 +171,8 @@ def command(
       kgan train runs/digits
       kgan train --from dcgan-celeba --data ./portraits --images 200000
       kgan train --import my_gan.py my-gan --data ./photos --size 28
+      kgan train pix2pix --data ./outlines --target ./pictures --size 64
+      kgan train cyclegan --data ./horses --target ./zebras --size 64 --flip
     """
     if epochs is not None and images is not None:
         raise click.UsageError("Expected --epochs or --images, not both.")
@@ -163,6 +180,12 @@ def command(
         raise click.UsageError("Expected WHAT to train, or --from PRESET. Received: neither.")
     if source is not None and parent is None and data is None and source.lower() in model_names():
         raise click.UsageError(_no_data(source))
+    if target is not None and data is None:
+        raise click.UsageError("Expected --target beside --data. Received: --target alone.")
+    if held_out_target is not None and held_out is None:
+        raise click.UsageError(
+            "Expected --held-out-target beside --held-out. Received: --held-out-target alone."
+        )
     begun = None if source is None else opening.run_directory(source)
     if begun is not None:
         if out is not None and out.resolve() != begun.resolve():
@@ -173,7 +196,13 @@ def command(
     recipes_box = recipe.data.box
     if data is not None:
         kept, recipe.select = recipe.data, ""  # held-out images were the recipe's data too
-        recipe.data = Data(data, flip=kept.flip, resize=kept.resize, background=kept.background)
+        recipe.data = Data(
+            data,
+            flip=kept.flip,
+            resize=kept.resize,
+            background=kept.background,
+            target=target or "",
+        )
         if parent is None and source in registry.names():
             say(
                 f"{source} is trained anew, on {data}; to begin from its weights: kgan train "
@@ -181,7 +210,9 @@ def command(
                 err=True,
             )
     if held_out is not None:
-        recipe.data = replace(recipe.data, held_out=_held_out(held_out))
+        recipe.data = replace(
+            recipe.data, held_out=_held_out(held_out), held_out_target=held_out_target or ""
+        )
     if begin_from is not None:
         _inherit(recipe, begin_from)
     if box is not None:
@@ -201,6 +232,8 @@ def command(
             f"and --channels out, or train without --from. Received: {'x'.join(map(str, asked))}"
         )
     recipe.arguments["image_shape"] = asked
+    if target_channels is not None:
+        recipe.arguments["target_channels"] = int(target_channels)
     if augment is not None:
         recipe.arguments["augment"] = "DiffAugment"
         if not augment:

@@ -1,4 +1,4 @@
-"""Images for GANs: TensorFlow Datasets, folders and arrays, as batches of uint8.
+"""Images for GANs: TensorFlow Datasets, folders, arrays and pairs, as batches of uint8.
 
 Names are resolved on first use: a folder is checked without importing TensorFlow.
 """
@@ -9,17 +9,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kgan.data.folder import check
     from kgan.data.images import ImageSet, dataset, load
-    from kgan.data.report import Report
+    from kgan.data.pairing import check_pairs
+    from kgan.data.pairs import PairSet, domains, load_pairs, pairs
+    from kgan.data.report import PairReport, Report
 
 _PLACES = {
     "ImageSet": "images",
+    "PairReport": "report",
+    "PairSet": "pairs",
     "Report": "report",
     "check": "folder",
+    "check_pairs": "pairing",
     "dataset": "images",
+    "domains": "pairs",
     "load": "images",
+    "load_pairs": "pairs",
+    "pairs": "pairs",
 }
 
-__all__ = ["ImageSet", "Report", "check", "dataset", "load"]
+__all__ = [
+    "ImageSet",
+    "PairReport",
+    "PairSet",
+    "Report",
+    "check",
+    "check_pairs",
+    "dataset",
+    "domains",
+    "load",
+    "load_pairs",
+    "pairs",
+]
 
 if not TYPE_CHECKING:  # a checker that saw it would take any name for one of ours
 

@@ -9,7 +9,7 @@ import tempfile
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 import click
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from kgan import errors
 from kgan._renamed import renamed_argument
 from kgan.checks import PATH, check_box, free_memory
 from kgan.data import cache as caches
 from kgan.data.report import SHEET, Report
-from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image
+from kgan.data.resize import LARGE, Rule, bytes_taken, resize_image, turned_size
 from kgan.errors import KganError, KganWarning
 from kgan.files import expanded, sha256
 
@@ -110,13 +110,7 @@ def find_images(*folders: Path) -> Listing:
     found = [_find_in(folder) for folder in folders]
     if len(found) == 1:
         return found[0]
-    for one, other in itertools.permutations(folders, 2):
-        if one.resolve().is_relative_to(other.resolve()):
-            raise KganError(
-                "Expected folders that share no images. Received: "
-                + " and ".join(map(printable, sorted({one, other})))
-                + (" twice" if one == other else "")
-            )
+    check_apart(folders)
     return Listing(
         list(folders),
         [file for listing in found for file in listing.files],
@@ -131,6 +125,17 @@ def find_images(*folders: Path) -> Listing:
         ),
         set().union(*(listing.inner for listing in found)),
     )
+
+
+def check_apart(folders: Sequence[Path]) -> None:
+    """Raises KganError if one of some folders lies in another."""
+    for one, other in itertools.permutations(folders, 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise KganError(
+                "Expected folders that share no images. Received: "
+                + " and ".join(map(printable, sorted({one, other})))
+                + (" twice" if one == other else "")
+            )
 
 
 def _find_in(folder):
@@ -254,7 +259,7 @@ def reaches(folder: Path, directory: Path) -> bool:
 
 
 def load_folder(
-    folder: Path | Sequence[Path],
+    folder: Path | Sequence[Path] | Listing,
     rule: Rule,
     labels: str | None = None,
     cache: str | os.PathLike | None = None,
@@ -265,7 +270,8 @@ def load_folder(
     Files that cannot be decoded are skipped with a warning that names some of them.
 
     Args:
-        folder: path, or several.
+        folder: path, or several; or what was found there, of which the files are read in their
+            order.
         rule: what the images become.
         labels: `"folders"` for labels from the names of the folders in the folder.
         cache: path of a file to keep the images in instead of memory. One that is there is read
@@ -281,7 +287,10 @@ def load_folder(
     Raises:
         KganError: if there are none, or more than 5% of them cannot be decoded.
     """
-    found = find_images(*([folder] if isinstance(folder, os.PathLike) else folder))
+    if isinstance(folder, Listing):
+        found = folder
+    else:
+        found = find_images(*([folder] if isinstance(folder, os.PathLike) else folder))
     classes = _classes(found, labels)
     if found.unread:
         warnings.warn(f"Left out: {unread_text(found.unread)}", KganWarning, stacklevel=2)
@@ -298,6 +307,7 @@ def load_folder(
     check_skipped(report)
     if report.skipped:
         warnings.warn(f"Skipped: {_summary(report)}", KganWarning, stacklevel=2)
+    report.names = names_in_sources(found, skipped)
     numbers = _label(found, classes, skipped, report)
     if report.empty:
         warnings.warn(
@@ -337,17 +347,30 @@ def check(
     ```
     """
     rule = Rule.checked(image_shape, resize, background, box)
-    found = find_images(find_folder(folder))
+    report, sheet = look_at(find_images(find_folder(folder)), rule, labels)
+    return report, np.array(list(sheet.values()), np.uint8).reshape(-1, *image_shape)
+
+
+def look_at(
+    found: Listing, rule: Rule, labels: str | None = None
+) -> tuple[Report, dict[int, np.ndarray]]:
+    """Reads every image of folders and keeps those for a contact sheet: by their index among files.
+
+    Args:
+        found: which files to read.
+        rule, labels: see `load_folder`.
+    """
     classes = _classes(found, labels)
-    wanted, sheet = set(sample(len(found.files))), []
+    wanted, sheet = set(sample(len(found.files))), {}
 
     def keep(images, indices):
-        sheet.extend(image.copy() for image, i in zip(images, indices, strict=True) if i in wanted)
+        sheet.update({i: x.copy() for x, i in zip(images, indices, strict=True) if i in wanted})
 
     report, skipped = _read(found, rule, keep)
-    report.memory = report.images * int(np.prod(image_shape))
+    report.memory = report.images * int(np.prod(rule.image_shape))
+    report.names = names_in_sources(found, skipped)
     _label(found, classes, skipped, report)
-    return report, np.array(sheet, np.uint8).reshape(-1, *image_shape)
+    return report, sheet
 
 
 def read_picture(path: str | os.PathLike, rule: Rule) -> np.ndarray:
@@ -385,8 +408,7 @@ def shape_of_pictures(folder: Path, side: int | None = None) -> tuple[int, int, 
     for file in find_images(folder).files:
         try:
             with Image.open(file.path, formats=_formats()) as picture:
-                turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in range(5, 9)
-                sizes.add(picture.size[::-1] if turned else picture.size)
+                sizes.add(turned_size(picture, picture.size))
                 gray = gray and picture.mode in ("1", "L", "LA", "I", "I;16", "I;16B", "F")
         except Exception:  # the reader will say so
             continue
@@ -531,6 +553,7 @@ def _load_cached(found, rule, path):
         "resize": rule.resize,
         "background": list(rule.color),
         "box": None if rule.box is None else list(rule.box),
+        "half": rule.half,
         "list of files": digest.hexdigest(),
     }
     try:
@@ -542,9 +565,10 @@ def _load_cached(found, rule, path):
         report.base, report.box = _base(found.folders), rule.box
         report.image_shape = rule.image_shape
         report.ignored, report.unread, report.reading = found.ignored, found.unread, 0
+        report.shapes = facts.get("shapes", [])
         # Of the files that were decoded. kgan 0.1 kept none.
         sums = facts["sums"] if "sums" in facts else sums_of([file.path for file in found.files])
-        report.sums = dict(zip(_names_in_sources(found), sums, strict=True))
+        report.sums = dict(zip(names_in_sources(found), sums, strict=True))
     except (FileNotFoundError, caches.Stale) as error:
         if isinstance(error, caches.Stale):
             warnings.warn(f"Making the cache {path} anew: {error}", KganWarning, stacklevel=5)
@@ -552,20 +576,32 @@ def _load_cached(found, rule, path):
             report, skipped = _read(found, rule, lambda some, _: writer.append(some))
             check_skipped(report)
             kept = {**vars(report), "fit": report.resize}
-            for name in ("resize", "unread", "empty", "sums"):  # which kgan 0.1 did not know
+            # Which kgan 0.1 did not know.
+            for name in ("resize", "unread", "empty", "sums", "names", "shapes"):
                 del kept[name]
             facts = {"report": kept, "skipped": skipped, "sums": list(report.sums.values())}
+            facts["shapes"] = report.shapes
             writer.finish(key, facts)
         images, _ = caches.read(path, key)
     report.file, report.cache = path.stat().st_size, printable(path)
     return images, report, facts["skipped"]
 
 
-def _names_in_sources(found):
-    """The names of files, with slashes, whatever the folders are called and wherever they are."""
+def names_in_sources(found: Listing, skipped: Collection[int] = ()) -> list[str]:
+    """The names of files, with slashes, whatever the folders are called and wherever they are.
+
+    Args:
+        found: the files.
+        skipped: indices of those that are left out.
+    """
     several = len(found.folders) > 1
     numbers = {folder: f"{i}/" if several else "" for i, folder in enumerate(found.folders, 1)}
-    return [numbers[file.folder] + file.name.replace(os.sep, "/") for file in found.files]
+    left_out = set(skipped)
+    return [
+        numbers[file.folder] + file.name.replace(os.sep, "/")
+        for i, file in enumerate(found.files)
+        if i not in left_out
+    ]
 
 
 def sums_of(paths: Sequence[str | os.PathLike]) -> list[str]:
@@ -610,6 +646,7 @@ def _read(
     at_once = max(workers, min(1024, (1 << 25) // int(np.prod(image_shape))))
     images = np.empty((min(n, at_once), *image_shape), np.uint8)
     sizes, taken = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
+    shapes = np.zeros((n, 2), np.int64)
     kinds, contents, sums = [""] * n, np.zeros(n, np.int64), [""] * n
     formats = _formats()
 
@@ -629,6 +666,7 @@ def _read(
                 kinds[index] = picture.format, picture.mode
                 whole = sizes[index] = picture.size
                 image = resize_image(picture, rule)
+                shapes[index] = turned_size(picture, whole)
                 # Of a draft, less than of all.
                 taken[index] = bytes_taken(picture, whole, image_shape)
         images[index % at_once] = image
@@ -687,14 +725,15 @@ def _read(
         skipped={**found.closed, **skipped},
         ignored=found.ignored,
         unread=found.unread,
-        sums=dict(zip(_names_in_sources(found), sums, strict=True)),
+        sums=dict(zip(names_in_sources(found), sums, strict=True)),
+        shapes=shapes[read_well].tolist(),
     )
     sizes, taken = sizes[read_well], np.sort(taken[read_well])
     if len(sizes):
         order = np.argsort(sizes.prod(axis=1), kind="stable")
         report.sizes = sizes[order[[0, len(order) // 2, -1]]].tolist()
         left, top, right, bottom = check_box(rule.box)
-        parts = sizes * [right - left, bottom - top]
+        parts = sizes * [(right - left) * (1 if rule.half is None else 0.5), bottom - top]
         report.enlarged = int((parts < image_shape[1::-1]).any(axis=1).sum())
         # Of the large ones there is but one at a time.
         small, large = taken[taken <= LARGE], taken[taken > LARGE][-1:]

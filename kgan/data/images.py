@@ -1,4 +1,4 @@
-"""A set of images in memory, and the streams of batches made from it."""
+"""A set of images in memory."""
 
 import itertools
 import os
@@ -15,7 +15,6 @@ from kgan.checks import (
     FLAG,
     FUNCTION,
     PATH,
-    SEED,
     TEXT,
     Below0,
     as_array,
@@ -27,16 +26,17 @@ from kgan.checks import (
     whole,
 )
 from kgan.data import tfds
-from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sums_of
+from kgan.data.batches import Batched, check_order
+from kgan.data.cache import Stored
+from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sample, sums_of
 from kgan.data.report import Report
 from kgan.data.resize import Rule, resize_image
 from kgan.errors import KganError, short
-
-_FLIP, _SHUFFLE = 1, 0
+from kgan.images import grid
 
 
 @plain_dataclass
-class ImageSet:
+class ImageSet(Batched):
     """Images of one shape, with labels if they have them.
 
     Attributes:
@@ -73,145 +73,12 @@ class ImageSet:
         numbers = np.array([places[name] for name in self.class_names], np.int64)
         self.labels, self.class_names = numbers[self.labels], list(kept)
 
-    def dataset(
-        self, batch_size: int = 64, shuffle: bool = True, flip: bool = False, seed: int = 0
-    ) -> tf.data.Dataset:
-        """One epoch a pass, each in an order of its own, the same in every process.
+    def sheet(self) -> np.ndarray:
+        """A picture of up to 64 of the images, evenly spaced."""
+        return grid(self.images[sample(len(self))])
 
-        Args:
-            batch_size: int. When shuffled, a last partial batch is left out.
-            shuffle: whether to change the order at each pass.
-            flip: whether to mirror images left to right, each with probability 1/2.
-            seed: int, of order and flips.
-
-        Returns:
-            `tf.data.Dataset` of uint8 images (batch, height, width, channels), or of
-            (images, labels).
-        """
-        _check_order(flip, seed)
-        FLAG.check("shuffle", shuffle)
-        whole(1).check("batch_size", batch_size)
-        self.check_batch(batch_size if shuffle else 1)
-        steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
-        epochs = iter(range(2**62))
-
-        def next_epoch():
-            return np.int64(next(epochs))
-
-        def one_epoch(epoch):
-            return self._batches(
-                tf.data.Dataset.range(steps).map(lambda step: epoch * steps + step),
-                _Order(self, steps, batch_size, shuffle, flip, seed),
-            )
-
-        passes = tf.data.Dataset.from_tensors(0).map(
-            lambda _: tf.ensure_shape(tf.numpy_function(next_epoch, [], tf.int64), ())
-        )
-        batches = passes.flat_map(one_epoch)
-        return _ahead(batches.apply(tf.data.experimental.assert_cardinality(steps)))
-
-    def stream(
-        self, batch_size: int = 64, flip: bool = False, seed: int = 0, start_step: int = 0
-    ) -> tf.data.Dataset:
-        """An endless shuffled stream whose batch s is a pure function of (seed, s).
-
-        Args:
-            batch_size, flip, seed: as for `dataset`.
-            start_step: int, the step to begin at.
-
-        Returns:
-            `tf.data.Dataset` as from `dataset`.
-        """
-        _check_order(flip, seed)
-        whole(0).check("start_step", start_step)
-        self.check_batch(batch_size)
-        steps = len(self) // batch_size
-        order = _Order(self, steps, batch_size, True, flip, seed)
-        return _ahead(self._batches(tf.data.Dataset.range(start_step, 2**62), order))
-
-    def _batches(self, steps, order):
-        # Every shuffled batch is full; a step traced for that very size is faster by some percent.
-        size = order.batch_size if order.shuffle else None
-        shape = (size, *self.images.shape[1:])
-
-        def fetch(step):
-            if self.labels is None:
-                batch = tf.numpy_function(order.images, [step], tf.uint8)
-                return tf.ensure_shape(batch, shape)
-            batch, labels = tf.numpy_function(order.images_labels, [step], (tf.uint8, tf.int64))
-            return tf.ensure_shape(batch, shape), tf.ensure_shape(labels, (size,))
-
-        return steps.map(fetch)
-
-    def check_batch(self, batch_size: int) -> None:
-        """Raises ValueError unless there are images for at least one batch."""
-        whole(1).check("batch_size", batch_size)
-        if len(self) < batch_size:
-            raise KganError(
-                f"Expected at least one batch of {batch_size} images. Received: {len(self)} "
-                "images; choose a smaller batch size"
-            )
-
-
-def _check_order(flip, seed):
-    FLAG.check("flip", flip)
-    SEED.check("seed", seed)
-
-
-def _ahead(batches):
-    """Prepares two batches ahead, without tf.data's autotuning.
-
-    There is nothing to tune, and its thread, which wakes at doubling intervals, can hold up the
-    end of a pass until it next does: 5.12 s, 10 s, 20 s and more were measured.
-    """
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return batches.prefetch(2).with_options(options)
-
-
-class _Order:
-    """Which images a step sees."""
-
-    def __init__(self, data, steps_per_epoch, batch_size, shuffle, flip, seed):
-        self.data = data
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.flip = flip
-        self.seed = seed
-        self._kept = (None, None, None)  # epoch, permutation, flips
-
-    def _indices(self, step):
-        epoch, step = divmod(int(step), self.steps_per_epoch)
-        # Read and replaced as one: passes may run in several threads at once.
-        kept, permutation, flips = self._kept
-        if epoch != kept:
-            n = len(self.data)
-            permutation, flips = np.arange(n), None
-            if self.shuffle:
-                permutation = self._random(epoch, _SHUFFLE).permutation(n)
-            if self.flip:
-                flips = self._random(epoch, _FLIP).random(n) < 0.5
-            self._kept = (epoch, permutation, flips)
-        here = slice(step * self.batch_size, (step + 1) * self.batch_size)
-        return permutation[here], flips[here] if self.flip else None
-
-    def _random(self, epoch, what):
-        key = np.array([self.seed, 2 * epoch + what], np.uint64)
-        return np.random.Generator(np.random.Philox(key=key))
-
-    def _gather(self, indices, flips):
-        batch = self.data.images[indices]  # (batch, height, width, channels)
-        if flips is not None:
-            batch[flips] = batch[flips, :, ::-1]
-        return batch
-
-    def images(self, step):
-        return self._gather(*self._indices(step))
-
-    def images_labels(self, step):
-        indices, flips = self._indices(step)
-        return self._gather(indices, flips), self.data.labels[indices]
+    def parts(self) -> list[tuple[np.ndarray | Stored, int]]:
+        return [(part, 0) for part in (self.images, self.labels) if part is not None]
 
 
 @renamed_argument(fit="resize")
@@ -280,7 +147,7 @@ def load(
         for name, value in (("labels", labels), ("cache", cache), ("only", only)):
             if value is not None:
                 raise _folders_only(name, value, type(source).__name__)
-        return _from_memory(source, rule)
+        return from_memory(source, rule)
     parts = []
     for is_tfds, group in itertools.groupby(places, key=tfds.is_name):
         if not is_tfds:
@@ -337,7 +204,7 @@ def _joined(parts):
     return ImageSet(images, np.concatenate([part.labels for part in parts]), names, sums=sums)
 
 
-def _from_memory(source, rule):
+def from_memory(source, rule: Rule) -> ImageSet:
     """The images of an array, or of an array and labels."""
     if isinstance(source, tuple) and len(source) == 2:
         data = _from_array(source[0], rule)
@@ -406,7 +273,7 @@ def dataset(
     """
     whole(1).check("batch_size", batch_size)
     FLAG.check("shuffle", shuffle)
-    _check_order(flip, seed)
+    check_order(flip, seed)
     if isinstance(source, tf.data.Dataset):
         _check_ready(source, shape_of_images().check("image_shape", image_shape))
         return source

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kgan.data import tfds
+from kgan.data import pairing, tfds
 from kgan.data.folder import (
     File,
     class_name,
@@ -20,6 +20,7 @@ from kgan.data.folder import (
     reaches,
 )
 from kgan.data.images import ImageSet, load
+from kgan.data.pairs import PairSet, load_pairs
 from kgan.errors import KganError, short
 from kgan.recipe import Data
 
@@ -29,12 +30,14 @@ def load_training(
     image_shape: tuple[int, int, int],
     data_dir: str | os.PathLike | None = None,
     cache: str | os.PathLike | None = None,
-) -> ImageSet:
+    target_channels: int | None = None,
+) -> ImageSet | PairSet:
     """The images that a recipe trains on, in the order of their names or of the data set.
 
     Args:
-        data: of the recipe.
+        data: of the recipe. If it says how images are `paired`, they are of two kinds.
         image_shape, data_dir, cache: see `kgan.data.load`.
+        target_channels: see `kgan.data.load_pairs`.
 
     Raises:
         KganError: before any image is decoded, for what `check` refuses; and for what
@@ -43,8 +46,12 @@ def load_training(
     check(data, data_dir)
     is_held_out = _rule(data)
     only = is_held_out and (lambda path: not is_held_out(path))
-    options = {"split": data.split, "labels": data.labels or None, "cache": cache, "only": only}
-    return _load(data, data.sources(), image_shape, data_dir, **options)
+    options = {"split": data.split, "cache": cache, "only": only}
+    if data.paired:
+        options["target_channels"] = target_channels
+        return _load_pairs(data, data.sources(), data.targets(), image_shape, data_dir, **options)
+    labels = data.labels or None
+    return _load(data, data.sources(), image_shape, data_dir, labels=labels, **options)
 
 
 def check(data: Data, data_dir: str | os.PathLike | None = None) -> None:
@@ -64,9 +71,10 @@ def check_outside(data: Data, directory: Path, data_dir: str | os.PathLike | Non
     Raises:
         KganError: if not.
     """
-    sources = data.sources()
-    if data.held_out or not any(map(tfds.is_name, sources)):
-        sources = [*sources, *(held_out_sources(data, data_dir) or [])]
+    sources = data.places()
+    if not data.held_out and not any(map(tfds.is_name, sources)):
+        for held_out in (held_out_sources(data, data_dir), held_out_targets(data, data_dir)):
+            sources = [*sources, *(held_out or [])]
     for source in sources:
         folder = None if tfds.is_name(source) else find_folder(source, data_dir)
         if folder is not None and folder.is_dir() and reaches(folder, directory):
@@ -81,23 +89,28 @@ def load_held_out(
     data: Data,
     image_shape: tuple[int, int, int],
     data_dir: str | os.PathLike | None = None,
-) -> ImageSet | None:
+    target_channels: int | None = None,
+) -> ImageSet | PairSet | None:
     """The images that a recipe never trains on, or None if its data has no such part.
 
     Args:
-        data: of the recipe.
+        data, target_channels: see `load_training`.
         image_shape, data_dir: see `kgan.data.load`.
 
     Raises:
         KganError: if the recipe names a part that is not there, and for what `kgan.data.load`
             refuses.
     """
-    labels = data.labels or None
-    if only := _rule(data):
-        return _load(data, data.sources(), image_shape, data_dir, labels=labels, only=only)
-    sources = held_out_sources(data, data_dir)
+    labels, only = data.labels or None, _rule(data)
+    sources = data.sources() if only else held_out_sources(data, data_dir)
     if sources is None:
         return None
+    if data.paired:
+        targets = data.targets() if only else held_out_targets(data, data_dir)
+        options = {"only": only, "target_channels": target_channels}
+        return _load_pairs(data, sources, targets, image_shape, data_dir, split="test", **options)
+    if only:
+        return _load(data, sources, image_shape, data_dir, labels=labels, only=only)
     folders = [find_folder(source, data_dir) for source in sources if not tfds.is_name(source)]
     # Data sets of TFDS have labels of their own, or none, as have folders without sub-folders.
     if not folders or not all(map(in_class_folders, folders)):
@@ -115,21 +128,56 @@ def held_out_sources(data: Data, data_dir: str | os.PathLike | None = None) -> l
         return None
     if data.held_out:
         return data.held_out if isinstance(data.held_out, list) else [data.held_out]
-    if isinstance(data.source, list) or not data.source:
+    found = _tests_beside(data, data_dir)
+    return None if found is None else found[:1]
+
+
+def held_out_targets(data: Data, data_dir: str | os.PathLike | None = None) -> list[str] | None:
+    """The same of images b; None if there are none of their own, or they are halves of a."""
+    if data.held_out_target:
+        target = data.held_out_target
+        return target if isinstance(target, list) else [target]
+    found = None if data.held_out else _tests_beside(data, data_dir)
+    return None if found is None else found[1:]
+
+
+def _tests_beside(data, data_dir):
+    """What a recipe holds out that says nothing, of a and if there is one of b; or None."""
+    named = [data.source, *([data.target] if data.target else [])]
+    found = [_test_beside(source, data.split, data_dir) for source in named]
+    return None if None in found else found
+
+
+def _test_beside(source, split, data_dir):
+    if isinstance(source, list) or not source:
         return None
-    if tfds.is_name(data.source):
-        name, split = tfds.split_name(data.source, data.split)
+    if tfds.is_name(source):
+        name, split = tfds.split_name(source, split)
         builder = tfds.builder(name, data_dir)
         tfds.prepare(builder)
         if "test" not in builder.info.splits:
             return None
         shared = _shared_examples(tfds.ranges(builder, split), tfds.ranges(builder, "test"))
-        return None if shared else [f"tfds:{name}#test"]
-    folder = Path(data.source)
+        return None if shared else f"tfds:{name}#test"
+    folder = Path(source)
     if folder.name != "train":
         return None
     beside = folder.with_name("test")
-    return [str(beside)] if find_folder(beside, data_dir).is_dir() else None
+    return str(beside) if find_folder(beside, data_dir).is_dir() else None
+
+
+def _load_pairs(data, sources, targets, image_shape, data_dir, **more) -> PairSet:
+    return load_pairs(
+        sources,
+        targets or None,
+        image_shape=image_shape,
+        paired=data.paired,
+        data_dir=data_dir,
+        resize=data.resize,
+        background=data.background,
+        box=data.box or None,
+        **more,
+    )
 
 
 def _load(data, sources, image_shape, data_dir, **more) -> ImageSet:
@@ -249,27 +297,43 @@ def _check_apart(data, data_dir):
     """
     if not data.held_out:
         return
-    sources = data.sources()
-    if is_held_out := _rule(data):
-        if any(map(tfds.is_name, sources)):
-            raise KganError(
-                f"Expected folders to hold out {short(data.held_out)} of. Received: source = "
-                f"{short(data.source)}"
-            )
-        parts = [], []
-        for file in _files(sources, data_dir):
-            parts[is_held_out(file.name.replace(os.sep, "/"))].append(file)
-        training, held_out = parts
-        if not (training and held_out):
-            raise KganError(
-                f"Expected held_out = {short(data.held_out)} to take some of the files of "
-                f"{short(data.source)}. Received: {'none' if training else 'all'} of "
-                f"{len(training) + len(held_out):,}"
-            )
+    sides = [(data.sources(), held_out_sources), (data.targets(), held_out_targets)]
+    for sources, held_out_of in sides[: 2 if data.target else 1]:
+        if is_held_out := _rule(data):
+            training, held_out = _divided(data, sources, is_held_out, data_dir)
+        else:
+            named = held_out_of(data, data_dir)
+            _check_examples_apart(sources, data.split, named, data_dir)
+            training, held_out = _files(sources, data_dir), _files(named, data_dir)
+        _refuse_same(training, held_out)
+
+
+def _divided(data, sources, is_held_out, data_dir):
+    """The files of sources to train on, and those that are held out."""
+    named = short(sources[0] if len(sources) == 1 else sources)
+    if any(map(tfds.is_name, sources)):
+        raise KganError(
+            f"Expected folders to hold out {short(data.held_out)} of. Received: source = {named}"
+        )
+    if data.paired == "names":  # a pair is where its a is
+        found = pairing.find(data.sources(), data.targets(), data_dir)
+        files = (found.source if sources == data.sources() else found.target).files
+        chosen = [is_held_out(file.name.replace(os.sep, "/")) for file in found.source.files]
     else:
-        named = held_out_sources(data, data_dir)
-        _check_examples_apart(sources, data.split, named, data_dir)
-        training, held_out = _files(sources, data_dir), _files(named, data_dir)
+        files = _files(sources, data_dir)
+        chosen = [is_held_out(file.name.replace(os.sep, "/")) for file in files]
+    training = [file for file, held_out in zip(files, chosen, strict=True) if not held_out]
+    held_out = [file for file, held_out in zip(files, chosen, strict=True) if held_out]
+    if not (training and held_out):
+        raise KganError(
+            f"Expected held_out = {short(data.held_out)} to take some of the files of "
+            f"{named}. Received: {'none' if training else 'all'} of {len(files):,}"
+        )
+    return training, held_out
+
+
+def _refuse_same(training, held_out):
+    """Raises KganError if files of both parts have one content."""
     pairs = _same(held_out, training)
     if pairs:
         (one, other), more = pairs[0], len(pairs) - 1

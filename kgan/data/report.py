@@ -34,6 +34,8 @@ class Report:
         cache: path of the cache, or None.
         sums: SHA-256 of each image file, skipped or not, by its name in the folder; of several
             folders the names begin with `1/`, `2/` and so on. "" of one that could not be opened.
+        names: of the images, in their order, as in `sums`.
+        shapes: (width, height) of the pictures that they were, as these are turned.
     """
 
     folder: str
@@ -58,6 +60,8 @@ class Report:
     file: int = 0
     cache: str | None = None
     sums: dict[str, str] = field(default_factory=dict, repr=False)
+    names: list[str] = field(default_factory=list, repr=False)
+    shapes: list[tuple[int, int]] = field(default_factory=list, repr=False)
 
     fit = renamed_attribute("fit", "resize")
 
@@ -109,6 +113,60 @@ class Report:
         return "\n".join(
             f"{name + ':' if name else '':10}{printable(value)}" for name, value in lines
         )
+
+
+@dataclass
+class PairReport:
+    """What reading pictures of two kinds, a and b, found.
+
+    Attributes:
+        paired: `"names"`, `"halves"` or `"no"`.
+        source, target: what was found of a and of b. Pairs that cannot be cropped alike are among
+            the skipped files of b.
+        pairs: number of whole pairs; 0 of pictures that are not paired.
+        alone: names of files that have no partner, by the folders that they are in.
+    """
+
+    paired: str
+    source: Report
+    target: Report
+    pairs: int = 0
+    alone: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def sums(self) -> dict[str, str]:
+        """SHA-256 of each image file; of two folders see `sums_of_both`."""
+        if self.paired == "halves":
+            return self.source.sums
+        return sums_of_both(self.source.sums, self.target.sums)
+
+    def text(self, most: int | None = None) -> str:
+        """The reports of both, and what was paired; up to `most` skipped or unpaired files each."""
+        if self.paired == "halves":
+            first = f"Pairs:    {self.pairs:,} of two halves, the left one a"
+            channels = self.target.image_shape[2]
+            if channels != self.source.image_shape[2]:
+                first += f"; b of {channels} channel{'s' if channels > 1 else ''}"
+            return f"{first}\n{self.source.text(most)}"
+        if self.paired == "no":
+            lines = [f"Kinds:    {self.source.images:,} of a and {self.target.images:,} of b"]
+        else:
+            lines = [f"Pairs:    {self.pairs:,} by file name"]
+        for folder, names in self.alone.items():
+            lines.append(f"Alone:    {len(names):,} without a partner in {printable(folder)}")
+            lines += [f"{'':10}{name}" for name in names[:most]]
+            if most is not None and len(names) > most:
+                lines.append(f"{'':10}and {len(names) - most:,} more")
+        return "\n".join([*lines, "", "a", self.source.text(most), "", "b", self.target.text(most)])
+
+
+def sums_of_both(source: dict[str, str], target: dict[str, str]) -> dict[str, str]:
+    """SHA-256 of files of a and of b: the names of those of a begin with `a/`, of b with `b/`."""
+    return {
+        f"{kind}/{name}": value
+        for kind, sums in (("a", source), ("b", target))
+        for name, value in sums.items()
+    }
 
 
 _RESIZED = {"crop": "cropped at the center", "pad": "padded", "stretch": "stretched"}

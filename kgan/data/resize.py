@@ -58,12 +58,15 @@ class Rule(NamedTuple):
         background: a color by name, such as `"white"`, or as `"#rrggbb"`.
         box: (left, top, right, bottom) of the part of each picture to be taken, in fractions of
             its width and height, as it is turned. None for all of it.
+        half: 0 for the left half of each picture, 1 for the right one; the box is then of this.
+            None for the whole.
     """
 
     image_shape: tuple[int, int, int]
     resize: str
     background: str
     box: tuple[float, float, float, float] | None
+    half: int | None = None
 
     @classmethod
     def checked(
@@ -119,7 +122,8 @@ def resize_image(picture: Image.Image, rule: Rule) -> np.ndarray:
     mode = "L" if channels == 1 else "RGB"
     side = math.ceil(_DRAFT * max(height, width) / min(right - left, bottom - top))
     whole = picture.size
-    drafted = picture.draft(None, (side, side))
+    # A draft's pixels may belong to both halves.
+    drafted = picture.draft(None, (side, side)) if rule.half is None else None
     with _one_at_a_time if bytes_taken(picture, whole, image_shape) > LARGE else nullcontext():
         picture.load()
         orientation = _orientation(picture)
@@ -134,6 +138,9 @@ def resize_image(picture: Image.Image, rule: Rule) -> np.ndarray:
                     height, width = width, height
         elif turn is not None:
             picture, turn = picture.transpose(turn), None
+            size = picture.size
+        if rule.half is not None:
+            picture = _half(picture, rule.half)
             size = picture.size
         picture = _resize(picture, size, (width, height), rule.resize, box)
     if turn is not None:
@@ -191,6 +198,25 @@ def _orientation(picture):
         return picture.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # metadata may be anything; the picture is shown as it is, as viewers do
         return None
+
+
+def turned_size(picture: Image.Image, whole: tuple[int, int]) -> tuple[int, int]:
+    """The (width, height) of a picture that is turned as EXIF says.
+
+    Args:
+        picture: opened, perhaps as a draft.
+        whole: its (width, height) in the file.
+    """
+    lies = (_orientation(picture) or 1) in range(5, 9)
+    return whole[::-1] if lies else whole
+
+
+def _half(picture, half):
+    """Cut out before it is resized: a filter would see over the edge."""
+    width, height = picture.size
+    if width % 2:
+        raise KganError(f"Expected two halves, of an even width. Received: {width}x{height}")
+    return picture.crop((half * width // 2, 0, (half + 1) * width // 2, height))
 
 
 def _convert(picture, mode, color):

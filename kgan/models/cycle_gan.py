@@ -67,6 +67,7 @@ class CycleGAN(TranslationModel):
     }
     AVERAGED = ("generator_ab", "generator_ba")
     DIRECTIONS: ClassVar[dict[str, str]] = {"a_to_b": "generator_ab", "b_to_a": "generator_ba"}
+    PAIRED = "no"
     LOGS = ("d_loss_a", "d_loss_b", "g_loss_ab", "g_loss_ba", "cycle_loss", "identity_loss")
     ARGUMENTS: ClassVar[dict[str, Bound]] = {
         **TranslationModel.ARGUMENTS,

@@ -1,5 +1,25 @@
 """Recipes: all that is needed to train a model again, in one TOML file."""
 
-from kgan.recipe.recipe import FORMAT, Data, Origin, Recipe, from_dict, from_toml, read, to_toml
+from kgan.recipe.recipe import (
+    FORMAT,
+    PAIRED,
+    Data,
+    Origin,
+    Recipe,
+    from_dict,
+    from_toml,
+    read,
+    to_toml,
+)
 
-__all__ = ["FORMAT", "Data", "Origin", "Recipe", "from_dict", "from_toml", "read", "to_toml"]
+__all__ = [
+    "FORMAT",
+    "PAIRED",
+    "Data",
+    "Origin",
+    "Recipe",
+    "from_dict",
+    "from_toml",
+    "read",
+    "to_toml",
+]

@@ -12,6 +12,7 @@ from kgan.untrusted.text import MOST_TOML, parse_toml, read_bytes
 
 FORMAT = 1
 MOST_PARENTS = 32  # in a lineage
+PAIRED = ("names", "halves", "no")  # how images a and b belong together
 
 
 @dataclass
@@ -41,6 +42,12 @@ class Data:
         class_names: of the labels 0, 1, …; written by `kgan train` from the data.
         licence_note: what a data set's licence asks of those who use the weights; also written
             as LICENSE beside them.
+        target: of models that turn images a into images b: what b is, as `source` is what a is.
+            Empty for pictures of two halves, the left one a.
+        held_out_target: of b, where `held_out` is a source or a list of a. What is held out by
+            names and shares is so on both sides.
+        paired: `"names"`, `"halves"` or `"no"`; see `kgan.data.load_pairs`. Empty without
+            a target; for models of images b `kgan train` fills it in.
     """
 
     source: str | list[str] = ""
@@ -59,6 +66,9 @@ class Data:
     box: list[float] = field(default_factory=list)
     held_out: str | list[str] | dict[str, Any] = ""
     classes: dict[str, str] = field(default_factory=dict)
+    target: str | list[str] = ""
+    held_out_target: str | list[str] = ""
+    paired: str = ""
 
     def __post_init__(self):
         _check_kinds(self, {f.name: f.type for f in fields(Data) if f.type in (str, bool)})
@@ -78,10 +88,46 @@ class Data:
         if self.box:
             check_box(self.box)
         _check_held_out(self.held_out)
+        self._check_target()
+
+    def _check_target(self):
+        for name in ("target", "held_out_target"):
+            if not _is_source(getattr(self, name)):
+                _refuse(name, "text, or a list of texts", getattr(self, name))
+        if self.paired not in ("", *PAIRED):
+            _refuse("paired", f"one of {', '.join(PAIRED)}", self.paired)
+        if self.target and self.paired == "halves":
+            _refuse("target", 'left out beside paired = "halves"', self.target)
+        if not self.target and self.paired in ("names", "no"):
+            _refuse("target", f'given beside paired = "{self.paired}"', "none")
+        of_sources = bool(self.held_out) and not isinstance(self.held_out, dict)
+        if bool(self.held_out_target) != (of_sources and bool(self.target)):
+            _refuse(
+                "held_out_target",
+                "given where target is and held_out is a source, and nowhere else",
+                self.held_out_target or "none",
+            )
+        if self.labels and (self.target or self.paired):
+            _refuse("labels", "left out beside target and paired", self.labels)
 
     def sources(self) -> list[str]:
-        """The data sets and folders to train on."""
+        """The data sets and folders to train on; of images a and b, those of a."""
         return self.source if isinstance(self.source, list) else [self.source]
+
+    def targets(self) -> list[str]:
+        """The data sets and folders of images b, if there are any."""
+        return self.target if isinstance(self.target, list) else [self.target][: bool(self.target)]
+
+    @property
+    def shown_title(self) -> str:
+        """The title, or what else names the data."""
+        return self.title or ", ".join([*self.sources(), *self.targets()])
+
+    def places(self) -> list[str]:
+        """All data sets and folders that are named, to train on and held out."""
+        held_out = [] if isinstance(self.held_out, dict) else self.held_out
+        named = [self.sources(), self.targets(), held_out, self.held_out_target]
+        return [p for some in named for p in ([some] if isinstance(some, str) else some) if p]
 
 
 def _check_held_out(value):

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.checks import whole
-from kgan.data import parts
-from kgan.data.folder import sample
+from kgan.data import parts, tfds
 from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded, write
-from kgan.images import grid, save_png
+from kgan.images import save_png
 from kgan.metrics import extractors
 from kgan.models.base.adversarial import OPTIMIZERS
+from kgan.models.base.translation import TranslationModel
 from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
@@ -98,11 +98,13 @@ def train(
     keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
     as_read = recipe.as_dict()
     model = building.build(recipe)
+    _take_kinds(model, recipe)
     saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(extractor_of(recipe))
-    data = parts.load_training(recipe.data, model.image_shape, data_dir, cache)
+    channels = _target_channels(model)
+    data = parts.load_training(recipe.data, model.image_shape, data_dir, cache, channels)
     data.check_batch(batch_size or recipe.batch_size)
-    if model.num_classes is not None:
+    if getattr(model, "num_classes", None) is not None:
         _take_classes(data, recipe)
     run_directory.check_data(directory, data.sums, override)
     saving.check(model, recipe)  # now with the names of classes
@@ -134,7 +136,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
         before = run_directory.threads_of(directory)
         noted = {**versions(), run_directory.THREADS: threads.told(before)}
         run_directory.note_versions(directory, step * recipe.batch_size, noted)
-    elif opening.has_ended(directory):
+    elif opening.has_ended(directory) and not isinstance(model, TranslationModel):
         say("The run has ended: its snapshots are measured", err=True)
         if judge is None:
             shape = model.image_shape
@@ -174,10 +176,9 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
                     keras.callbacks.LambdaCallback(on_epoch_end=log.note),
                     checkpoint,
                     log,
-                    Grids(directory / "grids", every_images=recipe.grid_images),
+                    *_watches(directory, recipe, model, data, data_dir),
                     snapshots,
                     curves,
-                    CollapseWarning(every_images=recipe.grid_images),
                     progress,
                 ],
             )
@@ -205,16 +206,62 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     return preset
 
 
+def _watches(directory, recipe, model, data, data_dir) -> list:
+    """What draws grids and looks at pictures while training runs."""
+    place, every = directory / "grids", {"every_images": recipe.grid_images}
+    if not isinstance(model, TranslationModel):
+        return [Grids(place, **every), CollapseWarning(**every)]
+    shape, channels = model.image_shape, _target_channels(model)
+    shown = parts.load_held_out(recipe.data, shape, data_dir, channels) or data
+    return [Grids(place, held_out=(shown.images, shown.targets), **every)]
+
+
 @contextmanager
 def _own_errors(data):
     """Raises what kgan said of images that cannot be read; TensorFlow makes an error of its own."""
     try:
         yield
     except tf.errors.OpError:
-        failure = getattr(data.images, "failure", None)  # of a cache
-        if failure is None:
+        if data.failure is None:
             raise
-        raise failure from None
+        raise data.failure from None
+
+
+def _target_channels(model) -> int | None:
+    return model.target_shape[2] if isinstance(model, TranslationModel) else None
+
+
+def _take_kinds(model, recipe) -> None:
+    """Writes into the recipe how images of two kinds belong together, if it says nothing.
+
+    Raises:
+        KganError: if the model and the data are not of one or of two kinds alike.
+    """
+    data, name = recipe.data, recipe.model
+    if not isinstance(model, TranslationModel):
+        if data.paired or data.target:
+            raise KganError(
+                f"Expected images of one kind, since a {name} makes images of latents: a target is "
+                f"for models such as Pix2Pix and CycleGAN. Received: target = {data.target!r}, "
+                f"paired = {data.paired!r}"
+            )
+        return
+    if not data.target and any(map(tfds.is_name, data.sources())):
+        raise KganError(
+            f"Expected images of two kinds for a {name}: --data A --target B, or in --data alone "
+            f"a folder of pictures whose left halves are a. Received: {', '.join(data.sources())}"
+        )
+    data.paired = data.paired or (type(model).PAIRED if data.target else "halves")
+    if data.paired == "no" and type(model).PAIRED != "no":
+        raise KganError(
+            f"Expected pairs of images, from which a {name} learns. Received: paired = 'no'; a "
+            "CycleGAN needs none"
+        )
+    if recipe.select:
+        raise KganError(
+            f"Expected no select in a recipe of a {name}, whose snapshots are not measured. "
+            f"Received: {recipe.select!r}"
+        )
 
 
 def _take_classes(data, recipe) -> None:
@@ -331,8 +378,7 @@ def _show(directory, data):
     if data.report is not None:
         say(data.report.text(most=10), err=True)
         write(directory / "data.txt", data.report.text() + "\n")
-    some = data.images[sample(len(data))]
-    save_png(grid(some), directory / "data.png", None)
+    save_png(data.sheet(), directory / "data.png", None)
 
 
 class Interrupted(KeyboardInterrupt):

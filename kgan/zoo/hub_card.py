@@ -82,7 +82,8 @@ def _licence(text):
 
 def _datasets(recipe):
     """The names of TFDS data sets; a folder of someone's is no data set of the hub's."""
-    found = (re.fullmatch(r"tfds:(\w[\w-]*)(#.*)?", source) for source in recipe.data.sources())
+    places = [*recipe.data.sources(), *recipe.data.targets()]
+    found = (re.fullmatch(r"tfds:(\w[\w-]*)(#.*)?", place) for place in places)
     return list(dict.fromkeys(match[1] for match in found if match))
 
 

@@ -233,7 +233,7 @@ def check_recipe(recipe: Recipe) -> None:
         metadata.check_part(
             {
                 "name": recipe.name,
-                "dataset": data.title or ", ".join(data.sources()) or None,
+                "dataset": data.shown_title or None,
                 "licence": data.licence or None,
             },
             where,

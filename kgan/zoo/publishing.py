@@ -183,10 +183,9 @@ def _copy(place, pin, directory, where):
 
 
 def _warn_of_folders(name, recipe):
-    held_out = recipe.data.held_out
-    places = [*recipe.data.sources(), *([held_out] if isinstance(held_out, str) else [])]
-    places += held_out if isinstance(held_out, list) else []
-    told = [place for place in places if os.path.isabs(place) or place.startswith("~")]
+    told = [
+        place for place in recipe.data.places() if os.path.isabs(place) or place.startswith("~")
+    ]
     if told:
         warnings.warn(
             f"The recipe of {name} says where its images were, for all to read: {told[0]}",

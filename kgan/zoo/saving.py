@@ -128,7 +128,7 @@ def _contents(model, recipe) -> tuple[Recipe, dict[str, Any], dict[str, Any]]:
         "format": FORMAT,
         "name": recipe.name,
         **_facts(model),
-        "dataset": recipe.data.title or ", ".join(recipe.data.sources()) or None,
+        "dataset": recipe.data.shown_title or None,
         "licence": recipe.data.licence or None,
         "class_names": recipe.data.class_names or None,
         "versions": versions(),

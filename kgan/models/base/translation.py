@@ -6,7 +6,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import TEXT, Below0, Bound, as_array, check_images, check_range, one_of, or_none
+from kgan.checks import (
+    CHANNELS,
+    TEXT,
+    Below0,
+    Bound,
+    as_array,
+    check_images,
+    check_range,
+    one_of,
+    or_none,
+)
 from kgan.errors import KganError
 from kgan.models.base import inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
@@ -23,6 +33,8 @@ class TranslationModel(AdversarialModel):
 
     Attributes:
         DIRECTIONS: names of generators by direction.
+        PAIRED: how two folders of pictures belong together on the command line: by `"names"`, or
+            `"no"`, which it alone can learn from that need no pairs.
 
     Args:
         image_shape: tuple (height, width, channels) of a.
@@ -31,9 +43,10 @@ class TranslationModel(AdversarialModel):
     """
 
     DIRECTIONS: ClassVar[dict[str, str]] = {"a_to_b": "generator"}
+    PAIRED: ClassVar[str] = "names"
     ARGUMENTS: ClassVar[dict[str, Bound]] = {
         **AdversarialModel.ARGUMENTS,
-        "target_channels": or_none(Bound("1 or 3", lambda v: type(v) is int and v in (1, 3))),
+        "target_channels": or_none(CHANNELS),
     }
 
     def __init__(self, image_shape, *, target_channels: int | None = None, **kwargs):

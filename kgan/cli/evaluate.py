@@ -91,7 +91,8 @@ def _check_options(context: click.Context, against: str | None) -> None:
 )
 @click.option(
     "--extractor",
-    help="Of features: digits, fashion, faces, heroes, pictures, random or inception. [default: by the data]",
+    help="Of features: digits, fashion, faces, heroes, pictures, random or inception. [default: by "
+    "the data]",
 )
 @click.option(
     "--seeds",

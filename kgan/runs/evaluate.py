@@ -29,7 +29,7 @@ from kgan.latents import sample_labels
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours, precision_recall, protocol
 from kgan.metrics.measuring import (
-    FEWESTFRECHET,
+    FEWEST_FRECHET,
     METRICS,
     MOST_SLICED,
     FeatureSet,
@@ -181,7 +181,7 @@ def evaluate(
             if too_few:
                 left_out.append(
                     f"the Fréchet distance of {', '.join(too_few)}, of fewer than "
-                    f"{FEWESTFRECHET} images each"
+                    f"{FEWEST_FRECHET} images each"
                 )
     usual = sets.usual_distance()
     comparisons += _nearness(sets, usual)
@@ -724,7 +724,7 @@ def _classes(sets, labels, given) -> tuple[list[_Comparison], list[str]]:
         if label in given.absent:
             continue
         number = min(int(np.count_nonzero(side == label)) for side in sides)
-        if number < FEWESTFRECHET:
+        if number < FEWEST_FRECHET:
             too_few.append(name)
             continue
         facts = {

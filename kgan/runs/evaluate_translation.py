@@ -111,8 +111,9 @@ def evaluate(
         KganError: for data, metrics or extractors that cannot be used.
     """
     start = time.monotonic()
-    recipe, model = evaluated.recipe, saving.load(evaluated)
-    names = _known(metrics, model)
+    recipe = evaluated.recipe
+    names = _known(metrics, saving.described(evaluated)[0])
+    model = saving.load(evaluated)
     network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
     training, held_out, left_out = _load(recipe.data, model, source, target, paired, data_dir)
     directions = {
@@ -131,7 +132,6 @@ def evaluate(
             f"Expected pairs for {', '.join(sorted(wrong))}, whose truth is known: paired='names' "
             "with folders of the same file names. Received: held-out pictures that are not paired"
         )
-    check_metrics(DISTANCES)
     if distances := [name for name in names if name in DISTANCES]:
         check_metrics(distances, number)
     rows = []
@@ -139,7 +139,7 @@ def evaluate(
         rows += _measure(model, direction, sets, names, network)
     facts = {
         **facts_of(network),
-        "data": _named(source or recipe.data.source, target or recipe.data.target),
+        "data": " and ".join(filter(None, [source, target])) if source else _named(recipe.data),
         "seeds": None,
         "truncation": None,
         "left_out": "; ".join(left_out) or None,
@@ -150,9 +150,9 @@ def evaluate(
     return [{**row, **facts} for row in rows]
 
 
-def _known(metrics, model) -> list[str]:
-    """The names of the metrics that were asked for, or of all that the model can have."""
-    back = "b_to_a" in model.DIRECTIONS
+def _known(metrics, kind) -> list[str]:
+    """The names of the metrics that were asked for, or of all that models of a class can have."""
+    back = "b_to_a" in kind.DIRECTIONS
     there = [name for name in METRICS if name != CYCLE or back]
     if metrics is None:
         return there
@@ -161,7 +161,7 @@ def _known(metrics, model) -> list[str]:
         if not one_of(*there).fits(name):
             raise KganError(
                 f"Expected metrics among {', '.join(there)}, in a list, of a "
-                f"{type(model).__name__}. Received: {short(name)}"
+                f"{kind.__name__}. Received: {short(name)}"
             )
     return list(names)
 
@@ -194,9 +194,8 @@ def _is_paired(found) -> bool:
     return found is not None and found.paired != "no"
 
 
-def _named(source, target) -> str:
-    listed = (", ".join(x) if isinstance(x, list) else x for x in (source, target))
-    return " and ".join(filter(None, listed))
+def _named(how: Data) -> str:
+    return " and ".join(", ".join(side) for side in (how.sources(), how.targets()) if side)
 
 
 def _sets(direction: str, training, held_out, most: int) -> Sets:

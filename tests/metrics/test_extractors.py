@@ -35,6 +35,7 @@ SHAPES = {
     "fashion": (28, 28, 1),
     "faces": (64, 64, 3),
     "heroes": (64, 64, 3),
+    "pictures": (40, 64, 1),
     "random": (28, 28, 1),
 }
 

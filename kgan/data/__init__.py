@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kgan.data.folder import check
     from kgan.data.images import ImageSet, dataset, load
+    from kgan.data.pair_set import PairSet, domains, load_pairs, pairs
     from kgan.data.pairing import check_pairs
-    from kgan.data.pairs import PairSet, domains, load_pairs, pairs
     from kgan.data.report import PairReport, Report
 
 _PLACES = {
     "ImageSet": "images",
     "PairReport": "report",
-    "PairSet": "pairs",
+    "PairSet": "pair_set",
     "Report": "report",
     "check": "folder",
     "check_pairs": "pairing",
     "dataset": "images",
-    "domains": "pairs",
+    "domains": "pair_set",
     "load": "images",
-    "load_pairs": "pairs",
-    "pairs": "pairs",
+    "load_pairs": "pair_set",
+    "pairs": "pair_set",
 }
 
 __all__ = [

@@ -217,14 +217,9 @@ def kept(source: Report, target: Report) -> tuple[list[int], list[int], list[str
     """Which images of a and of b are whole pairs, in one order, and the names of a."""
     lost = target.skipped
     places = {stem(name): i for i, name in enumerate(target.names) if printable(name) not in lost}
-    pairs = [(i, places[stem(n)]) for i, n in enumerate(source.names) if stem(n) in places]
-    if not pairs:
-        raise KganError(
-            f"Expected pairs of pictures. Received: none that can be read and cropped alike in "
-            f"{source.folder} and {target.folder}"
-        )
-    first, second = (list(side) for side in zip(*pairs, strict=True))
-    return first, second, [source.names[i] for i in first]
+    first = [i for i, name in enumerate(source.names) if stem(name) in places]
+    names = [source.names[i] for i in first]
+    return first, [places[stem(name)] for name in names], names
 
 
 def warn_of_alone(alone: dict[str, list[str]]) -> None:
@@ -281,7 +276,7 @@ def check_pairs(
     if paired == "no":
         return report, sheet(list(some.values()), list(others.values()), paired)
     refuse_unequal(source, target)
-    report.pairs = len(kept(source, target)[0]) if source.images and target.images else 0
+    report.pairs = len(kept(source, target)[0])
     lost = target.skipped.keys()
     of = dict(enumerate(names_in_sources(found.target)))
     there = [i for i in some if i in others and printable(of[i]) not in lost]
@@ -302,7 +297,8 @@ def sheet(a: Sequence[np.ndarray], b: Sequence[np.ndarray], paired: str) -> np.n
     most = _COLUMNS * _COLUMNS // 2
     sides = []
     for images in (a, b):
-        images = [np.broadcast_to(x, (*x.shape[:2], 3)) for x in images[:most]]
+        images = images[:: max(1, -(-len(images) // most))]
+        images = [np.broadcast_to(x, (*x.shape[:2], 3)) for x in images]
         blank = [np.full_like(images[0], 255)] * (-len(images) % block) if images else []
         sides.append([*images, *blank])
     length = min(map(len, sides))

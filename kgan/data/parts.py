@@ -20,7 +20,7 @@ from kgan.data.folder import (
     reaches,
 )
 from kgan.data.images import ImageSet, load
-from kgan.data.pairs import PairSet, load_pairs
+from kgan.data.pair_set import PairSet, load_pairs
 from kgan.errors import KganError, short
 from kgan.recipe import Data
 

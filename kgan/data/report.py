@@ -141,7 +141,7 @@ class PairReport:
         return sums_of_both(self.source.sums, self.target.sums)
 
     def text(self, most: int | None = None) -> str:
-        """The reports of both, and what was paired; up to `most` skipped or unpaired files each."""
+        """The reports of both, and what was paired; up to `most` names of unpaired files each."""
         if self.paired == "halves":
             first = f"Pairs:    {self.pairs:,} of two halves, the left one a"
             channels = self.target.image_shape[2]
@@ -153,10 +153,8 @@ class PairReport:
         else:
             lines = [f"Pairs:    {self.pairs:,} by file name"]
         for folder, names in self.alone.items():
-            lines.append(f"Alone:    {len(names):,} without a partner in {printable(folder)}")
-            lines += [f"{'':10}{name}" for name in names[:most]]
-            if most is not None and len(names) > most:
-                lines.append(f"{'':10}and {len(names) - most:,} more")
+            shown = ", ".join(names[:most]) + (", …" if most is not None and names[most:] else "")
+            lines.append(printable(f"Alone:    {len(names):,} in {folder}: {shown}"))
         return "\n".join([*lines, "", "a", self.source.text(most), "", "b", self.target.text(most)])
 
 

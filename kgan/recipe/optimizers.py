@@ -36,9 +36,8 @@ def half_cosine(start, stop, share):
     return stop + (start - stop) * 0.5 * (1.0 + tf.cos(math.pi * tf.minimum(share, 1.0)))
 
 
-@keras.saving.register_keras_serializable("kgan")
-class CosineOfImages(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that goes along half a cosine of the images seen.
+class OfImages(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that follows the images seen.
 
     Keras' schedules count steps, whose size they do not know. This one counts the images that the
     model has seen for which it is compiled; on its own it takes what it is called with for them.
@@ -46,14 +45,7 @@ class CosineOfImages(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         initial_learning_rate: float.
         final_learning_rate: float.
-        decay_images: int, images after which the final one is reached.
-
-    Example:
-
-    ```python
-    rate = CosineOfImages(2e-4, 5e-5, decay_images=1_000_000)
-    model.compile(g_optimizer=keras.optimizers.Adam(rate), d_optimizer=keras.optimizers.Adam(rate))
-    ```
+        decay_images: int, images from one to the other.
     """
 
     def __init__(self, initial_learning_rate: float, final_learning_rate: float, decay_images: int):
@@ -64,8 +56,11 @@ class CosineOfImages(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         images = step if self.images_seen is None else self.images_seen
-        share = tf.cast(images, tf.float32) / self.decay_images
-        return half_cosine(self.initial_learning_rate, self.final_learning_rate, share)
+        return self.rate(tf.cast(images, tf.float32))
+
+    def rate(self, images):
+        """The rate after so many images, a float tensor."""
+        raise NotImplementedError(f"{type(self).__name__} does not define rate()")
 
     def get_config(self) -> dict:
         return {
@@ -73,6 +68,61 @@ class CosineOfImages(keras.optimizers.schedules.LearningRateSchedule):
             "final_learning_rate": self.final_learning_rate,
             "decay_images": self.decay_images,
         }
+
+
+@keras.saving.register_keras_serializable("kgan")
+class CosineOfImages(OfImages):
+    """A learning rate that goes along half a cosine of the images seen.
+
+    Args:
+        initial_learning_rate, final_learning_rate, decay_images: see `OfImages`.
+
+    Example:
+
+    ```python
+    rate = CosineOfImages(2e-4, 5e-5, decay_images=1_000_000)
+    model.compile(g_optimizer=keras.optimizers.Adam(rate), d_optimizer=keras.optimizers.Adam(rate))
+    ```
+    """
+
+    def rate(self, images):
+        share = images / self.decay_images
+        return half_cosine(self.initial_learning_rate, self.final_learning_rate, share)
+
+
+@keras.saving.register_keras_serializable("kgan")
+class LinearOfImages(OfImages):
+    """A learning rate that stays, and then goes straight to another: as CycleGAN's, and pix2pix's.
+
+    Args:
+        initial_learning_rate, final_learning_rate, decay_images: see `OfImages`.
+        hold_images: int, images before the decay begins.
+
+    Example:
+
+    ```python
+    rate = LinearOfImages(2e-4, 0.0, hold_images=100_000, decay_images=100_000)
+    model.compile(g_optimizer=keras.optimizers.Adam(rate), d_optimizer=keras.optimizers.Adam(rate))
+    ```
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        final_learning_rate: float,
+        decay_images: int,
+        hold_images: int = 0,
+    ):
+        super().__init__(initial_learning_rate, final_learning_rate, decay_images)
+        self.hold_images = hold_images
+
+    def rate(self, images):
+        share = tf.clip_by_value((images - self.hold_images) / self.decay_images, 0.0, 1.0)
+        start, stop = self.initial_learning_rate, self.final_learning_rate
+        return start + (stop - start) * share
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "hold_images": self.hold_images}
 
 
 _SCHEDULES = {
@@ -84,6 +134,7 @@ _SCHEDULES = {
         )
     },
     "CosineOfImages": CosineOfImages,
+    "LinearOfImages": LinearOfImages,
 }
 
 
@@ -95,7 +146,7 @@ def bind(optimizer: keras.optimizers.Optimizer, images_seen) -> None:
         images_seen: the variable in which the model counts them.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    if isinstance(inner._learning_rate, CosineOfImages):
+    if isinstance(inner._learning_rate, OfImages):
         inner._learning_rate.images_seen = images_seen
 
 
@@ -186,7 +237,7 @@ def for_fine_tuning(
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return optimizer
     low = 0.1 * float(schedule(getattr(schedule, "warmup_steps", 0)))
-    now = schedule(images if isinstance(schedule, CosineOfImages) else updates)
+    now = schedule(images if isinstance(schedule, OfImages) else updates)
     return from_table({**table, "learning_rate": low}) if now < low else optimizer
 
 
@@ -204,7 +255,7 @@ def active_share(table: dict | None, updates: int, images: int) -> float:
     schedule = optimizer and optimizer._learning_rate
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return 1.0
-    length = images if isinstance(schedule, CosineOfImages) else updates
+    length = images if isinstance(schedule, OfImages) else updates
     rates = np.array([float(schedule(length * k // 100)) for k in range(100)])
     return float(np.flatnonzero(rates >= 0.01 * rates.max())[-1] + 1) / 100
 

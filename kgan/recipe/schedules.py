@@ -2,9 +2,10 @@
 
 from typing import Any
 
-# The arguments of Keras' schedules, and of `CosineOfImages`, that count steps or images, and those
-# that are rates. All others are factors, or rates of decay over so many steps.
-LENGTHS = ("decay_steps", "first_decay_steps", "warmup_steps", "boundaries", "decay_images")
+# The arguments of Keras' schedules, and of `OfImages`, that count steps or images, and those that
+# are rates. All others are factors, or rates of decay over so many steps.
+IMAGES = ("decay_images", "hold_images")
+LENGTHS = ("decay_steps", "first_decay_steps", "warmup_steps", "boundaries", *IMAGES)
 RATES = (
     "initial_learning_rate",
     "warmup_target",
@@ -30,7 +31,7 @@ def stretched(table: dict[str, Any], updates: float = 1.0, images: float = 1.0) 
     """
 
     def longer(key, value):
-        return max(1, round(value * (images if key == "decay_images" else updates)))
+        return max(1, round(value * (images if key in IMAGES else updates)))
 
     return _changed(table, LENGTHS, longer)
 

@@ -101,7 +101,7 @@ def test_trained_on_with_the_papers():
 
 
 CLASS = "ScheduleFreeAdamW in a recipe. Received: "
-SCHEDULE = "CosineOfImages in a recipe. Received: "
+SCHEDULE = "LinearOfImages in a recipe. Received: "
 
 
 def number(name, received):

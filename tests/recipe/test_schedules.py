@@ -41,6 +41,13 @@ SCHEDULES = [
         "final_learning_rate": 1e-4,
         "decay_images": 100,
     },
+    {
+        "name": "LinearOfImages",
+        "initial_learning_rate": 1e-3,
+        "final_learning_rate": 1e-4,
+        "hold_images": 40,
+        "decay_images": 60,
+    },
 ]
 
 
@@ -78,6 +85,13 @@ def test_lowered_is_the_same_curve_at_a_tenth(schedule):
     )
 
 
+def test_a_linear_rate_stays_and_then_falls():
+    """CycleGAN's: constant for half of the training, then along a line to 0."""
+    half = {"hold_images": 50, "decay_images": 50, "final_learning_rate": 0.0}
+    received = rates(table({**SCHEDULES[-1], **half}), [0, 50, 60, 75, 100, 150])
+    np.testing.assert_allclose(received, [1e-3, 1e-3, 8e-4, 5e-4, 0, 0], atol=1e-9)
+
+
 def test_a_constant_rate_stays():
     constant = {"name": "SGD", "learning_rate": 0.1}
     assert stretched(constant, 2.0, 2.0) == lowered(constant, 0.1) == constant
@@ -97,7 +111,8 @@ def test_no_length_is_0():
 
 def test_steps_and_images_are_told_apart():
     assert stretched(table(SCHEDULES[0]), 2.0, 5.0)["learning_rate"]["decay_steps"] == 200
-    assert stretched(table(SCHEDULES[-1]), 2.0, 5.0)["learning_rate"]["decay_images"] == 500
+    after = stretched(table(SCHEDULES[-1]), 2.0, 5.0)["learning_rate"]
+    assert (after["hold_images"], after["decay_images"]) == (200, 300)
 
 
 def test_changes_name_what_differs():

@@ -118,6 +118,11 @@ def load_pairs(
             stacklevel=2,
         )
     first, second, names = pairing.kept(source, target)
+    if not names:
+        raise KganError(
+            "Expected pairs of pictures. Received: none that can be read and cropped alike, in "
+            f"{source.folder} and {target.folder}"
+        )
     report = PairReport(paired, source, target, len(names), found.alone)
     images, targets = _taken(images, first), _taken(targets, second)
     return PairSet(images, targets, paired, names, None, report, report.sums)

@@ -171,6 +171,11 @@ def _load(how: Data, model, source, target, paired, data_dir):
     own = how if paired is None else replace(how, paired=paired)
     shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}
     left_out, training = [], None
+    if source is None and target is not None:
+        raise KganError(
+            "Expected --target with --data, the pictures to translate. Received: target = "
+            f"{short(target)} alone"
+        )
     if source is None and not how.source:
         raise KganError(
             "Expected --data and --target with pictures to translate and of the target domain, "

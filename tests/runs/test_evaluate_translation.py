@@ -232,6 +232,7 @@ def test_figures_go_into_the_card(painter, painted, world):
         ({"split": "test"}, "split with a preset that samples"),
         ({"paired": "no", "metrics": ["ssim"]}, "Expected pairs for ssim"),
         ({"paired": "perhaps"}, "paired in a recipe to be one of"),
+        ({"target": "b/test"}, "--target with --data"),
         ({"data_source": "a/none", "target": "b/test"}, "a/none"),
     ],
 )

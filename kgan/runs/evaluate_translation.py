@@ -168,7 +168,7 @@ def _known(metrics, kind) -> list[str]:
 
 def _load(how: Data, model, source, target, paired, data_dir):
     """Pictures that were trained on, or None, and that were not, or None; and what is left out."""
-    own = how if paired is None else replace(how, paired=paired)
+    own = replace(how, paired=paired or how.paired or _usual(model, how.target))
     shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}
     left_out, training = [], None
     if source is None and target is not None:
@@ -188,11 +188,15 @@ def _load(how: Data, model, source, target, paired, data_dir):
             left_out.append(f"the floor and what else needs training pictures ({error})")
     if source is None:
         return training, parts.load_held_out(own, data_dir=data_dir, **shapes), left_out
-    if paired is None:
-        paired = "halves" if target is None else how.paired or "names"
-    others = Data(source, target=target or "", paired=paired)
+    usual = how.paired if target and how.paired != "halves" else ""
+    others = Data(source, target=target or "", paired=paired or usual or _usual(model, target))
     others = replace(others, resize=how.resize, background=how.background)
     return training, parts.load_training(others, data_dir=data_dir, **shapes), left_out
+
+
+def _usual(model, target) -> str:
+    """How pictures belong together where nothing says it."""
+    return type(model).PAIRED if target else "halves"
 
 
 def _is_paired(found) -> bool:

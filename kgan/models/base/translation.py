@@ -184,7 +184,7 @@ class TranslationModel(AdversarialModel):
         ]
         examples = np.stack(shown, axis=1)  # (examples, parts, height, width, channels)
         pictures = examples.reshape(-1, *examples.shape[2:])
-        return pictures, columns * len(parts), {"shown": list(parts)}
+        return pictures, columns * len(parts), {"shown": ", ".join(parts)}
 
     def _shapes(self, direction):
         """Of what a direction takes, and of what it makes."""

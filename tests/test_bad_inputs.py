@@ -432,6 +432,30 @@ def _table():
         **options,
     )
     yield row(data.check, {"folder": _Later(_photos), "image_shape": (16, 16, 3)}, folder=PATH)
+    of_two = {name: values for name, values in options.items() if name != "labels"}
+    of_two |= {"target_channels": (0, 2, 4, 3.0, True, "3", NAN, [], object())}
+    two = {"a": IMAGES, "b": IMAGES, "image_shape": (16, 16, 3)}
+    sources = {"a": source, "b": [value for value in source if value is not None]}
+    order = {"batch_size": (*COUNT, 10**9), "seed": SEED, "shuffle": FLAG, "flip": FLAG}
+    paired = (*TEXT_OR_NONE, "halves")
+    yield row(data.load_pairs, two, **sources, **of_two, paired=paired, cache=(3, [], True, ""))
+    yield row(data.pairs, {**two, "batch_size": 4}, **sources, **of_two, **order, paired=paired)
+    yield row(data.domains, two, **sources, **of_two, **order, split=(3, [], None))
+    ready_pairs = data.PairSet(IMAGES, IMAGES)
+    yield (
+        "PairSet.stream",
+        (lambda world: ready_pairs.stream),
+        {"batch_size": 4},
+        {"batch_size": (*COUNT, 9), "seed": SEED, "flip": FLAG, "start_step": COUNT_0},
+    )
+    yield row(
+        data.check_pairs,
+        {"a": _Later(_photos), "image_shape": (16, 16, 3)},
+        a=PATH,
+        b=(*PATH[1:], "photos"),
+        target_channels=of_two["target_channels"],
+        paired=paired[:-1],
+    )
     ready = data.ImageSet(IMAGES, LABELS)
     for method in ("dataset", "stream"):
         more = {"start_step": COUNT_0} if method == "stream" else {"shuffle": FLAG}
@@ -732,6 +756,7 @@ def test_what_is_refused_is_refused_in_one_line(world, row, monkeypatch, tmp_pat
 def test_every_public_name_has_a_row():
     named = {part for row in ROWS for part in row[0].removesuffix("()").split(".")}
     made_by_others = {"METRICS", "Report", "Extractor", "Statistics", "ImageSet", "names"}
+    made_by_others |= {"PairReport"}
     for module in (callbacks, data, layers, metrics, models, zoo):
         for name in set(module.__all__) - made_by_others - {"TerminateOnDivergence"}:
             assert name in named, f"{module.__name__}.{name}"

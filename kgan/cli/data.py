@@ -9,6 +9,7 @@ from kgan.cli.paths import ExpandedPath, in_directory
 from kgan.cli.renamed import RenamedCommand
 from kgan.cli.train import parse_box
 from kgan.data.folder import LABELS, check_skipped
+from kgan.data.pairing import check_unequal
 from kgan.data.resize import RESIZES
 from kgan.errors import say
 from kgan.recipe import PAIRED
@@ -112,3 +113,5 @@ def check(
         say(f"Sheet:    {images.save_png(sheet, out, None)}")
     for side in sides:
         check_skipped(side)
+    if isinstance(report, data.PairReport):
+        check_unequal(report)

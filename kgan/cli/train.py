@@ -178,14 +178,14 @@ def command(
         raise click.UsageError("Expected --epochs or --images, not both.")
     if source is None and parent is None:
         raise click.UsageError("Expected WHAT to train, or --from PRESET. Received: neither.")
-    if source is not None and parent is None and data is None and source.lower() in model_names():
-        raise click.UsageError(_no_data(source))
     if target is not None and data is None:
         raise click.UsageError("Expected --target beside --data. Received: --target alone.")
     if held_out_target is not None and held_out is None:
         raise click.UsageError(
             "Expected --held-out-target beside --held-out. Received: --held-out-target alone."
         )
+    if source is not None and parent is None and data is None and source.lower() in model_names():
+        raise click.UsageError(_no_data(source))
     begun = None if source is None else opening.run_directory(source)
     if begun is not None:
         if out is not None and out.resolve() != begun.resolve():
@@ -238,14 +238,9 @@ def command(
         recipe.arguments["augment"] = "DiffAugment"
         if not augment:
             del recipe.arguments["augment"]
-    for name, value in (
-        ("flip", flip),
-        ("resize", resize),
-        ("background", background),
-        ("labels", labels),
-    ):
-        if value is not None:
-            setattr(recipe.data, name, value)
+    how = {"flip": flip, "resize": resize, "background": background, "labels": labels}
+    asked = {name: value for name, value in how.items() if value is not None}
+    recipe.data = replace(recipe.data, **asked)
     for name, value in (
         ("seed", seed),
         ("freeze_d", freeze_d),

@@ -548,12 +548,12 @@ def _load_cached(found, rule, path):
         number = found.folders.index(folder)
         name = os.fsencode(name) if number == 0 else f"{number}\0".encode() + os.fsencode(name)
         digest.update(name + f"\0{size}\0{mtime}\0".encode())
+    box = None if rule.box is None else list(rule.box)
     key = {
         "image_shape": list(rule.image_shape),
         "resize": rule.resize,
         "background": list(rule.color),
-        "box": None if rule.box is None else list(rule.box),
-        "half": rule.half,
+        "box": box if rule.half is None else [rule.half, box],
         "list of files": digest.hexdigest(),
     }
     try:

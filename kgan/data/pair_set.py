@@ -13,7 +13,7 @@ from kgan.checks import FLAG, PATH, TEXT, or_none, whole
 from kgan.data import pairing, tfds
 from kgan.data.batches import Batched, check_order
 from kgan.data.cache import Stored
-from kgan.data.folder import allocate, check_apart, check_skipped, find_folder, load_folder, sample
+from kgan.data.folder import allocate, check_apart, find_folder, load_folder, sample
 from kgan.data.images import from_memory, load
 from kgan.data.report import PairReport, sums_of_both
 from kgan.errors import KganError, KganWarning, short
@@ -100,32 +100,33 @@ def load_pairs(
                 raise KganError(f"Expected {name} with folders of images only. Received: arrays")
         return _of_arrays(a, b, both, paired)
     found = pairing.find(a, b, data_dir, only)
-    pairing.warn_of_alone(found.alone)
+    if found.alone:
+        said = pairing.alone_text(found.alone)
+        _warn(f"Left out, for there is no picture of the same name: {said}")
     images, _, source = load_folder(found.source, both[0], cache=caches[0])
     with warnings.catch_warnings():
         if paired == "halves":  # which were warned of
             warnings.simplefilter("ignore", KganWarning)
         targets, _, target = load_folder(found.target, both[1], cache=caches[1])
-    skipped = len(target.skipped)
-    pairing.refuse_unequal(source, target)
-    if len(target.skipped) > skipped:
-        check_skipped(target)
-        names = list(target.skipped.items())[skipped:]
-        shown = "; ".join(f"{name} ({why})" for name, why in names[:3])
-        warnings.warn(
-            f"Skipped: {len(names)} pairs: {shown}{'; …' if names[3:] else ''}",
-            KganWarning,
-            stacklevel=2,
-        )
-    first, second, names = pairing.kept(source, target)
+    report = PairReport(paired, source, target, alone=found.alone)
+    report.unequal = pairing.unequal(source, target)
+    pairing.check_unequal(report)
+    if report.unequal:
+        said = pairing.unequal_text(report.unequal)
+        _warn(f"Left out, for their pictures are of different proportions: {said}")
+    first, second, names = pairing.whole(report)
+    report.pairs = len(names)
     if not names:
         raise KganError(
-            "Expected pairs of pictures. Received: none that can be read and cropped alike, in "
+            "Expected pairs of pictures. Received: none that can be read, in "
             f"{source.folder} and {target.folder}"
         )
-    report = PairReport(paired, source, target, len(names), found.alone)
     images, targets = _taken(images, first), _taken(targets, second)
     return PairSet(images, targets, paired, names, None, report, report.sums)
+
+
+def _warn(text):
+    warnings.warn(text, KganWarning, stacklevel=3)
 
 
 def _domains(sources, both, caches, split, data_dir, only):
@@ -173,18 +174,20 @@ def _of_arrays(a, b, both, paired):
         a, b = a[:, :, :middle], a[:, :, middle:]
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
         raise KganError("Expected two folders or two arrays. Received: one of each")
-    if len(a) != len(b):
+    images, targets = (
+        from_memory(side, rule).images for side, rule in zip((a, b), both, strict=True)
+    )
+    if len(images) != len(targets):
         raise KganError(
             f"Expected as many images of a as of b, which belong together one by one. Received: "
-            f"{len(a)} and {len(b)}"
+            f"{len(images)} and {len(targets)}"
         )
     if both[0].resize != "stretch" and not pairing.alike(a.shape[1:3], b.shape[1:3]):
         raise KganError(
             "Expected pictures of a and b of the same proportions, to be cropped alike; resize = "
             f"'stretch' makes others equal. Received: {a.shape} and {b.shape}"
         )
-    sides = (from_memory(side, rule).images for side, rule in zip((a, b), both, strict=True))
-    return PairSet(*sides, paired)
+    return PairSet(images, targets, paired)
 
 
 def _taken(images, places):
@@ -223,8 +226,8 @@ def pairs(
         b: the same. Of folders pictures belong together whose names are equal, sub-folders among
             them and suffixes not; what has no partner is left out with a warning. They may differ
             in size, but with `resize` other than `"stretch"` not in proportions: such pairs are
-            skipped as files are that cannot be read. Of arrays the images belong together one by
-            one.
+            left out with a warning, and more than 5% of them refused. Of arrays the images belong
+            together one by one.
         image_shape: (height, width, channels) of a.
         target_channels: 1 or 3, channels of b. None for those of a.
         paired: `"names"`; or, without b, `"halves"`: of each picture in a the left half is a, the

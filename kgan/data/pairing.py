@@ -1,7 +1,6 @@
 """Pictures of two kinds, a and b: which belong together. Imports no TensorFlow."""
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 from kgan.checks import CHANNELS, PATH, one_of, or_none
 from kgan.data import tfds
 from kgan.data.folder import (
+    MOST_UNREADABLE,
     Listing,
     check_apart,
     class_name,
@@ -22,7 +22,7 @@ from kgan.data.folder import (
 )
 from kgan.data.report import PairReport, Report
 from kgan.data.resize import Rule
-from kgan.errors import KganError, KganWarning, short
+from kgan.errors import KganError, short
 from kgan.images import grid
 from kgan.recipe import PAIRED
 
@@ -98,10 +98,12 @@ def find(
     """
     found = _listing(source, data_dir)
     if target is None:
-        kept = found if only is None else _some_of(found, [f for f in found.files if only(_in(f))])
-        if not kept.files:
-            raise KganError(f"Expected pictures among those wanted. Received: none in {source}")
-        return Found(kept, kept, {})
+        some = found if only is None else _some_of(found, [f for f in found.files if only(_in(f))])
+        if not some.files:
+            raise KganError(
+                f"Expected images among those wanted. Received: none in {_places(found)}"
+            )
+        return Found(some, some, {})
     other = _listing(target, data_dir)
     check_apart([*found.folders, *other.folders])
     if len(found.folders) != len(other.folders):
@@ -173,8 +175,8 @@ def _by_stem(found):
     return files
 
 
-def _some(names):
-    shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+def _some(names, between=", "):
+    shown = between.join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
     return f"{len(names):,} ({shown})"
 
 
@@ -183,26 +185,39 @@ def alone_text(alone: dict[str, list[str]]) -> str:
     return " and ".join(f"{_some(names)} in {folder}" for folder, names in alone.items())
 
 
-def refuse_unequal(source: Report, target: Report) -> None:
-    """Counts pairs among the skipped ones of b whose pictures cannot be cropped alike.
+def unequal(source: Report, target: Report) -> dict[str, str]:
+    """Pairs whose pictures cannot be cropped alike: both sizes by the name of a.
 
     They may be of different sizes, but not of different proportions, unless both are stretched.
     """
     if target.resize == "stretch":
-        return
+        return {}
     if not (len(source.shapes) == source.images and len(target.shapes) == target.images):
         raise KganError(
             "Expected a cache that tells the sizes of pictures. Received: one of an older kgan, "
             f"{source.cache} or {target.cache}; remove it, and it is made anew"
         )
-    shapes = dict(zip(map(stem, source.names), source.shapes, strict=True))
-    for name, (width, height) in zip(target.names, target.shapes, strict=True):
-        width_a, height_a = shapes.get(stem(name), (width, height))
-        if not alike((width, height), (width_a, height_a)):
-            target.skipped[printable(name)] = (
-                f"{width}x{height}, and {width_a}x{height_a} its partner: of other proportions, "
-                "which resize = 'stretch' makes equal"
-            )
+    sizes = dict(zip(map(stem, target.names), target.shapes, strict=True))
+    found = {}
+    for name, size in zip(source.names, source.shapes, strict=True):
+        other = sizes.get(stem(name), size)
+        if not alike(size, other):
+            found[name] = " and ".join(f"{width}x{height}" for width, height in (size, other))
+    return found
+
+
+def check_unequal(report: PairReport) -> None:
+    """Raises KganError if there are so many of them that training must not begin."""
+    if len(report.unequal) > MOST_UNREADABLE * report.source.files:
+        raise KganError(
+            "Expected pairs of pictures of the same proportions, to be cropped alike; resize = "
+            f"'stretch' makes others equal. Received: {unequal_text(report.unequal)}"
+        )
+
+
+def unequal_text(pairs: dict[str, str]) -> str:
+    """What is said of pairs that cannot be cropped alike, in one line."""
+    return _some([f"{printable(name)}, {sizes}" for name, sizes in pairs.items()], "; ")
 
 
 def alike(size: Sequence[int], other: Sequence[int]) -> bool:
@@ -213,23 +228,16 @@ def alike(size: Sequence[int], other: Sequence[int]) -> bool:
     return abs(size[0] * other[1] - size[1] * other[0]) <= max(*size, *other)
 
 
-def kept(source: Report, target: Report) -> tuple[list[int], list[int], list[str]]:
-    """Which images of a and of b are whole pairs, in one order, and the names of a."""
-    lost = target.skipped
-    places = {stem(name): i for i, name in enumerate(target.names) if printable(name) not in lost}
-    first = [i for i, name in enumerate(source.names) if stem(name) in places]
-    names = [source.names[i] for i in first]
+def whole(report: PairReport) -> tuple[list[int], list[int], list[str]]:
+    """Which images of a and of b are of whole pairs, in one order, and the names of a."""
+    places = {stem(name): i for i, name in enumerate(report.target.names)}
+    first = [
+        i
+        for i, name in enumerate(report.source.names)
+        if stem(name) in places and name not in report.unequal
+    ]
+    names = [report.source.names[i] for i in first]
     return first, [places[stem(name)] for name in names], names
-
-
-def warn_of_alone(alone: dict[str, list[str]]) -> None:
-    """Warns of files that have no partner, in one line."""
-    if alone:
-        warnings.warn(
-            f"Left out, for there is no picture of the same name: {alone_text(alone)}",
-            KganWarning,
-            stacklevel=3,
-        )
 
 
 def check_pairs(
@@ -275,11 +283,10 @@ def check_pairs(
     report = PairReport(paired, source, target, alone=found.alone)
     if paired == "no":
         return report, sheet(list(some.values()), list(others.values()), paired)
-    refuse_unequal(source, target)
-    report.pairs = len(kept(source, target)[0])
-    lost = target.skipped.keys()
-    of = dict(enumerate(names_in_sources(found.target)))
-    there = [i for i in some if i in others and printable(of[i]) not in lost]
+    report.unequal = unequal(source, target)
+    report.pairs = len(whole(report)[0])
+    names = names_in_sources(found.source)
+    there = [i for i in some if i in others and names[i] not in report.unequal]
     return report, sheet([some[i] for i in there], [others[i] for i in there], paired)
 
 

@@ -121,10 +121,10 @@ class PairReport:
 
     Attributes:
         paired: `"names"`, `"halves"` or `"no"`.
-        source, target: what was found of a and of b. Pairs that cannot be cropped alike are among
-            the skipped files of b.
+        source, target: what was found of a and of b.
         pairs: number of whole pairs; 0 of pictures that are not paired.
         alone: names of files that have no partner, by the folders that they are in.
+        unequal: pairs that are left out, since they cannot be cropped alike: sizes by name.
     """
 
     paired: str
@@ -132,6 +132,7 @@ class PairReport:
     target: Report
     pairs: int = 0
     alone: dict[str, list[str]] = field(default_factory=dict)
+    unequal: dict[str, str] = field(default_factory=dict)
 
     @property
     def sums(self) -> dict[str, str]:
@@ -153,9 +154,17 @@ class PairReport:
         else:
             lines = [f"Pairs:    {self.pairs:,} by file name"]
         for folder, names in self.alone.items():
-            shown = ", ".join(names[:most]) + (", …" if most is not None and names[most:] else "")
-            lines.append(printable(f"Alone:    {len(names):,} in {folder}: {shown}"))
+            lines.append(f"Alone:    {_named(names, most)} in {folder}")
+        if self.unequal:
+            names = [f"{name} {sizes}" for name, sizes in self.unequal.items()]
+            lines.append(f"Unequal:  {_named(names, most)}")
+        lines = list(map(printable, lines))
         return "\n".join([*lines, "", "a", self.source.text(most), "", "b", self.target.text(most)])
+
+
+def _named(names, most):
+    shown = ", ".join(names[:most]) + (", …" if most is not None and names[most:] else "")
+    return f"{len(names):,} ({shown})"
 
 
 def sums_of_both(source: dict[str, str], target: dict[str, str]) -> dict[str, str]:

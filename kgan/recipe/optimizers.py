@@ -92,7 +92,7 @@ class CosineOfImages(OfImages):
 
 @keras.saving.register_keras_serializable("kgan")
 class LinearOfImages(OfImages):
-    """A learning rate that stays, and then goes straight to another: as CycleGAN's, and pix2pix's.
+    """A learning rate that stays, and then goes straight to another: as CycleGAN's.
 
     Args:
         initial_learning_rate, final_learning_rate, decay_images: see `OfImages`.

@@ -4,6 +4,7 @@ import os
 import signal
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -15,6 +16,7 @@ import tensorflow as tf
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.checks import whole
 from kgan.data import parts, tfds
+from kgan.data.folder import sample
 from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded, write
 from kgan.images import save_png
@@ -97,8 +99,8 @@ def train(
     threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
     keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
     as_read = recipe.as_dict()
+    _take_kinds(recipe)
     model = building.build(recipe)
-    _take_kinds(model, recipe)
     saving.check(model, recipe)  # before pictures are read, which may take long
     extractors.check_name(extractor_of(recipe))
     channels = _target_channels(model)
@@ -213,7 +215,8 @@ def _watches(directory, recipe, model, data, data_dir) -> list:
         return [Grids(place, **every), CollapseWarning(**every)]
     shape, channels = model.image_shape, _target_channels(model)
     shown = parts.load_held_out(recipe.data, shape, data_dir, channels) or data
-    return [Grids(place, held_out=(shown.images, shown.targets), **every)]
+    some = tuple(side[sample(len(side))] for side in (shown.images, shown.targets))
+    return [Grids(place, held_out=some, **every)]
 
 
 @contextmanager
@@ -231,14 +234,14 @@ def _target_channels(model) -> int | None:
     return model.target_shape[2] if isinstance(model, TranslationModel) else None
 
 
-def _take_kinds(model, recipe) -> None:
+def _take_kinds(recipe) -> None:
     """Writes into the recipe how images of two kinds belong together, if it says nothing.
 
     Raises:
         KganError: if the model and the data are not of one or of two kinds alike.
     """
-    data, name = recipe.data, recipe.model
-    if not isinstance(model, TranslationModel):
+    data, name, kind = recipe.data, recipe.model, building.kind_of(recipe)
+    if not issubclass(kind, TranslationModel):
         if data.paired or data.target:
             raise KganError(
                 f"Expected images of one kind, since a {name} makes images of latents: a target is "
@@ -251,8 +254,9 @@ def _take_kinds(model, recipe) -> None:
             f"Expected images of two kinds for a {name}: --data A --target B, or in --data alone "
             f"a folder of pictures whose left halves are a. Received: {', '.join(data.sources())}"
         )
-    data.paired = data.paired or (type(model).PAIRED if data.target else "halves")
-    if data.paired == "no" and type(model).PAIRED != "no":
+    paired = data.paired or (kind.PAIRED if data.target else "halves")
+    recipe.data = replace(data, paired=paired)
+    if paired == "no" and kind.PAIRED != "no":
         raise KganError(
             f"Expected pairs of images, from which a {name} learns. Received: paired = 'no'; a "
             "CycleGAN needs none"

@@ -121,3 +121,44 @@ def test_does_without_tensorflow(run_python, tmp_path):
     done = run_python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Images:   1 of 1 image files in photos\n")
+
+
+class TestTwoKinds:
+    @pytest.fixture
+    def kinds(self, check, tmp_path):
+        for folder, shade in (("a", 0), ("b", 100)):
+            (tmp_path / folder).mkdir()
+            for i in range(10):
+                Image.new("RGB", (20, 20), (shade, i, i)).save(tmp_path / folder / f"{i}.png")
+        (tmp_path / "b/9.png").unlink()
+        return check
+
+    def test_pairs_stand_side_by_side(self, kinds, tmp_path):
+        sizes = ("--size", 16, "--channels", 1, "--target-channels", 3)
+        done = kinds("a", "--target", "b", *sizes, "--out", "data.png")
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert done.stdout.startswith("Pairs:    9 by file name\nAlone:    1 (9.png) in a\n")
+        assert "Become:   16x16x1," in done.stdout and "Become:   16x16x3," in done.stdout
+        with Image.open(tmp_path / "data.png") as picture:
+            assert picture.size == (8 * 18 + 2, 3 * 18 + 2) and picture.mode == "RGB"
+            assert picture.getpixel((2 + 18, 2)) == (100, 0, 0)
+
+    def test_kinds_that_are_not_paired_and_halves(self, kinds):
+        done = kinds("a", "--target", "b", "--paired", "no")
+        assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "Kinds:    10 of a and 9 of b")
+        done = kinds("a", "--paired", "halves")
+        line = "Pairs:    10 of two halves, the left one a"
+        assert (done.exit_code, done.stdout.splitlines()[0]) == (0, line)
+
+    def test_refused(self, kinds, tmp_path):
+        done = kinds("a", "--target", "photos/cat")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith("Error: Expected pictures of the same names, but for their")
+        assert kinds("a", "--target", "b", "--labels", "folders").exit_code == 2
+        assert kinds("a", "--target-channels", 3).exit_code == 2
+        (tmp_path / "b/3.png").write_bytes(b"")
+        done = kinds("a", "--target", "b")
+        assert done.exit_code == 1 and "1 of 9 image files cannot be decoded" in done.stderr
+        Image.new("RGB", (20, 30)).save(tmp_path / "b/3.png")
+        done = kinds("a", "--target", "b")
+        assert done.exit_code == 1 and "Received: 1 (3.png, 20x20 and 20x30)" in done.stderr

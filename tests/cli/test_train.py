@@ -376,3 +376,75 @@ def test_held_out_images_are_measured_against(train, tmp_path):
     )
     assert recall["split"] == "held-out" and "held-out pictures" in recall["places"]
     assert not (tmp_path / "~").exists()
+
+
+class TestTwoKinds:
+    """What is refused, and what becomes of a recipe; runs are in tests/runs."""
+
+    @pytest.fixture
+    def recipe_of(self, train, tmp_path, monkeypatch):
+        """The recipe that `kgan train *args` would train, beside folders a and b."""
+        for folder in "ab":
+            _write_images(tmp_path / folder, 4)
+        monkeypatch.setattr("kgan.runs.train.train", lambda recipe, *args: given.append(recipe))
+        given = []
+
+        def recipe_of(*args):
+            done = train(*args)
+            assert done.exit_code == 0, done.output
+            return given.pop()
+
+        return recipe_of
+
+    def test_options(self, recipe_of):
+        recipe = recipe_of("pix2pix", "--data", "a", "--target", "b", "--held-out", "0.1")
+        assert (recipe.data.source, recipe.data.target) == ("a", "b")
+        assert recipe.data.held_out == {"share": 0.1} and recipe.batch_size == 16
+        held_out = ("--held-out", "c", "--held-out-target", "d", "--target-channels", 1)
+        recipe = recipe_of("cyclegan", "--data", "a", "--target", "b", *held_out)
+        assert (recipe.data.held_out, recipe.data.held_out_target) == ("c", "d")
+        assert recipe.arguments["target_channels"] == 1 and recipe.batch_size == 4
+
+    def test_data_replaces_what_names_the_pictures(self, recipe_of, tmp_path):
+        data = recipes.Data("x", flip=True, target="y", paired="no", box=[0, 0, 1, 0.5])
+        data.held_out, data.held_out_target, data.background = "z", "w", "black"
+        recipe = recipes.Recipe("mine", "CycleGAN", data=data)
+        (tmp_path / "mine.toml").write_text(recipe.to_toml())
+        received = recipe_of("mine.toml", "--data", "a", "--target", "b").data
+        assert received == recipes.Data("a", flip=True, background="black", target="b")
+        received = recipe_of("mine.toml", "--data", "a").data
+        assert received == recipes.Data("a", flip=True, background="black")
+
+    @pytest.mark.parametrize(
+        "args, code, message",
+        [
+            (("pix2pix", "--target", "b"), 2, "--target beside --data"),
+            (("pix2pix",), 2, "Expected --data"),
+            (("pix2pix", "--data", "a", "--held-out-target", "b"), 2, "beside --held-out"),
+            (("dcgan", "--data", "a", "--target", "b"), 1, "since a DCGAN makes images of latents"),
+            (("pix2pix", "--data", "tfds:mnist"), 1, "images of two kinds for a Pix2Pix"),
+            (("pix.toml", "--data", "a", "--target", "c"), 1, "c, which does not exist"),
+            (("pix.toml", "--data", "a", "--target", "empty"), 1, "empty, which is empty"),
+            (("cycle.toml", "--data", "a", "--target", "a"), 1, "a twice"),
+            (("cycle.toml", "--data", "a", "--target", "b", "--batch-size", 5), 1, "batch of 5"),
+            (("pix2pix", "--data", "a", "--target", "b", "--labels", "folders"), 1, "labels"),
+            (("pix2pix", "--data", "a", "--labels", "folders"), 1, "labels"),
+            (
+                ("pix2pix", "--data", "a", "--target", "b", "--held-out", "a/x"),
+                1,
+                "held_out_target in a recipe to be given where target is",
+            ),
+        ],
+    )
+    def test_refused_in_one_line(self, train, tmp_path, args, code, message):
+        for folder in "ab":
+            _write_images(tmp_path / folder, 4)
+        (tmp_path / "empty").mkdir()
+        for name, model, side in (("pix", "Pix2Pix", 32), ("cycle", "CycleGAN", 20)):
+            arguments = {"image_shape": [side, side, 3], "width": 2}
+            recipe = recipes.Recipe(name, model, images=8, arguments=arguments)
+            (tmp_path / f"{name}.toml").write_text(recipe.to_toml())
+        done = train(*args)
+        assert (done.exit_code, done.stdout) == (code, "")
+        lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        assert len(lines) == 1 and message in lines[0], done.stderr

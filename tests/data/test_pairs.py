@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kgan.data import PairSet, check_pairs, domains, load_pairs, pairs
+from kgan.data import PairSet, check_pairs, domains, load, load_pairs, pairs
 from kgan.errors import KganError, KganWarning
 
 SHAPE = (8, 8, 3)
@@ -82,7 +82,7 @@ class TestByName:
         names = ", ".join(f"alone{i}.png" for i in range(5))
         assert line.endswith(f": 7 ({names}, …) in a and 1 (other.png) in b")
         assert len(data) == 10 and "other.png" not in data.names
-        assert "Alone:    7 in a: alone0.png, alone1.png, …\n" in data.report.text(2)
+        assert "Alone:    7 (alone0.png, alone1.png, …) in a\n" in data.report.text(2)
         assert not any("alone" in name for name in data.sums)  # nothing is trained on them
 
     def test_sums_are_of_both_sides(self, here):
@@ -112,13 +112,13 @@ class TestByName:
     def test_other_proportions_are_skipped_and_named_unless_stretched(self, here):
         both(here, 40)
         picture(3, (8, 12)).save(here / "b/03.png")
-        with pytest.warns(KganWarning, match=r"1 pairs: 03.png \(8x12, and 8x8 its partner"):
+        with pytest.warns(KganWarning, match=r"different proportions: 1 \(03.png, 8x8 and 8x12\)$"):
             data = load_pairs("a", "b", image_shape=SHAPE)
         assert len(data) == 39 and 3 not in shades(data.images)
         assert len(load_pairs("a", "b", image_shape=SHAPE, resize="stretch")) == 40
         for i in range(3):
             picture(i, (12, 8)).save(here / f"b/{i:02d}.png")
-        with pytest.raises(KganError, match="resize = 'stretch'"):
+        with pytest.raises(KganError, match="'stretch' makes others equal. Received: 4 "):
             load_pairs("a", "b", image_shape=SHAPE)
 
     def test_of_a_broken_file_the_partner_goes_too(self, here):
@@ -165,6 +165,15 @@ class TestHalves:
         assert shades(data.images) == list(range(30))
         assert shades(data.targets) == list(range(100, 130))
         assert list(data.sums) == [f"{i:02d}.png" for i in range(30)]
+
+    def test_from_caches_as_from_the_folder(self, facades):
+        for _ in range(2):
+            data = load_pairs("facades", image_shape=SHAPE, cache="some.cache")
+            assert shades(data.images[:]) == list(range(30))
+            assert shades(data.targets[:]) == list(range(100, 130))
+        with pytest.warns(KganWarning, match="its box is another"):  # of halves, and now of all
+            whole = load("facades", SHAPE, cache="some.cache")
+        assert len(whole) == 30
 
     def test_no_half_shows_in_the_other_even_of_large_jpegs(self, here):
         (here / "x").mkdir()
@@ -294,7 +303,7 @@ class TestCheckPairs:
         picture(3, (8, 12)).save(here / "b/03.png")
         report, sheet = check_pairs("a", "b", image_shape=SHAPE)
         assert (report.pairs, report.alone) == (9, {"a": ["alone.png"]})
-        assert "03.png: 8x12, and 8x8 its partner" in report.text()
+        assert "Unequal:  1 (03.png 8x8 and 8x12)" in report.text()
         assert sheet.shape == (2 + 3 * 10, 2 + 8 * 10, 3)  # 18 images in rows of 8
         assert sheet[8, 2 + 3, 0] == 0 and sheet[8, 12 + 3, 0] == 100
 
@@ -382,6 +391,9 @@ class TestRefused:
             ("a", [], "Received: []"),
             (None, "b", "Received: None"),
             (numbered(3) / 255, numbered(3), "uint8"),
+            (np.zeros(3, np.uint8), np.zeros(3, np.uint8), "of shape (3,)"),
+            (numbered(3), numbered(3)[:0], "at least one image"),
+            ((numbered(3), [1, 2, 3]), numbered(3), "one of each"),
         ],
     )
     def test_kinds_of_sources(self, here, a, b, message):

@@ -1,6 +1,7 @@
 """kgan.data.parts: what is trained on, and what is held out."""
 
 import hashlib
+import itertools
 import os
 import shutil
 import unicodedata
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgan.data import load, parts
-from kgan.errors import KganError
+from kgan.data import PairSet, load, parts
+from kgan.errors import KganError, KganWarning
 from kgan.recipe import Data
 
 SHAPE = (8, 8, 1)
@@ -195,6 +196,86 @@ class TestRules:
     def test_data_sets_have_no_files(self):
         with pytest.raises(KganError, match="Expected folders to hold out .*'tfds:mnist'"):
             training(source="tfds:mnist", held_out={"share": 0.5})
+
+
+class TestTwoKinds:
+    """What is held out is so on both sides."""
+
+    @pytest.fixture
+    def kinds(self, here):
+        """20 outlines and pictures of the same names, these brighter by 100, as other files."""
+        write(here / "a", range(20))
+        for shade in range(20):
+            (here / "b").mkdir(exist_ok=True)
+            Image.new("L", (8, 8), 100 + shade).save(here / f"b/{shade}.bmp")
+        return {"source": "a", "target": "b"}
+
+    @pytest.mark.parametrize("paired", ["names", "no"])
+    @pytest.mark.parametrize("rule", [{"names": "*1.*"}, {"share": 0.3}], ids=str)
+    def test_rules(self, kinds, paired, rule):
+        data = {**kinds, "paired": paired, "held_out": rule}
+        one, other = training(**data), held_out(**data)
+        assert isinstance(one, PairSet) and one.paired == other.paired == paired
+        assert sorted(shades(one) + shades(other)) == list(range(20)) and shades(other)
+        targets = [[x - 100 for x in part.targets[:, 0, 0, 0].tolist()] for part in (one, other)]
+        assert sorted(targets[0] + targets[1]) == list(range(20))
+        if paired == "names" or "names" in rule:
+            assert targets == [shades(one), shades(other)]
+
+    def test_a_pair_is_where_its_first_half_is(self, kinds):
+        """`*.png` names files of a alone: their partners in b go with them."""
+        data = {**kinds, "paired": "names", "held_out": {"names": "1?.png"}}
+        assert held_out(**data).targets[:, 0, 0, 0].tolist() == list(range(110, 120))
+        assert len(training(**data)) == 10
+
+    def test_folders(self, kinds, here):
+        write(here / "test/a", (50, 51))
+        write(here / "test/b", (50, 51, 52))
+        named = {"held_out": "test/a", "held_out_target": "test/b"}
+        data = {**kinds, **named, "paired": "no"}
+        assert (len(training(**data)), len(held_out(**data))) == (20, 3)
+        data["paired"] = "names"
+        with pytest.warns(KganWarning, match=r"1 \(52.png\) in test/b"):
+            assert shades(held_out(**data)) == [50, 51]
+        assert held_out(**kinds, paired="names") is None
+
+    def test_folders_named_train_have_others_beside_them(self, here):
+        for place, kind, shade in itertools.product(("train", "test"), "ab", (1, 2)):
+            write(here / kind / place, (shade + 10 * (place == "test") + 20 * (kind == "b"),))
+        data = {"source": "a/train", "target": "b/train", "paired": "no"}
+        assert (shades(held_out(**data)), len(training(**data))) == ([11, 12], 2)
+        shutil.rmtree(here / "b/test")
+        assert held_out(**data) is None
+
+    @pytest.mark.parametrize("paired", ["names", "no"])
+    @pytest.mark.parametrize("side", ["a", "b"])
+    def test_copies_on_either_side_are_refused(self, kinds, here, side, paired):
+        for place in "ab":
+            write(here / f"test/{place}", (50,))
+        (source,) = (here / side).glob("7.*")
+        shutil.copyfile(source, here / f"test/{side}/51{source.suffix}")
+        shutil.copyfile(here / "test/a/50.png", here / f"test/{'ab'.replace(side, '')}/51.png")
+        named = {"held_out": "test/a", "held_out_target": "test/b"}
+        with pytest.raises(KganError, match=rf"{side}/51.*, held out, and {side}/7.*are the same$"):
+            training(**kinds, **named, paired=paired)
+        for path in (here / side).glob("3.*"):
+            shutil.copyfile(source, path)
+        with pytest.raises(KganError, match="held out, and"):
+            training(**kinds, held_out={"names": "3.*"}, paired=paired)
+
+    def test_halves(self, here):
+        write(here / "train", range(10))
+        write(here / "test", (50,))
+        assert shades(held_out(source="train", paired="halves")) == [50]
+        data = {"source": "train", "paired": "halves", "held_out": {"names": "3.png"}}
+        assert (len(training(**data)), shades(held_out(**data))) == (9, [3])
+
+    def test_pictures_are_not_written_into_either(self, kinds, here):
+        data = Data(**kinds, paired="no")
+        for place in "ab":
+            with pytest.raises(KganError, match="a run directory apart from the images"):
+                parts.check_outside(data, here / place / "run")
+        parts.check_outside(data, here / "run")
 
 
 class TestClasses:

@@ -59,6 +59,15 @@ def test_resize_by_both_names_is_refused():
         {"source": ["a", "b"], "held_out": ["c", "tfds:mnist#test[:5]"], "extractor": "random"},
         {"source": "a", "held_out": {"names": "*0.png"}, "box": [0.25, 0, 0.75, 1]},
         {"source": "a", "held_out": {"share": 0.1}, "labels": "folders"},
+        {"source": "a", "target": "b", "paired": "names", "held_out": {"share": 0.1}},
+        {"source": "a", "paired": "halves", "held_out": "c"},
+        {
+            "source": ["a", "tfds:x"],
+            "target": ["b", "c"],
+            "paired": "no",
+            "held_out": "d",
+            "held_out_target": ["e"],
+        },
         {"source": "a", "labels": "folders", "classes": {"0": "b", 'a b."c"': "é", "ü": "u"}},
     ],
 )
@@ -162,6 +171,10 @@ BOX = (
 )
 HELD_OUT = "held_out in a recipe to be a source, a list of sources, or a table"
 RULE = 'held_out in a recipe to be {names = "*0.png"} or {share = 0.1}'
+HELD_OUT_TARGET = (
+    "held_out_target in a recipe to be given where target is and held_out is a source, and nowhere "
+    "else"
+)
 SHARE = "share of held_out in a recipe to be a number between 0 and 1"
 CLASSES = "classes in a recipe to be names in text"
 PLAIN = "finite numbers, text, lists and tables"
@@ -221,6 +234,30 @@ PLAIN = "finite numbers, text, lists and tables"
             "[data]\nlabels = 'folders'\nclasses = {a = 'x', b = 'x'}",
             "classes in a recipe to be another name for each folder",
             "{'a': 'x', 'b': 'x'}",
+        ),
+        ("[data]\ntarget = 3", "target in a recipe to be text, or a list of texts", "3"),
+        (
+            "[data]\npaired = 'yes'",
+            "paired in a recipe to be one of names, halves, no",
+            "'yes'",
+        ),
+        (
+            "[data]\ntarget = 'b'\npaired = 'halves'",
+            'target in a recipe to be left out beside paired = "halves"',
+            "'b'",
+        ),
+        (
+            "[data]\npaired = 'no'",
+            'target in a recipe to be given beside paired = "no"',
+            "'none'",
+        ),
+        ("[data]\ntarget = 'b'\nheld_out = 'c'", HELD_OUT_TARGET, "'none'"),
+        ("[data]\ntarget = 'b'\nheld_out_target = 'c'", HELD_OUT_TARGET, "'c'"),
+        ("[data]\nheld_out = 'c'\nheld_out_target = 'd'", HELD_OUT_TARGET, "'d'"),
+        (
+            "[data]\ntarget = 'b'\nlabels = 'folders'",
+            "labels in a recipe to be left out beside target and paired",
+            "'folders'",
         ),
         (
             "[data]\nclasses = {a = 'b'}",

@@ -7,12 +7,14 @@ heroes from `tinyhero` and pictures from `emoji`, `openmoji` and `horse2zebra` i
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import click
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+from PIL import Image, ImageFilter
 
 import kgan
 from kgan.files import sha256
@@ -115,19 +117,23 @@ def windows(images: np.ndarray, rng: np.random.Generator, side: int = 48) -> np.
     return scaled(images[np.arange(count)[:, None, None], rows, columns])
 
 
-def view(images: np.ndarray, rng: np.random.Generator, pixel_art: bool = False) -> tf.Tensor:
+def view(
+    images: np.ndarray, rng: np.random.Generator, part: Callable = squares, colors: float = 0.4
+) -> tf.Tensor:
     """A part of each image in other colors.
 
     Args:
         images: uint8 array (images, 64, 64, 3).
-        pixel_art: whether pixels stay whole and left stays left.
+        part: `squares`, or `windows` for pixels to stay as sharp as they are, and left left.
+        colors: by how much brightness, contrast and saturation change at most.
 
     Returns:
         float tensor (images, 48, 48, 3).
     """
-    x = windows(images, rng) if pixel_art else squares(images, rng)
-    brightness = rng.uniform(-0.4, 0.4, (len(images), 1, 1, 1)).astype(np.float32)
-    contrast, saturation = rng.uniform(0.6, 1.4, (2, len(images), 1, 1, 1)).astype(np.float32)
+    x = part(images, rng)
+    more, less = 1.0 + colors, 1.0 - colors
+    brightness = rng.uniform(-colors, colors, (len(images), 1, 1, 1)).astype(np.float32)
+    contrast, saturation = rng.uniform(less, more, (2, len(images), 1, 1, 1)).astype(np.float32)
     gray = tf.reduce_mean(x, axis=3, keepdims=True)
     x = gray + (x - gray) * saturation
     mean = tf.reduce_mean(x, axis=(1, 2, 3), keepdims=True)
@@ -177,6 +183,46 @@ def broken(images: np.ndarray, rng: np.random.Generator, pixel_art: bool = False
     return np.concatenate([blotted(first, rng, pixel_art), molten(second, rng, pixel_art)])
 
 
+def blurred(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image, by a Gaussian of 0.4 to 2 pixels."""
+    radii = np.exp(rng.uniform(np.log(0.4), np.log(2.0), len(images)))
+    blurs = map(ImageFilter.GaussianBlur, radii.tolist())
+    return np.stack(
+        [np.asarray(Image.fromarray(x).filter(blur)) for x, blur in zip(images, blurs, strict=True)]
+    )
+
+
+def noisy(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image, with normal noise of 3 to 24 levels."""
+    levels = np.exp(rng.uniform(np.log(3.0), np.log(24.0), (len(images), 1, 1, 1)))
+    noise = levels * rng.normal(size=images.shape)
+    return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
+
+
+def bled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image, whose colors run over its lines: blurred by 2 to 6 pixels, its light is not."""
+    result = []
+    for image, radius in zip(images, rng.uniform(2.0, 6.0, len(images)).tolist(), strict=True):
+        light, *colors = Image.fromarray(image).convert("YCbCr").split()
+        colors = [color.filter(ImageFilter.GaussianBlur(radius)) for color in colors]
+        result.append(np.asarray(Image.merge("YCbCr", [light, *colors]).convert("RGB")))
+    return np.stack(result)
+
+
+def blended(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Each image, through which the next one shows: 0.2 to 0.5 of it."""
+    share = rng.uniform(0.2, 0.5, (len(images), 1, 1, 1))
+    mixed = images + share * (np.roll(images, 1, axis=0).astype(np.float32) - images)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def spoiled(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a network that paints gets wrong, each in a part of the images."""
+    faults = (blotted, molten, blurred, noisy, bled, blended)
+    parts = zip(faults, np.array_split(images, len(faults)), strict=True)
+    return np.concatenate([spoil(part, rng) for spoil, part in parts])
+
+
 def contrastive_loss(first, second, negatives=None, temperature: float = 0.2):
     """SimCLR's NT-Xent: of all views in the batch, which is of the same image?
 
@@ -208,7 +254,8 @@ def train_encoder(
     encoder: keras.Model,
     images: np.ndarray,
     epochs: int,
-    pixel_art: bool = False,
+    see: Callable = view,
+    spoil: Callable = broken,
     labels: np.ndarray | None = None,
     batch_size: int = 200,
 ) -> None:
@@ -219,7 +266,7 @@ def train_encoder(
             learns to tell at the same time from its layer "features".
         images: uint8 array (images, 64, 64, 3).
         epochs: passes over the images.
-        pixel_art: see `view`.
+        see: gives a view of images, `spoil` broken ones: functions of images and a generator.
         labels: int array (images,), or None.
         batch_size: images a step; each is seen in two views and a broken one.
     """
@@ -256,8 +303,8 @@ def train_encoder(
 
     for step, chosen in enumerate(batches(len(images), batch_size, epochs, rng)):
         batch = images[chosen]
-        seen = (batch, batch, broken(batch, rng, pixel_art))
-        views = tf.concat([view(x, rng, pixel_art) for x in seen], axis=0)
+        seen = (batch, batch, spoil(batch, rng))
+        views = tf.concat([see(x, rng) for x in seen], axis=0)
         loss = update(views, None if labels is None else labels[chosen])
         if step % 20 == 0:
             click.echo(f"{step}/{steps} loss {loss:.3f}")
@@ -272,10 +319,11 @@ def train_faces(epochs: int) -> keras.Model:
 
 
 def train_pictures(epochs: int) -> keras.Model:
-    """Tells drawings and photographs from each other, and from broken ones."""
+    """Tells drawings and photographs from each other, and from badly painted ones."""
     images = kgan.data.load(PICTURES, (64, 64, 3)).images
     encoder = extractors.build_encoder()
-    train_encoder(encoder, images, epochs)
+    see = partial(view, part=windows, colors=0.2)
+    train_encoder(encoder, images, epochs, see, spoiled)
     return encoder
 
 
@@ -296,7 +344,8 @@ def train_heroes(epochs: int) -> keras.Model:
 
     train, test = load(held_out=False), load(held_out=True)
     encoder = extractors.build_encoder(num_classes=4)
-    train_encoder(encoder, train.images, epochs, pixel_art=True, labels=train.labels)
+    see, spoil = partial(view, part=windows), partial(broken, pixel_art=True)
+    train_encoder(encoder, train.images, epochs, see, spoil, train.labels)
     views = np.argmax(encoder.predict(scaled(test.images), verbose=0), axis=1)
     accuracy = np.mean(views == test.labels)
     click.echo(f"held-out accuracy {accuracy:.2%} on {len(test)} images")
@@ -322,7 +371,7 @@ RECIPES = {
         lambda: train_classifier("tfds:fashion_mnist", epochs=14, flip=True),
     ),
     "faces": (extractors.build_encoder, lambda: train_faces(epochs=8)),
-    "pictures": (extractors.build_encoder, lambda: train_pictures(epochs=6)),
+    "pictures": (extractors.build_encoder, lambda: train_pictures(epochs=5)),
     "heroes": (lambda: extractors.build_encoder(num_classes=4), lambda: train_heroes(epochs=40)),
 }
 

@@ -207,6 +207,22 @@ class TestTrainExtractor:
         # Neighbours move alike.
         assert np.abs(np.diff(molten, axis=2)).mean() < 4
 
+    def test_spoiled_images_are_each_spoiled_somehow(self):
+        rng = np.random.default_rng(0)
+        images = np.repeat(rng.integers(0, 256, (24, 8, 8, 3), np.uint8).repeat(8, 1), 8, 2)
+        spoiled = self.example.spoiled(images, rng)
+        assert spoiled.dtype == np.uint8 and spoiled.shape == images.shape
+        assert (np.abs(spoiled.astype(int) - images).mean((1, 2, 3)) > 1).all()
+
+    def test_colors_bleed_and_light_does_not(self):
+        images = np.zeros((3, 64, 64, 3), np.uint8)
+        images[:, :, :32] = 255, 0, 0
+        bled = self.example.bled(images // 2 + 60, np.random.default_rng(0)).astype(int)
+        light = np.array([0.299, 0.587, 0.114])
+        np.testing.assert_allclose(bled @ light, (images // 2 + 60) @ light, atol=3)
+        saturation = np.ptp(bled, axis=3)
+        assert (saturation[:, :, 33] > 30).all() and (saturation[:, :, 60] < 5).all()
+
     def test_windows_are_parts_of_the_image_as_it_is(self):
         images = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), dtype=np.uint8)
         windows = self.example.windows(images, np.random.default_rng(0), side=61)

@@ -13,6 +13,7 @@ from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.errors import say
 from kgan.files import write
+from kgan.recipe import PAIRED
 from kgan.zoo.results import text
 
 METRICS = (
@@ -21,6 +22,14 @@ METRICS = (
     "precision_recall",
     "density_coverage",
     "sliced_wasserstein",
+)
+OF_TRANSLATIONS = (
+    "mean_absolute_error",
+    "psnr",
+    "ssim",
+    "frechet_distance",
+    "kernel_distance",
+    "cycle_error",
 )
 
 
@@ -34,7 +43,7 @@ def _seeds(context, parameter, value: str) -> list[int]:
 
 def _check_options(context: click.Context, against: str | None) -> None:
     """Raises UsageError for an option of samples where none are drawn, or the other way round."""
-    wrong = ("data", "seeds", "truncation", "update_card", "import_file")
+    wrong = ("data", "target", "paired", "seeds", "truncation", "update_card", "import_file")
     if against is None:
         wrong = ("size",)
     for option in context.command.params:
@@ -49,6 +58,12 @@ def _check_options(context: click.Context, against: str | None) -> None:
 @click.command()
 @click.argument("source", metavar="NAME", type=PresetName())
 @click.option("--data", help="Other images: tfds:NAME or a folder. [default: the recipe's]")
+@click.option("--target", help="With --data: of pictures to translate, the others' domain.")
+@click.option(
+    "--paired",
+    type=click.Choice(PAIRED),
+    help="How pictures and targets belong together. [default: as the recipe says]",
+)
 @click.option(
     "--against", help="Compare NAME, a folder of images, with this folder or tfds:NAME; no model."
 )
@@ -68,11 +83,16 @@ def _check_options(context: click.Context, against: str | None) -> None:
 )
 @click.option(
     "--metrics",
-    help="Some of these, separated by commas. [default: all: " + ", ".join(METRICS) + "]",
+    help="Some of these, separated by commas. [default: all: "
+    + ", ".join(METRICS)
+    + "; of translations "
+    + ", ".join(OF_TRANSLATIONS)
+    + "]",
 )
 @click.option(
     "--extractor",
-    help="Of features: digits, fashion, faces, random or inception. [default: by the data]",
+    help="Of features: digits, fashion, faces, heroes, pictures, random or inception. [default: by "
+    "the data]",
 )
 @click.option(
     "--seeds",
@@ -90,6 +110,8 @@ def command(
     context: click.Context,
     source: str,
     data: str | None,
+    target: str | None,
+    paired: str | None,
     against: str | None,
     size: int | None,
     split: str | None,
@@ -110,10 +132,15 @@ def command(
     images than those do. The floor is the same metric of other real images in place of the
     samples. There is no Fréchet distance of fewer than 250 images.
 
+    Of a preset that translates: held-out pairs are translated and compared with the true pictures;
+    pictures of two domains are compared with those of the domain that they are turned into. Beside
+    stand the same figures of the pictures as they were, and of the nearest training pair.
+
     \b
     Examples:
       kgan evaluate dcgan-mnist
       kgan evaluate runs/faces/preset --data photos/test --metrics frechet_distance
+      kgan evaluate runs/sketches/preset --data lines/test --target drawings/test
       kgan evaluate samples/ --against photos/test --size 64 --extractor inception
       kgan evaluate runs/faces/preset --update-card --json figures.json
     """
@@ -134,7 +161,9 @@ def command(
         )
     else:
         results = evaluation.evaluate(
-            source, data, split, images, names, extractor, seeds, truncation, data_dir
+            *(source, data, split, images, names, extractor, seeds, truncation, data_dir),
+            target=target,
+            paired=paired,
         )
     if json_path is not None:
         write(json_path, json.dumps(results, indent=2) + "\n")

@@ -1,8 +1,8 @@
 """Feature extractors: the networks in whose features sets of images are compared.
 
 A distance between images means no more than the features it is taken in, so every extractor has a
-name, a version and a hash, for results to quote. The small networks `digits`, `fashion`, `faces`
-and `heroes` are shipped with their weights, which `examples/train_extractor.py` trains.
+name, a version and a hash, for results to quote. The small networks `digits`, `fashion`, `faces`,
+`heroes` and `pictures` are shipped with their weights, which `examples/train_extractor.py` trains.
 """
 
 import hashlib
@@ -46,6 +46,7 @@ _SHA256 = {
     "digits": "c9a9bc5f7255111872697fe3912ae0409504deb19d23078d6644ce414848fdbd",
     "fashion": "a2842205ae7be185634134a0e66be2ab15295f8608e08110ec1dac2ab6d00518",
     "faces": "db18caaba3511b2fc6068965efb67125c004e4b624458a873d49b429f97cdc86",
+    "pictures": "e1675a87e77885ca8388358b2f98ad5a07286fecaa8dbb9d9726263b8850509b",
     "heroes": "57b734de06006932f10efe584fa72f7f55d89884e31080fb7e8c99a751be8890",
 }
 _INCEPTION = (
@@ -185,9 +186,10 @@ def extractor(source: str | keras.Model) -> Extractor:
     Args:
         source: `"digits"` or `"fashion"`, classifiers of 28x28 gray images; `"faces"`, of 64x64
             RGB images; `"heroes"`, a classifier of the view of pixel-art characters, 64x64 RGB on
-            white; `"random"`, an untrained network for images of any kind; `"inception"`, the
-            published network of the FID, by torch-fidelity (`pip install 'kgan[fid]'`), which
-            downloads it on first use. The last two take any size, and gray images as RGB ones.
+            white; `"pictures"`, of emoji, line drawings and photographs, best at 64 pixels;
+            `"random"`, an untrained network for images of any kind; `"inception"`, the published
+            network of the FID, by torch-fidelity (`pip install 'kgan[fid]'`), which downloads it
+            on first use. The last three take any size, and gray images as RGB ones.
             Or a built `keras.Model` from images (batch, height, width, channels) of floats in
             [-1, 1], as for kgan's own networks, to features (batch, features). It runs in
             inference mode.
@@ -246,7 +248,7 @@ def build_classifier(num_classes: int = 10) -> keras.Model:
 
 
 def build_encoder(num_classes: int | None = None) -> keras.Model:
-    """The network of `faces` and `heroes`, for RGB images of any size.
+    """The network of `faces`, `heroes` and `pictures`, for RGB images of any size.
 
     Args:
         num_classes: int for a classifier, or None.
@@ -317,27 +319,28 @@ def _classifier(name):
     )
 
 
-def _faces():
+def _encoder(name, version, input_shape=None):
     with _float32():
         model = build_encoder()
+    digest = _load(model, name)
+    run = _run(model)
     return Extractor(
-        name="faces",
-        version="2",
-        sha256=_load(model, "faces"),
-        network=_run(model),
-        input_shape=(64, 64, 3),
+        name=name,
+        version=version,
+        sha256=digest,
+        network=run if input_shape else _of_rgb(run),
+        input_shape=input_shape,
     )
 
 
 def _random():
     with _float32():
         model = build_random()
-    run = _run(model)
     return Extractor(
         name="random",
         version="1",
         sha256=_hash(model.get_weights()),
-        network=lambda images: run(tf.repeat(images, 3 // images.shape[3], axis=3)),
+        network=_of_rgb(_run(model)),
     )
 
 
@@ -385,7 +388,8 @@ _CLASSIFIERS = {
 }
 _EXTRACTORS = {
     **{name: partial(_classifier, name) for name in _CLASSIFIERS},
-    "faces": _faces,
+    "faces": partial(_encoder, "faces", "2", (64, 64, 3)),
+    "pictures": partial(_encoder, "pictures", "1"),
     "inception": _inception,
     "random": _random,
 }
@@ -420,6 +424,11 @@ def _run(model):
         return model(tf.cast(images, tf.float32) / 127.5 - 1.0, training=False)
 
     return run
+
+
+def _of_rgb(run):
+    """The same of gray images, too."""
+    return lambda images: run(tf.repeat(images, 3 // images.shape[3], axis=3))
 
 
 def _load(model: keras.Model, name: str) -> str:

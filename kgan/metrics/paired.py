@@ -16,13 +16,13 @@ _GAUSSIAN = np.exp(-0.5 * ((np.arange(_WINDOW) - _WINDOW // 2) / _DEVIATION) ** 
 _GAUSSIAN /= _GAUSSIAN.sum()
 
 
-def mean_absolute_error(real, fake) -> float:
+def mean_absolute_error(real_images, fake_images) -> float:
     """How far values are from the true ones, on average, in levels: 0 to 255.
 
     Args:
-        real: array (images, height, width, channels), uint8 or floats in [-1, 1].
-        fake: array of the same shape, uint8 or floats in [-1, 1]; the i-th image is to be the
-            i-th of `real`.
+        real_images: array (images, height, width, channels), uint8 or floats in [-1, 1].
+        fake_images: array of the same shape, uint8 or floats in [-1, 1]; the i-th is to be the
+            i-th of `real_images`.
 
     Raises:
         KganError: if the arrays are no such images or of different shapes.
@@ -32,14 +32,14 @@ def mean_absolute_error(real, fake) -> float:
     >>> mean_absolute_error(targets, model.translate(images))
     9.31
     """
-    return _mean(each_absolute_error, *_as_images(real, fake))
+    return _mean(each_absolute_error, *_as_images(real_images, fake_images))
 
 
-def psnr(real, fake) -> float:
+def psnr(real_images, fake_images) -> float:
     """The peak signal-to-noise ratio in decibels: 10 log10 of 255² / mean squared error.
 
     Args:
-        real, fake: see `mean_absolute_error`.
+        real_images, fake_images: see `mean_absolute_error`.
 
     Returns:
         The mean over images, which is infinite if one of them is exactly the true one.
@@ -52,10 +52,10 @@ def psnr(real, fake) -> float:
     >>> psnr(targets, model.translate(images))
     18.2
     """
-    return _mean(each_psnr, *_as_images(real, fake))
+    return _mean(each_psnr, *_as_images(real_images, fake_images))
 
 
-def ssim(real, fake) -> float:
+def ssim(real_images, fake_images) -> float:
     """How alike structures are: 1 for the same images, about 0 for unlike ones.
 
     Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity",
@@ -64,7 +64,7 @@ def ssim(real, fake) -> float:
     `tf.image.ssim` has it, and only of windows that lie in the image.
 
     Args:
-        real, fake: see `mean_absolute_error`; sides of 11 pixels or more.
+        real_images, fake_images: see `mean_absolute_error`; sides of 11 pixels or more.
 
     Returns:
         The mean over images.
@@ -77,13 +77,25 @@ def ssim(real, fake) -> float:
     >>> ssim(targets, model.translate(images))
     0.83
     """
-    real, fake = _as_images(real, fake)
+    real, fake = _as_images(real_images, fake_images)
     if min(real.shape[1:3]) < _WINDOW:
         raise KganError(
             f"Expected images of sides of at least {_WINDOW} pixels, the window of SSIM. Received: "
             f"{real.shape[1]}x{real.shape[2]}"
         )
     return _mean(each_ssim, real, fake)
+
+
+def bounded_psnr(real_images, fake_images) -> float:
+    """The PSNR as published figures have it: finite, for a mean of others to tell something.
+
+    An image that is exactly the true one counts as if one value of it were a level off.
+    """
+
+    def each(real, fake):
+        return np.minimum(each_psnr(real, fake), 10.0 * np.log10(_LEVELS**2 * real[0].size))
+
+    return _mean(each, *_as_images(real_images, fake_images))
 
 
 def each_absolute_error(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
@@ -130,7 +142,9 @@ def _mean(each, real, fake) -> float:
 
 
 def _as_images(real, fake):
-    real, fake = (_checked(images, name) for images, name in ((real, "real"), (fake, "fake")))
+    real, fake = (
+        _checked(images, name) for images, name in ((real, "real_images"), (fake, "fake_images"))
+    )
     if real.shape != fake.shape:
         raise KganError(
             "Expected as many fake images as real ones, of the same shape. "

@@ -1,7 +1,6 @@
 """How good a preset is, by a protocol that its figures carry with them."""
 
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ from typing import Any, NamedTuple
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
 # isort: split
-import click
 import keras
 import numpy as np
 
@@ -26,7 +24,7 @@ from kgan.data.folder import (
     in_class_folders,
     shape_of_pictures,
 )
-from kgan.errors import KganError, KganWarning
+from kgan.errors import KganError, KganWarning, short
 from kgan.latents import sample_labels
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import frechet_distance, nearest_neighbours, precision_recall, protocol
@@ -36,19 +34,26 @@ from kgan.metrics.measuring import (
     MOST_SLICED,
     FeatureSet,
     check_metrics,
-    extract_features,
     measure,
 )
 from kgan.metrics.protocol import Publication, evenly
-from kgan.recipe import Recipe
+from kgan.models.base.translation import TranslationModel
+from kgan.runs import evaluate_translation as translation
+from kgan.runs.extraction import (
+    BATCH,
+    EXTRACTORS,
+    FRECHET,
+    affordable,
+    extract,
+    extractor_of,
+    facts_of,
+    in_batches,
+)
 from kgan.sampling import check_options
 from kgan.zoo import download, gallery, opening, preset, registry, saving
 from kgan.zoo.metadata import METADATA, NEIGHBOURS
 
-_EXTRACTORS = {"tfds:mnist": "digits", "tfds:fashion_mnist": "fashion", "celeba/train": "faces"}
-_BATCH = 256  # images at a time; no figure depends on it
 _NEIGHBOURS = 8  # samples whose nearest training images are looked for
-_FRECHET = "frechet_distance"
 
 
 def evaluate(
@@ -61,8 +66,13 @@ def evaluate(
     seeds: Sequence[int] = protocol.SEEDS,
     truncation: float | None = None,
     data_dir: str | os.PathLike | None = None,
+    target: str | None = None,
+    paired: str | None = None,
 ) -> list[dict[str, Any]]:
     """Measures samples of a preset against real images.
+
+    Of a preset that translates it measures translations:
+    `kgan.runs.evaluate_translation.evaluate` says how.
 
     Which these are, `kgan.metrics.protocol` says: held-out images where there are at least 5,000
     of them, otherwise training images at even places. The floor is the same metric of as many
@@ -85,6 +95,7 @@ def evaluate(
         seeds: ints; so many samples are drawn of each.
         truncation: of models that have it; the protocol says so.
         data_dir: see `kgan.data.load`.
+        target, paired: of a preset that translates.
 
     Returns:
         Results: tables with `metric`, `value` (the mean over seeds), `spread` (the largest less
@@ -116,10 +127,31 @@ def evaluate(
     ```
     """
     start = time.monotonic()
+    evaluated = opening.read(source)
+    kind, _ = saving.described(evaluated)
+    if issubclass(kind, TranslationModel):
+        for name, value, usual in (
+            ("split", split, None),
+            ("truncation", truncation, None),
+            ("seeds", tuple(seeds), protocol.SEEDS),
+        ):
+            if value != usual:
+                raise KganError(
+                    f"Expected {name} with a preset that samples. Received: {name}={short(value)}, "
+                    f"and a {kind.__name__}, which translates"
+                )
+        return translation.evaluate(
+            evaluated, data_source, target, paired, number, metrics, extractor, data_dir
+        )
+    for name, value in (("target", target), ("paired", paired)):
+        if value is not None:
+            raise KganError(
+                f"Expected {name} with a preset that translates. Received: {name}={short(value)}, "
+                f"and a {kind.__name__}"
+            )
     check_metrics(METRICS if metrics is None else metrics)
     if not seeds or len(set(seeds)) < len(seeds):
         raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
-    evaluated = opening.read(source)
     recipe, model = evaluated.recipe, saving.load(evaluated)
     options: dict[str, Any] = {} if truncation is None else {"truncation": truncation}
     if options:
@@ -143,7 +175,7 @@ def evaluate(
         comparisons.append(_shares(sets))
     if labels is not None and sets.real.labels is not None:
         comparisons += _accuracy(sets, given)
-        if _FRECHET in metrics:
+        if FRECHET in metrics:
             rows, too_few = _classes(sets, labels, given)
             comparisons += rows
             if too_few:
@@ -160,7 +192,7 @@ def evaluate(
         count = max(comparison.samples for comparison in comparisons)
         if given.absent:
             options["labels"] = given.labels(seed, count)
-        batches = model.iter_samples(count, seed, _BATCH, **options)
+        batches = model.iter_samples(count, seed, BATCH, **options)
         samples = sets.extract(f"Samples of seed {seed}", batches, count, sets.keep_images)
         if labels is not None:
             samples = samples._replace(labels=labels[len(figures[0])])
@@ -174,10 +206,7 @@ def evaluate(
         for row in _rows(found, comparison)
     ]
     facts = {
-        "extractor": network.name,
-        "extractor_version": network.version,
-        "extractor_sha256": network.sha256,
-        "resize": network.resize,
+        **facts_of(network),
         "real_images": number,
         "generated_images": number,
         "floor_images": None if sets.floor is None else number,
@@ -247,7 +276,7 @@ def compare(
             "Expected a folder of images to compare with another. Received: the preset "
             f"{source}; --data compares samples of a preset with a folder"
         )
-    default = _EXTRACTORS.get(os.fspath(against), "random")
+    default = EXTRACTORS.get(os.fspath(against), "random")
     network = find_extractor(default if extractor is None else extractor)
     shape = shape_of_pictures(folder, side)
     if network.input_shape is not None:
@@ -263,19 +292,15 @@ def compare(
     keep = "sliced_wasserstein" in metrics
 
     def features(images, indices, label):
-        batches = (np.asarray(images[i]) for i in np.split(indices, range(_BATCH, number, _BATCH)))
-        with _bar(label, number) as bar:
-            return extract_features(_advance(batches, bar), network, keep)
+        batches = (np.asarray(images[i]) for i in np.split(indices, range(BATCH, number, BATCH)))
+        return extract(label, batches, number, network, keep)
 
     wanted = features(real.images, places.real.indices, "Real images")
     floor = places.floor and features(real.images, places.floor.indices, "Floor")
     comparison = _Comparison(lambda images: measure(wanted, images, metrics), number, floor, {})
     samples = features(fake.images, evenly(range(len(fake)), number), "Images")
     facts = {
-        "extractor": network.name,
-        "extractor_version": network.version,
-        "extractor_sha256": network.sha256,
-        "resize": network.resize,
+        **facts_of(network),
         "image_shape": list(shape),
         "samples": os.fspath(source),
         "real_images": number,
@@ -300,19 +325,9 @@ def _affordable(metrics, number) -> tuple[list[str], list[str]]:
     Raises:
         KganError: if one that was asked for takes more images.
     """
-    left_out = []
-    if metrics is None:
-        metrics = [name for name in METRICS if number >= FEWEST_FRECHET or name != _FRECHET]
-        if _FRECHET not in metrics:
-            left_out.append(f"the Fréchet distance, of fewer than {FEWEST_FRECHET} images")
+    metrics, left_out = affordable(METRICS, number) if metrics is None else (metrics, [])
     check_metrics(metrics, number)
     return metrics, left_out
-
-
-def extractor_of(recipe: Recipe) -> str:
-    """The name of the extractor that knows a recipe's data best."""
-    known = {_EXTRACTORS.get(source) for source in recipe.data.sources()}
-    return recipe.data.extractor or (known.pop() if len(known) == 1 else None) or "random"
 
 
 def update_card(
@@ -568,7 +583,9 @@ class _Sets:
         self.places, self.network, self.keep_images = given.places, network, keep_images
         self._given = given
         self.training, self.held_out = (
-            None if part is None else self.extract(label, _batches(part.images), len(part)).features
+            None
+            if part is None
+            else self.extract(label, in_batches(part.images), len(part)).features
             for label, part in (
                 ("Training images", given.training),
                 ("Held-out images", given.held_out),
@@ -579,8 +596,7 @@ class _Sets:
 
     def extract(self, label, batches, length, keep_images=False) -> FeatureSet:
         """Features of batches of images, with a bar on a terminal."""
-        with _bar(label, length) as bar:
-            return extract_features(_advance(batches, bar), self.network, keep_images)
+        return extract(label, batches, length, self.network, keep_images)
 
     def usual_distance(self) -> float | None:
         """The median distance of held-out images to the nearest training image, if both are here.
@@ -730,7 +746,7 @@ class _ClassFigures:
         self.real = self._of_class(real)
 
     def __call__(self, samples: FeatureSet) -> dict:
-        return {_FRECHET: (frechet_distance(self.real, self._of_class(samples)), None)}
+        return {FRECHET: (frechet_distance(self.real, self._of_class(samples)), None)}
 
     def _of_class(self, images):
         return images.features[evenly(np.flatnonzero(images.labels == self.label), self.number)]
@@ -798,20 +814,3 @@ def _first(samples: FeatureSet, number: int) -> FeatureSet:
     kept = None if samples.images is None else samples.images[:number]
     labels = None if samples.labels is None else samples.labels[:number]
     return FeatureSet(samples.features[:number], kept, labels)
-
-
-def _bar(label, length):
-    """A progress bar, on a terminal."""
-    return click.progressbar(
-        length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
-    )
-
-
-def _batches(images):
-    return (np.asarray(images[i : i + _BATCH]) for i in range(0, len(images), _BATCH))
-
-
-def _advance(batches, bar):
-    for batch in batches:
-        yield batch
-        bar.update(len(batch))

@@ -12,8 +12,8 @@ from kgan.errors import KganError, KganWarning, say
 from kgan.files import images_in_name
 from kgan.metrics import protocol
 from kgan.recipe import Recipe
-from kgan.runs import evaluate as evaluation
 from kgan.runs.callbacks import clock
+from kgan.runs.extraction import extractor_of
 from kgan.zoo import opening, preset, saving
 from kgan.zoo.metadata import CURVES
 
@@ -40,7 +40,7 @@ class Judge(GenerativeMetrics):
                 f"Expected select in a recipe to be one of {', '.join(METRICS)}. Received: "
                 f"{self.metric!r}"
             )
-        extractor = evaluation.extractor_of(recipe)
+        extractor = extractor_of(recipe)
         most = protocol.most_images(extractor)
         places = protocol.selection(len(training), held_out, most)
         super().__init__(

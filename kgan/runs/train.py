@@ -27,9 +27,9 @@ from kgan.models.base.translation import TranslationModel
 from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
-from kgan.runs import evaluate as evaluation
 from kgan.runs import selection, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
+from kgan.runs.extraction import extractor_of
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
 from kgan.zoo.preset import Preset
@@ -103,7 +103,7 @@ def train(
     _take_kinds(recipe)
     model = building.build(recipe)
     saving.check(model, recipe)  # before pictures are read, which may take long
-    extractors.check_name(evaluation.extractor_of(recipe))
+    extractors.check_name(extractor_of(recipe))
     channels = _target_channels(model)
     data = parts.load_training(recipe.data, model.image_shape, data_dir, cache, channels)
     data.check_batch(batch_size or recipe.batch_size)

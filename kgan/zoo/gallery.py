@@ -47,20 +47,22 @@ def gallery(directory: str | os.PathLike) -> str:
 
 
 def _table(all_metadata):
-    columns = [name.replace("_", " ") for name in SUMMARY]
+    found = [summary(metadata.get("metrics") or []) for metadata in all_metadata]
+    names = [name for name in SUMMARY if any(name in figures for figures in found)]
+    columns = [name.replace("_", " ") for name in names]
     head = ["preset", "model", "MB", "images seen", "hours", *columns]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     groups = []
-    for metadata in all_metadata:
-        figures, training = summary(metadata.get("metrics") or []), metadata["training"]
+    for metadata, figures in zip(all_metadata, found, strict=True):
+        training = metadata["training"]
         dataset = metadata.get("dataset")
         if figures and dataset and _group(metadata) not in groups:
             groups.append(_group(metadata))
-            cells = [_cell(figure[1]) if figure else "" for figure in _each(figures)]
+            cells = [_cell(figure[1]) if figure else "" for figure in _each(figures, names)]
             lines.append(_row(f"*{dataset}: real images*", "", "", "", "", *cells))
         size = sum(file["size"] for file in metadata["files"].values())
         seconds = training.get("seconds")
-        cells = [_cell(figure[0]) if figure else "" for figure in _each(figures)]
+        cells = [_cell(figure[0]) if figure else "" for figure in _each(figures, names)]
         lines.append(
             _row(
                 f"[{metadata['name']}](#{metadata['name']})",
@@ -92,8 +94,8 @@ def _group(metadata):
     return metadata.get("dataset") or "", repr(protocol)
 
 
-def _each(figures):
-    return [figures.get(name) for name in SUMMARY]
+def _each(figures, names):
+    return [figures.get(name) for name in names]
 
 
 def _cell(value):

@@ -11,7 +11,11 @@ SUMMARY = (
     "recall",
     "coverage",
     "label_accuracy",
+    "mean_absolute_error",
+    "ssim",
 )
+# What stands beside a figure of translations: of other pictures in their place.
+BASELINES = {"input": "input itself", "nearest": "nearest pair"}
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, tuple[float, float | None]]:
@@ -60,8 +64,9 @@ def markdown(results: list[dict[str, Any]]) -> list[str]:
 
 def _table(results):
     """Rows of cells, the first of them the head; a column that would be empty is left out."""
-    rows = [("", "value", "spread", "floor", "value / floor"), *map(_row, results)]
-    kept = [i for i in range(5) if i in (0, 1, 3) or any(row[i] for row in rows[1:])]
+    head = ("", "value", "spread", "floor", "value / floor", *BASELINES.values())
+    rows = [head, *map(_row, results)]
+    kept = [i for i in range(len(head)) if i in (0, 1, 3) or any(row[i] for row in rows[1:])]
     return [tuple(row[i] for i in kept) for row in rows]
 
 
@@ -82,8 +87,12 @@ def _row(result):
     ratio = f"{number(value / floor)} floors" if is_distance and floor else ""
     if "class" in result:
         name = f"{name}, {result['class']}"
+    if "direction" in result:
+        name = f"{name}, {result['direction']}"
     spread = "" if spread is None else number(spread)
-    return name.replace("_", " "), shown, spread, beside, ratio
+    others = (result.get("baselines", {}).get(key) for key in BASELINES)
+    others = ("" if value is None else number(value) for value in others)
+    return name.replace("_", " "), shown, spread, beside, ratio, *others
 
 
 def number(value: float) -> str:
@@ -101,6 +110,8 @@ def _protocol(results):
     )
     if "seeds" not in first:
         return _protocol_of_before(first, features)
+    if "direction" in first:
+        return _protocol_of_translations(results, features)
     seeds = first["seeds"] or ()
     several = len(seeds) > 1
     truncation = "" if first["truncation"] is None else f", truncation {first['truncation']},"
@@ -153,6 +164,37 @@ def _floor(result):
 
 def _split(result):
     return f" {result['split']}" if result["split"] not in (None, "training", "held-out") else ""
+
+
+def _protocol_of_translations(results, features):
+    """Of each direction what was translated and compared."""
+    first, lines = results[0], []
+    for direction in dict.fromkeys(result["direction"] for result in results):
+        own = [result for result in results if result["direction"] == direction]
+        floor = next(filter(lambda result: result["floor_images"], own), None)
+        lines.append(
+            f"{direction.replace('_', ' ').capitalize()}: translations of "
+            f"{own[0]['generated_images']:,} pictures at {own[0]['inputs']} against "
+            f"{_pictures(own[0])}, of {first['data']}."
+            + (f" Floor: {_floor(floor)} in their place." if floor else "")
+        )
+    lines.append(features)
+    known = {key for result in results for key in result["baselines"]}
+    if "input" in known:
+        lines.append("Input itself: the same pictures, not translated.")
+    if "nearest" in known:
+        lines.append(
+            "Nearest pair: the target of the training pair whose input is nearest in pixels."
+        )
+    units = {"mean_absolute_error": "errors in levels, 0 to 255", "psnr": "PSNR in decibels"}
+    units["cycle_error"] = units["mean_absolute_error"]
+    told = dict.fromkeys(units[r["metric"]] for r in results if r["metric"] in units)
+    if told:
+        told = ", ".join(told)
+        lines.append(f"{told[0].upper()}{told[1:]}.")
+    if first["left_out"]:
+        lines.append(f"Left out: {first['left_out']}.")
+    return lines
 
 
 def _protocol_of_before(result, features):

@@ -11,6 +11,7 @@ distance is 0 on average where there is no fault, so that multiples of its floor
 The data is looked for in KGAN_DATA_DIR.
 """
 
+import io
 from collections.abc import Callable
 
 import click
@@ -226,7 +227,58 @@ def heroes(most: int):
     }
 
 
+def compressed(images: np.ndarray, quality: int) -> np.ndarray:
+    """As a JPEG of that quality shows them."""
+    result = np.empty_like(images)
+    for i, image in enumerate(images):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        result[i] = np.asarray(Image.open(file))
+    return result
+
+
+def shifted_colors(images: np.ndarray, levels: int) -> np.ndarray:
+    """Redder by so many levels, and as much less blue."""
+    shifted = images + np.array([levels, 0, -levels])
+    return np.clip(shifted, 0, 255).astype(np.uint8)
+
+
+def checkered(images: np.ndarray, levels: int) -> np.ndarray:
+    """With the checkerboard of transposed convolutions, in which pixels differ by 2 `levels`."""
+    signs = np.indices(images.shape[1:3]).sum(axis=0) % 2 * 2 - 1
+    return np.clip(images + levels * signs[..., None], 0, 255).astype(np.uint8)
+
+
+def translations(real: str, held_out: str, given: str, most: int):
+    """The domain that pictures are translated into, beside the one that they are of."""
+    images, others, sources = (
+        data.load(folder, (64, 64, 3)).images for folder in (real, held_out, given)
+    )
+    return images[halves(len(images), most)], {
+        "JPEG of quality 75": lambda x: compressed(x, 75),
+        "JPEG of quality 30": lambda x: compressed(x, 30),
+        "checkerboard, 4 levels": lambda x: checkered(x, 4),
+        "8 levels redder, less blue": lambda x: shifted_colors(x, 8),
+        "24 levels redder, less blue": lambda x: shifted_colors(x, 24),
+        "red, green and blue changed round": lambda x: x[..., [1, 2, 0]],
+        "gray": lambda x: np.repeat(x.mean(axis=3, keepdims=True).astype(np.uint8), 3, axis=3),
+        "half of it the source": lambda x: x // 2 + mixed(x, sources) // 2,
+        "the source, 1 in 20": lambda x: mixed(x, sources, 20),
+        "the source": lambda x: mixed(x, sources),
+        "held out, again and again": lambda x: mixed(x, others),
+    }
+
+
 KINDS = {
+    "pictures:twitter": lambda most: translations(
+        "emoji/train/twitter", "emoji/test/twitter", "emoji/train/noto", most
+    ),
+    "pictures:openmoji": lambda most: translations(
+        "openmoji/train/color", "openmoji/test/color", "openmoji/train/outline", most
+    ),
+    "pictures:zebras": lambda most: translations(
+        "horse2zebra/trainB", "horse2zebra/testB", "horse2zebra/trainA", most
+    ),
     "digits": lambda most: gray("tfds:mnist", "tfds:fashion_mnist", most),
     "fashion": lambda most: gray("tfds:fashion_mnist", "tfds:mnist", most),
     "faces": faces,
@@ -240,7 +292,7 @@ def find_faults(
     """The real images of an extractor, and what may be wrong with the second half of them.
 
     Args:
-        name: of the extractor.
+        name: of the extractor, with a set of its data behind a colon if there are several.
         most: int, how many images a half has at most.
 
     Returns:
@@ -315,7 +367,7 @@ def main(name: str, images: int, sheet: str | None) -> None:
         shown = spaced(len(real[1]), 14)
         rows = [spoil(real[1])[shown] for spoil in (lambda x: x, *faults.values())]
         pictures.save_png(pictures.grid(np.concatenate(rows), columns=len(shown)), sheet, None)
-    print_table([extractor(name), extractor("random")], real, faults)
+    print_table([extractor(name.partition(":")[0]), extractor("random")], real, faults)
 
 
 if __name__ == "__main__":

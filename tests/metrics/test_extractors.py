@@ -35,6 +35,7 @@ SHAPES = {
     "fashion": (28, 28, 1),
     "faces": (64, 64, 3),
     "heroes": (64, 64, 3),
+    "pictures": (40, 64, 1),
     "random": (28, 28, 1),
 }
 
@@ -420,6 +421,18 @@ def floors(data_dir):
     return lambda name, fault: distance(name, fault) / distance(name, "nothing")
 
 
+@pytest.fixture(scope="module")
+def emoji_floors(data_dir):
+    """The same of 400 test emoji of Twitter's design, the source of which are Noto's."""
+    twitter, noto = "emoji/test/twitter", "emoji/test/noto"
+    real, faults = benchmark.translations(twitter, twitter, noto, 200)
+    faults = {**benchmark.COMMON, **faults}
+    network = extractor("pictures")
+    reference, other = map(network.features, real)
+    floor = frechet(reference, other)
+    return lambda fault: frechet(reference, network.features(faults[fault](real[1]))) / floor
+
+
 @pytest.mark.data
 class TestTheySeeFaults:
     """`python tests/benchmarks/extractors.py` says how well, of more images."""
@@ -450,6 +463,18 @@ class TestTheySeeFaults:
     def test_the_worse_the_farther(self, floors, name, faults):
         values = [floors(name, fault) for fault in faults]
         assert values == sorted(values)
+
+    @pytest.mark.parametrize(
+        ("fault", "least"),
+        [
+            ("noise, 16 levels", 6),
+            ("24 levels redder, less blue", 12),
+            ("half of it the source", 2.9),
+            ("the source", 1.8),
+        ],
+    )
+    def test_pictures_sees_what_is_badly_painted(self, emoji_floors, fault, least):
+        assert emoji_floors(fault) > least
 
     @pytest.mark.slow
     def test_generators(self, data_dir):

@@ -28,6 +28,7 @@ from kgan.metrics.measuring import METRICS
 from kgan.models import ConditionalGAN
 from kgan.recipe import Data, Recipe
 from kgan.runs import evaluate as evaluation
+from kgan.runs import extraction
 from kgan.zoo import preset, registry
 from kgan.zoo.metadata import WEIGHTS
 from kgan.zoo.results import text
@@ -176,7 +177,8 @@ def test_every_result_carries_its_protocol(results, trained, network):
 def test_twice_the_same_to_the_last_digit(trained, photos, monkeypatch):
     options = {"metrics": ["kernel_distance"], "seeds": [0], "number": 30, "data_dir": photos}
     first = evaluation.evaluate(trained, **options)
-    monkeypatch.setattr(evaluation, "_BATCH", 7)
+    for module in (evaluation, extraction):
+        monkeypatch.setattr(module, "BATCH", 7)
     again = evaluation.evaluate(trained, **options)
     for result in (*first, *again):
         result.pop("seconds")

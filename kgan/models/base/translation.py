@@ -228,4 +228,4 @@ class TranslationModel(Translating, AdversarialModel):
         ]
         examples = np.stack(shown, axis=1)  # (examples, parts, height, width, channels)
         pictures = examples.reshape(-1, *examples.shape[2:])
-        return pictures, columns * len(parts), {"shown": list(parts)}
+        return pictures, columns * len(parts), {"shown": ", ".join(parts)}

@@ -675,6 +675,7 @@ def _table():
         (layers.PixelNormalization, {}, {"epsilon": number}),
         (layers.InstanceNormalization, {}, {"epsilon": number}),
         (layers.Blur2D, {}, {"padding": COUNT_0}),
+        (layers.ReflectionPadding2D, {}, {"padding": COUNT_0}),
         (layers.SpectralDense, {"units": 3}, {"units": KERAS, "seed": (-1, "no", 1.5, [])}),
         (
             layers.SpectralConv2D,

@@ -143,7 +143,7 @@ class TestBadInput:
             (["dcgan", "--data", "x", "--data-dir", "none"], 2, "'none' does not exist"),
             (["dcgan", "--data", "nowhere"], 1, "folder of images. Received: nowhere, which does"),
             (["dcgan", "--data", "nowhere", "--size", 17], 1, r"a side among 16, 28, .*\[17, 17"),
-            (["dcgam", "--data", "x"], 1, "Received: 'dcgam'; .*one of cgan, dcgan"),
+            (["dcgam", "--data", "x"], 1, "Received: 'dcgam'; .*one of cgan, cyclegan, dcgan"),
             (["dcgan", "--data", "x", "--resize", "zoom"], 2, "'zoom' is not one of 'crop', 'pad'"),
             (["dcgan", "--data", "x", "--labels", "x"], 2, "'x' is not 'folders'"),
             (

@@ -39,8 +39,10 @@ RECIPE = Recipe(
 def make_preset(directory, recipe=RECIPE, metadata=METADATA) -> Path:
     """A preset whose files are right, though there is no model in them."""
     directory.mkdir(parents=True)
-    for name in ("config.json", "model.weights.h5", "samples.png"):
+    for name in ("model.weights.h5", "samples.png"):
         (directory / name).write_text(f"{name} of {directory.name}")
+    config = {"format": metadata["format"], "class": metadata["model"], "of": directory.name}
+    (directory / "config.json").write_text(json.dumps(config))
     (directory / "recipe.toml").write_text(recipe.to_toml())
     preset.complete(directory, metadata)
     return directory

@@ -173,6 +173,24 @@ def _table():
         )
     yield row(random.Draws, {"seed": 0, "counter": 0, "local_batch": 4}, seed=COUNT_0)
 
+    of_all = {
+        "image_shape": SHAPE,
+        "width": COUNT_OR_NONE,
+        "seed": COUNT_0,
+        "ema_half_life": (0, *[v for v in REAL if v is not None], -1),
+        "augment": (
+            3,
+            "no",
+            [],
+            {},
+            True,
+            {"name": 3},
+            {"name": "DiffAugment", "x": 1},
+            {"name": "DiffAugment", "transforms": ["no"]},
+            NAN,
+        ),
+        "dtype": (3, "no"),
+    }
     for kind in (
         models.GAN,
         models.DCGAN,
@@ -182,25 +200,7 @@ def _table():
         models.R3GAN,
     ):
         right = {"image_shape": (16, 16, 3), "latent_dim": 4, "width": 5}
-        wrong = {
-            "image_shape": SHAPE,
-            "latent_dim": COUNT_OR_NONE,
-            "width": COUNT_OR_NONE,
-            "seed": COUNT_0,
-            "ema_half_life": (0, *[v for v in REAL if v is not None], -1),
-            "augment": (
-                3,
-                "no",
-                [],
-                {},
-                True,
-                {"name": 3},
-                {"name": "DiffAugment", "x": 1},
-                {"name": "DiffAugment", "transforms": ["no"]},
-                NAN,
-            ),
-            "dtype": (3, "no"),
-        }
+        wrong = {**of_all, "latent_dim": COUNT_OR_NONE}
         if kind is models.ConditionalGAN:
             right["num_classes"] = 3
         if "num_classes" in kind.ARGUMENTS and kind is not models.GAN:
@@ -211,6 +211,10 @@ def _table():
         for name in set(kind.ARGUMENTS) - {*wrong, "num_classes"}:
             wrong[name] = ("text no", [], {}, object(), -1, NAN)
         yield row(kind, right, **wrong)
+
+    for kind in (models.Pix2Pix, models.CycleGAN):
+        wrong = {name: ("text no", [], {}, object(), -1, NAN) for name in kind.ARGUMENTS}
+        yield row(kind, {"image_shape": (32, 32, 3), "width": 2}, **{**wrong, **of_all})
 
     for name in ("g_optimizer", "d_optimizer"):
         yield of(

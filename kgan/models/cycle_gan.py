@@ -21,7 +21,6 @@ from kgan.models.pix2pix import patch_logits
 from kgan.random import Draws
 
 HALVINGS = 2  # of the sides inside a generator
-SMALLEST = 17  # pixels of a side, for the smallest patch to fit
 LEAST_SIDE = 5  # of images that are translated: 8 with what is mirrored, and 2 after the halvings
 LOSS = losses.get("least_squares")  # half of the paper's, for both players
 

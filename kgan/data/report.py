@@ -1,6 +1,6 @@
 """What is in a folder of images, and what a model will see of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kgan._renamed import renamed_attribute
 from kgan.errors import printable
@@ -148,7 +148,10 @@ class PairReport:
             channels = self.target.image_shape[2]
             if channels != self.source.image_shape[2]:
                 first += f"; b of {channels} channel{'s' if channels > 1 else ''}"
-            return f"{first}\n{self.source.text(most)}"
+            both = {
+                of: getattr(self.source, of) + getattr(self.target, of) for of in ("memory", "file")
+            }
+            return f"{first}\n{replace(self.source, **both).text(most)}"
         if self.paired == "no":
             lines = [f"Kinds:    {self.source.images:,} of a and {self.target.images:,} of b"]
         else:

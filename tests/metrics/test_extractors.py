@@ -433,6 +433,7 @@ def emoji_floors(data_dir):
     return lambda fault: frechet(reference, network.features(faults[fault](real[1]))) / floor
 
 
+@pytest.mark.slow
 @pytest.mark.data
 class TestTheySeeFaults:
     """`python tests/benchmarks/extractors.py` says how well, of more images."""

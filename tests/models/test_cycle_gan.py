@@ -12,6 +12,7 @@ from models.harness import floats
 from models.translation_harness import SHAPE, TranslationHarness, pairs
 
 
+@pytest.mark.slow
 class TestCycleGAN(TranslationHarness):
     kind = CycleGAN
     config = {"width": 2, "residual_blocks": 1, "pool_size": 6, "augment": "AdaptiveAugment"}

@@ -16,6 +16,7 @@ from kgan.runs import train as training
 from kgan.zoo import building
 from runs.squares import weights
 
+pytestmark = pytest.mark.slow
 SIDE = 32
 
 

@@ -82,7 +82,7 @@ class TestPrepare:
 
     def test_preset_without_a_model_is_refused(self, faces, tmp_path):
         (tmp_path / "out").mkdir()
-        with pytest.raises(KganError, match="Damaged preset"):
+        with pytest.raises(KganError, match="Expected a table of arguments"):
             publishing.prepare(publishing.find(faces), tmp_path / "out")
         assert not list((tmp_path / "out").iterdir())
 

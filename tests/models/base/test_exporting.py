@@ -104,6 +104,7 @@ class TestEveryClass:
         assert close(served[0][name], self.expected(made, name))
 
 
+@pytest.mark.slow
 def test_saved_models_are_called_as_models_are(served, made):
     _, paths = served
     path = next(p for p in paths if p.name.startswith("StyleGANLite"))

@@ -23,7 +23,7 @@ from kgan.files import write
 from kgan.metrics import Extractor, extractor
 from kgan.metrics.protocol import evenly
 from kgan.models.base.latent import LatentModel
-from kgan.runs.evaluate import extractor_of
+from kgan.runs.extraction import extractor_of
 from kgan.zoo import detecting, opening, saving
 from kgan.zoo.detecting import KINDS, Detector
 from kgan.zoo.preset import Preset

@@ -23,6 +23,9 @@ SCREEN = 640  # pixels: about the width of a notebook's cell
 
 FASTEST_GIF = 20  # milliseconds a frame: what is shorter is played at a tenth of a second
 
+# IPTC's digital source types: of what a model has made, and of that beside what it was given.
+GENERATED, COMPOSITE = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
+
 _KEY = "kgan"
 _GIF_BEGIN, _GIF_END = f'{{"{_KEY}": ', "}"  # of the comment
 _GRAYS = bytes(level for level in range(256) for _ in range(3))
@@ -323,7 +326,7 @@ def _png_info(provenance):
 
 
 def _xmp(provenance):
-    return _XMP.format(provenance.get("digital_source_type", "trainedAlgorithmicMedia"))
+    return _XMP.format(provenance.get("digital_source_type", GENERATED))
 
 
 def _encoded(picture, format, **options) -> bytes:

@@ -145,14 +145,19 @@ def sheet(pictures: np.ndarray, columns: int, facts: dict[str, Any]) -> np.ndarr
     return images.grid(enlarged(pictures, facts), columns, gap=2 * facts.get("scale", 1))
 
 
+def picture_size(image_shape: Sequence[int], facts: dict[str, Any]) -> tuple[int, int]:
+    """Width and height of one image, as large as facts have it."""
+    height, width, _ = image_shape
+    return width * facts.get("scale", 1), height * facts.get("scale", 1)
+
+
 def sheet_size(
     image_shape: Sequence[int], number: int, columns: int, facts: dict[str, Any]
 ) -> tuple[int, int]:
     """Width and height of what `sheet` gives."""
-    scale = facts.get("scale", 1)
-    gap, (height, width, _) = 2 * scale, image_shape
+    gap, (width, height) = 2 * facts.get("scale", 1), picture_size(image_shape, facts)
     rows = math.ceil(number / columns)
-    return columns * (width * scale + gap) + gap, rows * (height * scale + gap) + gap
+    return columns * (width + gap) + gap, rows * (height + gap) + gap
 
 
 def check_number(number: int, what: str, instead: str = "") -> None:

@@ -151,14 +151,13 @@ def command(
     _check_options(context, against)
     import_models(import_file)
     from kgan.runs import evaluate as evaluation
+    from kgan.runs.compare import compare
 
     if update_card:
         evaluation.check_card(source)
     names = None if metrics is None else [name.strip() for name in metrics.split(",")]
     if against is not None:
-        results = evaluation.compare(
-            source, against, split, images, names, extractor, size, data_dir
-        )
+        results = compare(source, against, split, images, names, extractor, size, data_dir)
     else:
         results = evaluation.evaluate(
             *(source, data, split, images, names, extractor, seeds, truncation, data_dir),

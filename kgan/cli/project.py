@@ -83,7 +83,7 @@ def command(
     import_models(import_file)
     # Late: they import TensorFlow.
     from kgan.metrics.extractors import extractor
-    from kgan.runs.evaluate import extractor_of
+    from kgan.runs.extraction import extractor_of
     from kgan.runs.train import Interrupted, collected_signals
     from kgan.zoo import saving
 
@@ -133,7 +133,7 @@ def command(
     )
     facts = {key: value for key, value in facts.items() if value is not None}
     both = np.concatenate([picture[None], result["images"]])
-    composite = {"shows": SHOWS, "digital_source_type": "compositeWithTrainedAlgorithmicMedia"}
+    composite = {"shows": SHOWS, "digital_source_type": images.COMPOSITE}
     images.save_png(images.grid(both, columns=2), out, {**facts, **composite})
     arrays = {key: result[key] for key in (kind, "labels") if key in result}
     latent_files.save(beside, facts, **arrays)

@@ -21,6 +21,7 @@ from kgan.data.folder import find_images, picture_size, read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError, say
 from kgan.files import plain_name, sha256
+from kgan.images import COMPOSITE
 from kgan.translating import Translating, chunk_of
 from kgan.zoo import opening
 from kgan.zoo.preset import Preset
@@ -30,7 +31,6 @@ SHOWS = {
     False: "a picture that was given, as the model translates it",
     True: "left: a picture that was given; right: as the model translates it",
 }
-COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
 INPUTS = ("PICTURE",)  # what its command takes beside options, which no file holds
 FIELDS = {
     "direction": Bound(

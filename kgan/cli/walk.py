@@ -195,8 +195,7 @@ def is_consistent(facts: dict[str, Any]) -> bool:
 def size(facts: dict[str, Any], image_shape: Sequence[int]) -> tuple[int, int]:
     """Width and height of the frames."""
     if facts["n"] == 1:
-        height, width, _ = image_shape
-        return width * facts.get("scale", 1), height * facts.get("scale", 1)
+        return drawing.picture_size(image_shape, facts)
     return drawing.sheet_size(image_shape, facts["n"], facts["columns"], facts)
 
 

@@ -48,9 +48,7 @@ class Batched:
             `tf.data.Dataset` of uint8 images (batch, height, width, channels), of
             (images, labels), or of the images (a, b) of two kinds.
         """
-        check_order(flip, seed)
-        FLAG.check("shuffle", shuffle)
-        whole(1).check("batch_size", batch_size)
+        check_order(batch_size, shuffle, flip, seed)
         self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
         epochs = iter(range(2**62))
@@ -81,7 +79,7 @@ class Batched:
         Returns:
             `tf.data.Dataset` as from `dataset`.
         """
-        check_order(flip, seed)
+        check_order(batch_size, True, flip, seed)
         whole(0).check("start_step", start_step)
         self.check_batch(batch_size)
         orders = self._orders(batch_size, True, flip, seed)
@@ -133,9 +131,11 @@ class Batched:
             )
 
 
-def check_order(flip: bool, seed: int) -> None:
-    """Raises ValueError unless these are a flag and a seed."""
-    FLAG.check("flip", flip)
+def check_order(batch_size: int, shuffle: bool, flip: bool, seed: int) -> None:
+    """Raises ValueError unless these can be arguments of `Batched.dataset`."""
+    whole(1).check("batch_size", batch_size)
+    for name, value in (("shuffle", shuffle), ("flip", flip)):
+        FLAG.check(name, value)
     SEED.check("seed", seed)
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from kgan._renamed import renamed_argument
 from kgan.checks import (
-    FLAG,
     FUNCTION,
     PATH,
     TEXT,
@@ -23,7 +22,6 @@ from kgan.checks import (
     one_of,
     or_none,
     shape_of_images,
-    whole,
 )
 from kgan.data import tfds
 from kgan.data.batches import Batched, check_order
@@ -271,9 +269,7 @@ def dataset(
     model.fit(dataset, epochs=20)
     ```
     """
-    whole(1).check("batch_size", batch_size)
-    FLAG.check("shuffle", shuffle)
-    check_order(flip, seed)
+    check_order(batch_size, shuffle, flip, seed)
     if isinstance(source, tf.data.Dataset):
         _check_ready(source, shape_of_images().check("image_shape", image_shape))
         return source

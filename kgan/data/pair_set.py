@@ -9,7 +9,7 @@ from dataclasses import field
 import numpy as np
 import tensorflow as tf
 
-from kgan.checks import FLAG, PATH, TEXT, or_none, whole
+from kgan.checks import PATH, TEXT, or_none
 from kgan.data import pairing, tfds
 from kgan.data.batches import Batched, check_order
 from kgan.data.cache import Stored
@@ -255,9 +255,7 @@ def pairs(
     """
     if paired == "no":
         raise KganError("Expected paired='names' or 'halves'; domains(a, b) are not paired")
-    check_order(flip, seed)
-    FLAG.check("shuffle", shuffle)
-    whole(1).check("batch_size", batch_size)
+    check_order(batch_size, shuffle, flip, seed)
     data = load_pairs(
         a,
         b,
@@ -316,9 +314,7 @@ def domains(
     kgan.models.CycleGAN((64, 64, 3)).fit(dataset, epochs=20)
     ```
     """
-    check_order(flip, seed)
-    FLAG.check("shuffle", shuffle)
-    whole(1).check("batch_size", batch_size)
+    check_order(batch_size, shuffle, flip, seed)
     data = load_pairs(
         a,
         b,

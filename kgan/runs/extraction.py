@@ -1,7 +1,7 @@
 """What evaluations have in common: the extractor, and features with a bar."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -11,7 +11,12 @@ import click
 import numpy as np
 
 from kgan.metrics import Extractor
-from kgan.metrics.measuring import FEWEST_FRECHET, FeatureSet, extract_features
+from kgan.metrics.measuring import (
+    FEWEST_FRECHET,
+    FeatureSet,
+    check_metrics,
+    extract_features,
+)
 from kgan.recipe import Recipe
 
 BATCH = 256  # images at a time; no figure depends on it
@@ -52,6 +57,19 @@ def affordable(names: Iterable[str], number: int) -> tuple[list[str], list[str]]
         return names, []
     names.remove(FRECHET)
     return names, [f"the Fréchet distance, of fewer than {FEWEST_FRECHET} images"]
+
+
+def asked_or_affordable(
+    asked: Sequence[str] | None, known: Iterable[str], number: int
+) -> tuple[list[str], list[str]]:
+    """The metrics that were asked for, or all that so many images allow; and what is left out.
+
+    Raises:
+        KganError: if one that was asked for takes more images.
+    """
+    names, left_out = affordable(known, number) if asked is None else (list(asked), [])
+    check_metrics(names, number)
+    return names, left_out
 
 
 def extract(

@@ -28,7 +28,7 @@ from kgan.metrics.measuring import METRICS
 from kgan.models import ConditionalGAN
 from kgan.recipe import Data, Recipe
 from kgan.runs import evaluate as evaluation
-from kgan.runs import extraction
+from kgan.runs import extraction, given
 from kgan.zoo import preset, registry
 from kgan.zoo.metadata import WEIGHTS
 from kgan.zoo.results import text
@@ -466,7 +466,7 @@ class TestClassesAreNames:
         for names, order in (("012", [0, 1, 2]), ("210", [2, 1, 0]), ("xyz", None)):
             found = dataclasses.replace(sets[names])
             left_out = []
-            matched = evaluation._of_model(found, ["0", "1", "2"], left_out)
+            matched = given.of_model(found, ["0", "1", "2"], left_out)
             if order is None:
                 assert matched.labels is None and "of x, y, z" in left_out[0]
             else:

@@ -95,24 +95,9 @@ class TranslationModel(Translating, AdversarialModel):
         """
         return self.averages[self.DIRECTIONS[direction]](images, training=False)
 
-    def export(
-        self,
-        filepath,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature=None,
-        direction: str = "a_to_b",
-        **kwargs: Any,
-    ) -> None:
+    def export(self, filepath, *args: Any, direction: str = "a_to_b", **kwargs: Any) -> None:
         """`AdversarialModel.export` of the averaged generator of a direction, of `images`."""
-        exporting.export(
-            self.exported(direction),
-            filepath,
-            format,
-            verbose,
-            input_signature=input_signature,
-            **kwargs,
-        )
+        exporting.export(self.exported(direction), filepath, *args, **kwargs)
 
     def exported(self, direction: str = "a_to_b") -> exporting.Exported:
         network = self.averages[self.DIRECTIONS[self.known_direction(direction)]]

@@ -71,6 +71,17 @@ def run_python() -> Callable[..., subprocess.CompletedProcess]:
     return run
 
 
+@pytest.fixture(scope="session")
+def run_without_tensorflow(run_python) -> Callable[..., subprocess.CompletedProcess]:
+    """`run_python` of a piece of code, where what only models need cannot be imported."""
+    hidden = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
+        "    sys.modules[name] = None\n"
+    )
+    return lambda code, *args, **more: run_python("-c", hidden + code, *args, **more)
+
+
 @pytest.fixture
 def interruptible() -> Callable[..., subprocess.Popen]:
     """`subprocess.Popen` of a process that heeds Ctrl-C, even if tests run in the background."""

@@ -33,8 +33,9 @@ def card(
     if samples:
         lines += [f"![Samples of {name}]({SAMPLES})", "", f"{samples} samples, uncurated, seed 0."]
         lines += [""]
+    does = "generates" if samples else "translates"  # what needs pictures makes others of them
     lines += [
-        f"A {metadata['model']} that generates {height}x{width} images with {channels} channel"
+        f"A {metadata['model']} that {does} {height}x{width} images with {channels} channel"
         f"{'s' if channels > 1 else ''}: {', '.join([f'{first} parameters', *others])}.",
     ]
     if recipe.parent:
@@ -52,11 +53,11 @@ def card(
     lines += ["", "## Use", ""]
     if zoo:
         lines += [f"With `KGAN_ZOO={zoo}` in the environment:", ""]
-    if samples:
-        lines += ["```", f"kgan sample {source} -n 16        # or the path of this directory"]
-        lines += ["```", ""]
+    command = f"sample {source} -n 16       " if samples else f"translate {source} photo.jpg"
+    lines += ["```", f"kgan {command} # or the path of this directory", "```", ""]
     lines += ["```python", "import kgan", "", f'model = kgan.zoo.load("{source}")']
-    lines += ["images = model.sample(16, seed=0)"] if samples else []
+    made = "model.sample(16, seed=0)" if samples else "model.translate(photos)"
+    lines += [f"images = {made}"]
     lines += [
         "```",
         "",

@@ -7,6 +7,13 @@ import pytest
 from kgan.recipe import Data, Recipe
 
 
+def saved(model, directory) -> Path:
+    """The directory, with the preset of a model that has not been trained."""
+    model.compile()
+    model.save_to_preset(directory)
+    return directory
+
+
 @pytest.fixture(scope="session")
 def style_preset(tmp_path_factory) -> Path:
     """An untrained StyleGANLite of three classes, one of which is called as in a spreadsheet."""
@@ -28,11 +35,9 @@ def vivid_preset(tmp_path_factory) -> Path:
 
     directory = tmp_path_factory.mktemp("vivid") / "vivid"
     model = DCGAN((16, 16, 3), latent_dim=8, width=4)
-    model.compile()
     kernel = model.ema_generator.weights[-2]  # before tanh
     kernel.assign(300 * kernel)
-    model.save_to_preset(directory)
-    return directory
+    return saved(model, directory)
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +47,7 @@ def cyclegan_preset(tmp_path_factory) -> Path:
 
     directory = tmp_path_factory.mktemp("cyclegan") / "horses"
     model = CycleGAN((20, 20, 3), 1, width=2, residual_blocks=0, translate_size=28, pool_size=0)
-    model.compile()
-    model.save_to_preset(directory)
-    return directory
+    return saved(model, directory)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +57,4 @@ def pix2pix_preset(tmp_path_factory) -> Path:
 
     directory = tmp_path_factory.mktemp("pix2pix") / "lines"
     model = Pix2Pix((32, 32, 3), width=2, max_channels=4)
-    model.compile()
-    model.save_to_preset(directory)
-    return directory
+    return saved(model, directory)

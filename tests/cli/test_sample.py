@@ -383,6 +383,9 @@ def test_truncation(tmp_path, monkeypatch):
     assert not (images == model.sample(3, seed=0)).all()
 
 
+MAIN = "from kgan.cli import main\nmain()\n"
+
+
 class TestEngines:
     @pytest.mark.parametrize(
         ("name", "options"),
@@ -393,19 +396,12 @@ class TestEngines:
         ],
     )
     def test_samples_where_tensorflow_and_keras_cannot_be_imported(
-        self, run_python, tmp_path, monkeypatch, name, options
+        self, run_without_tensorflow, tmp_path, monkeypatch, name, options
     ):
         (tmp_path / "cache").mkdir()
-        code = (
-            "import sys\n"
-            "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
-            "    sys.modules[name] = None\n"
-            "from kgan.cli import main\n"
-            "main()\n"
-        )
         arguments = ("sample", name, "--seed", 4, *options)
         cache = str(tmp_path / "cache")
-        done = run_python("-c", code, *arguments, cwd=tmp_path, KGAN_CACHE=cache)
+        done = run_without_tensorflow(MAIN, *arguments, cwd=tmp_path, KGAN_CACHE=cache)
         assert (done.returncode, done.stderr) == (0, "")
         assert os.listdir(cache) == []  # the graph came with kgan
         by_keras = [*map(str, arguments), "--engine", "keras", "--out", "keras.png"]
@@ -447,17 +443,11 @@ class TestEngines:
         )
 
     def test_a_preset_of_ones_own_is_drawn_without_tensorflow_at_once(
-        self, run_python, tiny_preset, tmp_path, monkeypatch
+        self, run_without_tensorflow, tiny_preset, tmp_path, monkeypatch
     ):
         """`save_to_preset` notes the graph that it makes."""
         cache = str(tmp_path / "cache")
         monkeypatch.setenv("KGAN_CACHE", cache)
         kgan.zoo.load(tiny_preset).save_to_preset(tmp_path / "mine")
-        code = (
-            "import sys\n"
-            "sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
-            "from kgan.cli import main\n"
-            "main()\n"
-        )
-        done = run_python("-c", code, "sample", "./mine", cwd=tmp_path, KGAN_CACHE=cache)
+        done = run_without_tensorflow(MAIN, "sample", "./mine", cwd=tmp_path, KGAN_CACHE=cache)
         assert (done.returncode, done.stdout) == (0, "mine.png\n")

@@ -64,6 +64,8 @@ def test_samples_are_counted():
 def test_card_without_samples_shows_none_and_promises_none():
     text = card({**METADATA, "samples": 0}, RECIPE)
     assert "sample" not in text and 'kgan.zoo.load("faces")' in text
+    assert "A DCGAN that translates 64x64 images with 3 channels: " in text
+    assert "\nkgan translate faces photo.jpg # " in text and "model.translate(" in text
 
 
 def test_licence_of_the_weights_lies_beside_them(faces):

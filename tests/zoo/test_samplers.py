@@ -164,7 +164,7 @@ class TestTranslators:
         assert files.keys() >= set(graphs[CycleGAN])
 
     def test_they_need_no_tensorflow_and_no_graph_of_a_stranger_is_run(
-        self, translators, cache, run_python, tmp_path
+        self, translators, cache, run_without_tensorflow, tmp_path
     ):
         place = shutil.copytree(translators[CycleGAN][0], tmp_path / "stranger")
         for path in place.glob("*.onnx"):
@@ -173,16 +173,12 @@ class TestTranslators:
         images = np.zeros((1, 9, 9, 3), np.uint8)
         expected = kgan.zoo.sampler(place).translate(images)
         code = (
-            "import os, sys\n"
-            f"os.environ['KGAN_CACHE'] = {str(cache.parent)!r}\n"
-            "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
-            "    sys.modules[name] = None\n"
             "import numpy, kgan\n"
             f"s = kgan.zoo.sampler({str(place)!r})\n"
             "numpy.save('x.npy', s.translate(numpy.zeros((1, 9, 9, 3), numpy.uint8)))\n"
             "assert s.directions == ('a_to_b', 'b_to_a')\n"
         )
-        done = run_python("-c", code, cwd=tmp_path)
+        done = run_without_tensorflow(code, cwd=tmp_path, KGAN_CACHE=str(cache.parent))
         assert done.returncode == 0, done.stderr
         np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), expected)
 
@@ -215,21 +211,17 @@ class TestTranslators:
 
 
 def test_a_graph_is_made_once_and_then_needs_no_tensorflow(
-    tiny_preset, cache, run_python, tmp_path
+    tiny_preset, cache, run_without_tensorflow, tmp_path
 ):
     pictures = kgan.zoo.sampler(tiny_preset).sample(4, seed=0)
     (made,) = cache.iterdir()
     assert made.stat().st_size < 20_000  # the weights are where they were
     code = (
-        "import os, sys\n"
-        f"os.environ['KGAN_CACHE'] = {str(cache.parent)!r}\n"
-        "for name in ('tensorflow', 'keras', 'h5py', 'onnx'):\n"
-        "    sys.modules[name] = None\n"
         "import numpy, kgan\n"
         f"s = kgan.zoo.sampler({str(tiny_preset)!r})\n"
         "numpy.save('x.npy', s.sample(4, seed=0))\n"
     )
-    done = run_python("-c", code, cwd=tmp_path)
+    done = run_without_tensorflow(code, cwd=tmp_path, KGAN_CACHE=str(cache.parent))
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), pictures)
 

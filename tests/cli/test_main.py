@@ -104,8 +104,12 @@ def test_interrupts_while_modules_are_imported(tmp_path, module, interruptible):
     assert (process.returncode, out, err.strip()) == (130, "", "Interrupted")
 
 
-def test_importing_the_command_leaves_interrupts_as_they_are():
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+def test_importing_the_command_leaves_interrupts_as_they_are(interruptible):
+    code = (
+        "import signal; before = signal.getsignal(signal.SIGINT); import kgan.cli; "
+        "assert before is signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    )
+    assert interruptible([sys.executable, "-c", code]).wait(60) == 0
 
 
 @pytest.mark.parametrize("value", ["1e300", "nan", "inf", "-1", "2.1", "x", "-inf", ""])

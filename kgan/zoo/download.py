@@ -38,6 +38,7 @@ ORIGIN = ".origin"  # in the cache: where an entry is from, and when; written wi
 _MOST_ORIGINS = 32
 _TOKEN = "Authorization"
 _POLL = 0.1  # seconds, of what another process downloads
+_STANDSTILL = 30  # seconds after which another process's download is not waited for
 
 
 def is_url(source: str) -> bool:
@@ -258,7 +259,7 @@ def _wait(room, name):
     if sys.stderr.isatty():
         say(f"Waiting for another process that downloads {name}", err=True)
     size, since = None, time.monotonic()
-    while time.monotonic() - since < _SECONDS:
+    while time.monotonic() - since < _STANDSTILL:
         try:
             with files.hold(room) as held:
                 if held is not False:

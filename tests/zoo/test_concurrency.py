@@ -85,7 +85,7 @@ def test_one_is_killed_and_the_others_go_on(slow, start, tmp_path):
 
 def test_one_that_stands_still_is_not_waited_for(at_hub, tmp_path, monkeypatch):
     at_hub.publish("someone/faces", make_preset(tmp_path / "a"))
-    monkeypatch.setattr(download, "_SECONDS", 0.5)
+    monkeypatch.setattr(download, "_STANDSTILL", 0.5)
     entry = preset.read("hf://someone/faces").directory
     shutil.rmtree(entry)
     room = entry.with_name(f".partial-01234567-{entry.name}")

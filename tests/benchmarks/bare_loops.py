@@ -19,7 +19,7 @@ class _Players:
         self.g_optimizer.build(self.generator.trainable_variables)
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.augment = diff_augment if model.augment else lambda x: x
-        self.latents = (batch_size, model.latent_dim)
+        self.latents = (batch_size, getattr(model, "latent_dim", None))
         self.keep = 0.5 ** (batch_size / model.ema_half_life)
 
     def judge(self, images, labels=None):
@@ -173,6 +173,90 @@ def stylegan_lite(model, batch_size, r1=True):
     return lambda images: (
         regularized(images) if r1 and next(steps) % model.r1_interval == 0 else plain(images)
     )
+
+
+def pix2pix(model, batch_size):
+    players = _Players(model, batch_size)
+    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
+
+    @tf.function
+    def step(a, b):
+        a, b = _scale(a), _scale(b)
+        with tf.GradientTape() as g_tape:
+            fake = players.generator(a, training=True)
+        with tf.GradientTape() as d_tape:
+            real_logits = players.discriminator([a, b], training=True)
+            fake_logits = players.discriminator([a, fake], training=True)
+            d_loss = 0.5 * tf.reduce_mean(
+                cross_entropy(tf.ones_like(real_logits), real_logits)
+                + cross_entropy(tf.zeros_like(fake_logits), fake_logits)
+            )
+        players.update_d(d_tape, d_loss)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fake)
+            fake_logits = players.discriminator([a, fake], training=True)
+            g_loss = tf.reduce_mean(cross_entropy(tf.ones_like(fake_logits), fake_logits))
+            g_loss += model.l1_weight * tf.reduce_mean(tf.abs(b - fake))
+        variables = players.generator.trainable_variables
+        gradient = tape.gradient(g_loss, fake)
+        players.g_optimizer.apply(g_tape.gradient(fake, variables, gradient), variables)
+        players.update_average()
+        return d_loss, g_loss
+
+    return step
+
+
+def cycle_gan(model, batch_size):
+    networks = g, f = model.generator_ab, model.generator_ba
+    d_a, d_b = model.discriminator_a, model.discriminator_b
+    g_variables = [v for network in networks for v in network.trainable_variables]
+    d_variables = [v for network in (d_a, d_b) for v in network.trainable_variables]
+    averages = [tf.Variable(v) for v in g_variables]
+    g_optimizer, d_optimizer = model.default_optimizers()
+    g_optimizer.build(g_variables)
+    d_optimizer.build(d_variables)
+    keep = 0.5 ** (batch_size / model.ema_half_life)
+    pools = [tf.Variable(tf.zeros((model.pool_size, *model.image_shape))) for _ in range(2)]
+
+    def distance(x, y):
+        return tf.reduce_mean(tf.abs(x - y))
+
+    def exchanged(pool, fakes):
+        places = tf.random.uniform((batch_size,), 0, model.pool_size, tf.int32)
+        past = tf.random.uniform((batch_size, 1, 1, 1)) < 0.5
+        shown = tf.where(past, tf.gather(pool, places), fakes)
+        pool.scatter_update(tf.IndexedSlices(fakes, places))
+        return shown
+
+    @tf.function
+    def step(a, b):
+        a, b = _scale(a), _scale(b)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in g_variables])
+            fake_b, fake_a = g(a, training=True), f(b, training=True)
+            fakes = (d_a, fake_a), (d_b, fake_b)
+            g_loss = sum(tf.reduce_mean(tf.square(d(x, training=True) - 1)) for d, x in fakes)
+            there_and_back = (f(fake_b, training=True), a), (g(fake_a, training=True), b)
+            g_loss += model.cycle_weight * sum(distance(*both) for both in there_and_back)
+            same = (f(a, training=True), a), (g(b, training=True), b)
+            weight = model.identity_weight * model.cycle_weight
+            g_loss += weight * sum(distance(*both) for both in same)
+        g_optimizer.apply(tape.gradient(g_loss, g_variables), g_variables)
+        shown = [
+            exchanged(pool, fakes) for pool, fakes in zip(pools, (fake_a, fake_b), strict=True)
+        ]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in d_variables])
+            d_loss = 0.0
+            for d, real, fake in ((d_a, a, shown[0]), (d_b, b, shown[1])):
+                d_loss += 0.5 * tf.reduce_mean(tf.square(d(real, training=True) - 1))
+                d_loss += 0.5 * tf.reduce_mean(tf.square(d(fake, training=True)))
+        d_optimizer.apply(tape.gradient(d_loss, d_variables), d_variables)
+        for average, variable in zip(averages, g_variables, strict=True):
+            average.assign(variable + keep * (average - variable))
+        return d_loss, g_loss
+
+    return step
 
 
 def diff_augment(images):

@@ -10,6 +10,8 @@ on the same uint8 batches; they take turns, so that a busy machine slows both. R
     python tests/benchmarks/throughput.py cgan --steps 60
     python tests/benchmarks/throughput.py stylegan-lite --steps 16
     python tests/benchmarks/throughput.py stylegan-lite --steps 16 --r1-cost
+    python tests/benchmarks/throughput.py pix2pix --width 32
+    python tests/benchmarks/throughput.py cyclegan --width 16 --steps 60
 """
 
 import argparse
@@ -23,6 +25,7 @@ import bare_loops
 import numpy as np
 
 import kgan
+from kgan.models.base.translation import TranslationModel
 
 # Class, bare loop, and the side and batch size of its recipe.
 MODELS = {
@@ -31,6 +34,13 @@ MODELS = {
     "wgan-gp": (kgan.models.WGANGP, bare_loops.wgan_gp, 28, 5 * 64),
     "cgan": (kgan.models.ConditionalGAN, bare_loops.conditional_gan, 28, 64),
     "stylegan-lite": (kgan.models.StyleGANLite, bare_loops.stylegan_lite, 64, 32),
+    "pix2pix": (kgan.models.Pix2Pix, bare_loops.pix2pix, 64, 16),
+    "cyclegan": (kgan.models.CycleGAN, bare_loops.cycle_gan, 64, 4),
+}
+# Beside these, what the recipes of translating presets have.
+ARGUMENTS = {
+    "pix2pix": {"max_channels": 88, "ema_half_life": 10_000},
+    "cyclegan": {"residual_blocks": 8, "ema_half_life": 5_000},
 }
 
 
@@ -54,7 +64,10 @@ def main() -> None:
     shape = (side, side, 1 if side == 28 else 3)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch_size * args.steps, *shape), dtype="uint8")
-    arguments = {"augment": "DiffAugment" if args.augment else None}
+    arguments = {
+        "augment": "DiffAugment" if args.augment else None,
+        **ARGUMENTS.get(args.model, {}),
+    }
     if args.width:
         arguments["width"] = args.width
 
@@ -64,8 +77,12 @@ def main() -> None:
         return model
 
     model = new_model()
-    labels = None if model.num_classes is None else np.arange(len(images)) % model.num_classes
-    dataset = kgan.data.ImageSet(images, labels).dataset(batch_size)
+    if isinstance(model, TranslationModel):
+        targets = rng.integers(0, 256, images.shape, dtype="uint8")
+        dataset = kgan.data.pairs(images, targets, image_shape=shape, batch_size=batch_size)
+    else:
+        labels = None if model.num_classes is None else np.arange(len(images)) % model.num_classes
+        dataset = kgan.data.ImageSet(images, labels).dataset(batch_size)
     options = {"r1": False} if args.r1_cost else {}
     step = bare_loop(new_model(), batch_size, **options)
 
@@ -74,7 +91,7 @@ def main() -> None:
 
     def run_bare():
         for batch in dataset:
-            losses = step(*batch) if labels is not None else step(batch)
+            losses = step(*batch) if isinstance(batch, tuple) else step(batch)
         [float(loss) for loss in losses]
 
     rates = {"kgan": [], "bare": []}

@@ -25,7 +25,8 @@ def onnx_session(path):
 
 
 def onnx(path, inputs):
-    return onnx_session(path).run(["images"], inputs)[0]
+    (output,) = onnx_session(path).run(None, inputs)
+    return output
 
 
 def litert(path, inputs):
@@ -36,7 +37,8 @@ def litert(path, inputs):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         interpreter = Interpreter(str(path))
-    return interpreter.get_signature_runner()(**inputs)["images"]
+    (output,) = interpreter.get_signature_runner()(**inputs).values()
+    return output
 
 
 def saved_models(paths, run_python):

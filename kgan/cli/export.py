@@ -7,8 +7,9 @@ import click
 from kgan.cli.models import import_models, import_option
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
-from kgan.errors import say
+from kgan.errors import KganError, printable, say
 from kgan.files import EXPORTS, plain_name
+from kgan.translating import Translating
 from kgan.zoo import opening
 
 
@@ -24,21 +25,28 @@ from kgan.zoo import opening
 @click.option(
     "--out", type=ExpandedPath(), help="File to write, or directory for it; of saved_model its own."
 )
+@click.option("--direction", help="Of models that translate both ways: a-to-b (default) or b-to-a.")
 @import_option
-def command(source: str, format: str, out: Path | None, import_file: Path | None) -> None:
+def command(
+    source: str, format: str, out: Path | None, direction: str | None, import_file: Path | None
+) -> None:
     """Write the generator of the preset NAME (or of a directory) for use without kgan.
 
     It holds its weights and says what made it. Inputs are latents (of any number of images), for
     conditional models labels and for StyleGAN truncation; the output is images, floats in [-1, 1].
+    Of translation models both are images.
 
     \b
     Examples:
       kgan export dcgan-celeba
       kgan export cgan-mnist --format litert --out digits.tflite
       kgan export stylegan-lite-celeba --format saved_model --out served
+      kgan export cyclegan-emoji --direction b-to-a
     """
     found = opening.read(source)
     name, ending = plain_name(found.metadata["name"], "generator"), EXPORTS[format]
+    if direction is not None:
+        name = f"{name}-{plain_name(direction, 'direction')}"
     if ending:
         out = in_directory(out or Path(), name + ending, ending)
     else:
@@ -53,5 +61,11 @@ def command(source: str, format: str, out: Path | None, import_file: Path | None
     from kgan.zoo import saving
 
     exporting.check_place(out, format)
-    saving.load(found).export(out, format=format)
+    model = saving.load(found)
+    if direction is not None and not isinstance(model, Translating):
+        raise KganError(
+            "Expected no --direction for a model that draws pictures of latents. "
+            f"Received: --direction {printable(direction)}"
+        )
+    model.export(out, format=format, **({} if direction is None else {"direction": direction}))
     say(out)

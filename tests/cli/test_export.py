@@ -77,3 +77,26 @@ def test_other_files_stay(export, tmp_path):
 def test_no_such_preset(export):
     done = export("tinny")
     assert done.exit_code == 1 and done.output.count("\n") == 1
+
+
+class TestDirection:
+    def test_the_way_back(self, export, cyclegan_preset):
+        done = export(cyclegan_preset, "--direction", "b-to-a")
+        assert (done.exit_code, done.output) == (0, "horses-b-to-a.onnx\n")
+        images = np.random.default_rng(0).uniform(-1, 1, (2, 20, 20, 1)).astype(np.float32)
+        result = runtimes.onnx("horses-b-to-a.onnx", {"images": images})
+        model = kgan.zoo.load(cyclegan_preset)
+        np.testing.assert_allclose(result, model(images, direction="b_to_a"), atol=1e-5)
+
+    @pytest.mark.parametrize(
+        ("name", "direction", "message"),
+        [
+            ("tiny", "b-to-a", "Error: Expected no --direction for a model that draws pictures"),
+            ("horses", "../up", "Error: Expected direction"),
+            ("horses", "", "Error: Expected direction"),
+        ],
+    )
+    def test_others(self, export, cyclegan_preset, tmp_path, name, direction, message):
+        done = export(cyclegan_preset if name == "horses" else name, "--direction", direction)
+        assert done.exit_code == 1 and done.output.startswith(message), done.output
+        assert done.output.count("\n") == 1 and not any((tmp_path / "here").iterdir())

@@ -41,6 +41,7 @@ class Exported(NamedTuple):
         function: of the inputs by name, gives floats in [-1, 1].
         inputs: their types, in their order; what is no scalar has the batch as its first dimension.
         options: names of the inputs, the last ones, that `function` does without.
+        output: name of what it gives.
         express: writes the same in a graph, given a size of the batch, or a name for it; returns
             outputs by name.
         notes: what is to be said of the file: what made it.
@@ -49,6 +50,7 @@ class Exported(NamedTuple):
     function: Callable
     inputs: dict[str, tf.TensorSpec]
     options: tuple[str, ...]
+    output: str
     express: Callable[[Graph, int | str], dict[str, Value]]
     notes: dict[str, Any]
 
@@ -70,6 +72,8 @@ def of_network(network: keras.Model, names: Iterable[str], notes: dict[str, Any]
         given = [x for x in given if x is not None]
         return network(given[0] if len(given) == 1 else given, training=False)
 
+    output = "translated" if "images" in inputs else "images"  # a graph has no two of a name
+
     # It takes all inputs by name, or one list of them: all but the first may be missing.
     parameter = inspect.Parameter
     function.__signature__ = inspect.Signature(
@@ -79,10 +83,9 @@ def of_network(network: keras.Model, names: Iterable[str], notes: dict[str, Any]
 
     def express(graph, batch):
         given = [graph.input(n, (batch, *x.shape[1:]), x.dtype.name) for n, x in inputs.items()]
-        # A graph has no two values of a name.
-        return {"translated" if "images" in inputs else "images": graph.call(network, *given)}
+        return {output: graph.call(network, *given)}
 
-    return Exported(function, inputs, (), express, notes)
+    return Exported(function, inputs, (), output, express, notes)
 
 
 def export(
@@ -220,7 +223,7 @@ def _module(exported):
     module.serve = tf.function(exported.function)
 
     def named(*given):
-        return {"images": module.serve(**dict(zip(exported.inputs, given, strict=True)))}
+        return {exported.output: module.serve(**dict(zip(exported.inputs, given, strict=True)))}
 
     signature = tf.function(named, input_signature=[*exported.inputs.values()])
     module.weights = list(signature.get_concrete_function().variables)

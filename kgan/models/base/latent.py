@@ -115,7 +115,12 @@ class LatentModel(Sampling, AdversarialModel):
             return self(latents, labels, **options)
 
         return Exported(
-            function, {**inputs, **options}, (*options,), self.express_images, self.provenance()
+            function,
+            {**inputs, **options},
+            (*options,),
+            "images",
+            self.express_images,
+            self.provenance(),
         )
 
     def draw_chunk(self, latents, labels, **options) -> np.ndarray:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 import kgan
-from kgan.models import DCGAN, GAN, R3GAN, WGANGP, ConditionalGAN, StyleGANLite
+from kgan.models import DCGAN, GAN, R3GAN, WGANGP, ConditionalGAN, CycleGAN, StyleGANLite
 from models.base.test_translation import TinyCycleGAN
 
 ENDINGS = {"onnx": ".onnx", "litert": ".tflite", "saved_model": ""}
@@ -279,6 +279,19 @@ class TestTranslation:
         model.export(tmp_path / "x.tflite", format="litert", direction="b-to-a")
         result = runtimes.litert(tmp_path / "x.tflite", {"images": images})
         assert close(result, model(images, direction="b_to_a").numpy())
+
+    def test_sides_that_are_open_stay_open(self, tmp_path):
+        model = CycleGAN((20, 20, 3), width=2, residual_blocks=1, pool_size=0)
+        images = np.random.default_rng(0).uniform(-1, 1, (3, 28, 24, 3)).astype(np.float32)
+        for format, ending in ENDINGS.items():
+            model.export(tmp_path / f"x{ending}", format=format)
+        served = tf.saved_model.load(tmp_path / f"x{ENDINGS['saved_model']}")
+        made = [
+            runtimes.onnx(tmp_path / f"x{ENDINGS['onnx']}", {"images": images}),
+            runtimes.litert(tmp_path / f"x{ENDINGS['litert']}", {"images": images}),
+            served.serve(images).numpy(),
+        ]
+        assert all(close(result, model(images).numpy()) for result in made)
 
     def test_onnx(self, tmp_path):
         with pytest.raises(ValueError, match="Received: activation gelu"):

@@ -43,6 +43,7 @@ from kgan.models.base.networks import (
     described,
 )
 from kgan.models.base.pair import OptimizerPair, check_callbacks
+from kgan.models.base.pipelines import steady_pipelines
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
 
@@ -376,7 +377,7 @@ class AdversarialModel(keras.Model):
             x, y = inputs.split(*held_out)
             x = inputs.check_data(x, y, self, ahead=True, steps=steps)
             call["validation_data"] = x if y is None else (x, y)
-        with inputs.own_errors(self):
+        with inputs.own_errors(self), steady_pipelines(self.distribute_strategy):
             history = super().fit(**call)
         if history.epoch and not history.history:  # Keras only warns
             raise inputs.no_data(call["x"])
@@ -389,7 +390,7 @@ class AdversarialModel(keras.Model):
         call = inputs.named(super().evaluate, (x, y, *args), kwargs)
         if not call.get("_use_cached_eval_dataset"):  # `fit` has them checked
             self._prepare(call)
-        with inputs.own_errors(self):
+        with inputs.own_errors(self), steady_pipelines(self.distribute_strategy):
             return super().evaluate(**call)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:

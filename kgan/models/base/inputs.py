@@ -24,6 +24,7 @@ from kgan.checks import (
     whole,
 )
 from kgan.errors import KganError, short
+from kgan.models.base.pipelines import steady
 
 FORMS = (
     "images, (images, labels), or batches of them: a tf.data.Dataset, keras.utils.PyDataset, torch "
@@ -132,6 +133,7 @@ def check_data(x, y, rules: Rules, ahead: bool = False, steps: int | None = None
         _look(rules, [(some_of(x), y)], ahead=True)
         return x
     if isinstance(x, tf.data.Dataset):
+        x = steady(x)
         if int(x.cardinality()) == 0:
             raise no_data(x)
         if rules.check_batch(*_types(x.element_spec)):

@@ -1,0 +1,76 @@
+"""What `fit` sets of the pipelines that it trains on."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgan.models import GAN
+from models.base.test_inputs import Loader, Sequence, dataset, generator, uint8
+
+FLOATS = np.float32(uint8()) / 127.5 - 1.0
+FORMS = {
+    "array": lambda: FLOATS,
+    "dataset": lambda: dataset(FLOATS),
+    "of unknown shape": lambda: dataset(FLOATS).map(
+        lambda x: tf.compat.v1.placeholder_with_default(x, None)
+    ),
+    "sequence": lambda: Sequence(FLOATS),
+    "generator": lambda: generator(FLOATS),
+    "loader": lambda: Loader(FLOATS),
+}
+
+
+@pytest.fixture
+def received(monkeypatch):
+    """The data sets that Keras has given to the strategy."""
+    kind, found = type(tf.distribute.get_strategy()), []
+    distribute = kind.experimental_distribute_dataset
+
+    def record(self, dataset, *args, **kwargs):
+        found.append(dataset)
+        return distribute(self, dataset, *args, **kwargs)
+
+    monkeypatch.setattr(kind, "experimental_distribute_dataset", record)
+    return found
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = GAN((16, 16, 3), latent_dim=4, width=5)
+    model.compile(run_eagerly=True)
+    return model
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_nothing_is_tuned_beside_the_training(model, received, form):
+    model.fit(FORMS[form](), batch_size=None if form != "array" else 2, verbose=0)
+    assert [dataset.options().autotune.enabled for dataset in received] == [False]
+    assert "experimental_distribute_dataset" not in vars(tf.distribute.get_strategy())
+
+
+def test_validation_and_evaluation_likewise(model, received):
+    model.fit(FLOATS, validation_data=dataset(FLOATS), verbose=0)
+    model.evaluate(FLOATS, verbose=0)
+    assert [dataset.options().autotune.enabled for dataset in received] == [False] * 3
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_options_of_the_users_are_kept(model, received, enabled):
+    options = tf.data.Options()
+    options.autotune.enabled, options.threading.max_intra_op_parallelism = enabled, 3
+    model.fit(dataset(FLOATS).with_options(options), verbose=0)
+    assert received[0].options() == options
+
+
+def test_other_options_of_the_users_are_kept(model, received):
+    options = tf.data.Options()
+    options.deterministic = False
+    model.fit(dataset(FLOATS).with_options(options), verbose=0)
+    assert received[0].options().deterministic is False
+    assert received[0].options().autotune.enabled is False
+
+
+def test_other_trainings_are_as_they_were(model, received):
+    model.fit(FLOATS, verbose=0)
+    tf.distribute.get_strategy().experimental_distribute_dataset(dataset(FLOATS))
+    assert received[-1].options().autotune.enabled is None

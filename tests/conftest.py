@@ -1,5 +1,6 @@
 """Fixtures: real data, a tiny preset, and the command line as a process."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -22,6 +23,12 @@ tf.config.set_logical_device_configuration(
 # What the machine's user has set must not reach the processes that tests start, and neither must
 # the log level above: the command line has to be silent without it.
 _PRIVATE = ("KGAN_", "TF_", "TFDS_", "KERAS_", "HF_")
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays, and need not be looked through for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,9 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+# To optimise a graph takes longer than to run it the few times that a test does. What runs in a
+# process of its own (the examples of README, trainings that are killed) is optimised as ever.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 # What the machine's user has set must not reach the processes that tests start, and neither must
 # the log level above: the command line has to be silent without it.
@@ -29,6 +32,7 @@ def pytest_collection_finish() -> None:
     """What is there before the first test stays, and need not be looked through for garbage."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(2000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -79,7 +79,7 @@ class CoreHarness:
         return model
 
     def test_two_replicas_equal_one(self):
-        with floats("float64"), unoptimized_graphs():
+        with floats("float64"):
             one = self._fitted(run_eagerly=True)
             with TWO_REPLICAS.scope():
                 two = self._fitted()
@@ -314,7 +314,7 @@ class Harness(CoreHarness):
         assert int(again.images_seen) == 32
 
     def test_mixed_precision_trains(self):
-        with floats("mixed_bfloat16"), unoptimized_graphs():
+        with floats("mixed_bfloat16"):
             model = self.model()
             model.fit(self.dataset(8), verbose=0)
         assert all(v.dtype == "float32" for v in model.trainable_variables)
@@ -341,19 +341,6 @@ def floats(policy):
     finally:
         keras.config.set_dtype_policy("float32")
         keras.config.set_floatx("float32")
-
-
-@contextmanager
-def unoptimized_graphs():
-    """TensorFlow's optimisation of graphs takes longer than it takes to run them once.
-
-    The graphs of before are made ready anew when they are next run.
-    """
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,7 +15,6 @@ from models.harness import (
     floats,
     get_state,
     set_state,
-    unoptimized_graphs,
 )
 
 SHAPE = (32, 32, 3)
@@ -82,7 +81,7 @@ class TranslationHarness:
             np.testing.assert_array_equal(v, w, err_msg=v.path)
 
     def test_two_replicas_equal_one(self):
-        with floats("float64"), unoptimized_graphs():
+        with floats("float64"):
             models = []
             for scope in (tf.distribute.get_strategy().scope(), TWO_REPLICAS.scope()):
                 with scope:

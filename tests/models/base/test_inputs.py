@@ -10,7 +10,7 @@ from keras import layers
 
 from kgan.models import DCGAN, GAN, ConditionalGAN
 from kgan.models.base import inputs
-from models.harness import TWO_REPLICAS, unoptimized_graphs
+from models.harness import TWO_REPLICAS
 
 SHAPE = (16, 16, 3)
 
@@ -197,7 +197,7 @@ def test_a_late_batch_is_refused_however_steps_are_run(options):
         model = GAN(SHAPE, latent_dim=4, width=5)
         model.compile(**options)
     images, _ = LATE["range"](*labelled())
-    with unoptimized_graphs(), pytest.raises(ValueError, match=SAID["range"]):
+    with pytest.raises(ValueError, match=SAID["range"]):
         model.fit(tf.data.Dataset.from_tensor_slices(images).batch(4), verbose=0)
     assert int(model.images_seen.numpy()) == 12
 
@@ -232,8 +232,7 @@ def batches_of(shape, *batches):
 def test_shapes_that_the_graph_does_not_know(shape):
     model = GAN(SHAPE, latent_dim=4, width=5)
     model.compile(run_eagerly=shape is not None)  # one in a graph is enough
-    with unoptimized_graphs():
-        model.fit(batches_of(shape, uint8(4), uint8(2)), verbose=0)
+    model.fit(batches_of(shape, uint8(4), uint8(2)), verbose=0)
     assert int(model.images_seen) == 6
 
 

@@ -31,6 +31,7 @@ from kgan.data.report import Report
 from kgan.data.resize import Rule, resize_image
 from kgan.errors import KganError, short
 from kgan.images import grid
+from kgan.pipelines import steady
 
 
 @plain_dataclass
@@ -292,7 +293,7 @@ def _check_ready(batches, image_shape):
     check_images(shape, spec.dtype, image_shape)
     if spec.dtype.is_floating:
         below0 = Below0()
-        for images in map(_first, batches):
+        for images in map(_first, steady(batches)):
             check_images(images.shape, images.dtype, image_shape)
             if 0 not in images.shape:
                 check_range(images.numpy())
@@ -359,7 +360,7 @@ def _from_tfds(name, split, rule, data_dir):
     examples = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
     images = allocate((len(examples), *rule.image_shape))
     labels = np.empty(len(examples), np.int64)
-    for i, example in enumerate(examples.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()):
+    for i, example in enumerate(steady(examples.prefetch(16)).as_numpy_iterator()):
         image = example["image"]
         if image.shape != rule.image_shape or rule.box is not None:
             image = resize_image(_picture(image), rule)

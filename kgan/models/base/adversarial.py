@@ -43,7 +43,7 @@ from kgan.models.base.networks import (
     described,
 )
 from kgan.models.base.pair import OptimizerPair, check_callbacks
-from kgan.models.base.pipelines import steady_pipelines
+from kgan.pipelines import steady_pipelines
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
 

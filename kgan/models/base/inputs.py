@@ -24,7 +24,7 @@ from kgan.checks import (
     whole,
 )
 from kgan.errors import KganError, short
-from kgan.models.base.pipelines import steady
+from kgan.pipelines import steady
 
 FORMS = (
     "images, (images, labels), or batches of them: a tf.data.Dataset, keras.utils.PyDataset, torch "

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from models.base.test_inputs import Loader, Sequence, dataset, generator, uint8
 
 from kgan.models import GAN
-from models.base.test_inputs import Loader, Sequence, dataset, generator, uint8
 
 FLOATS = np.float32(uint8()) / 127.5 - 1.0
 FORMS = {

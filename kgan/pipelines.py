@@ -1,4 +1,4 @@
-"""How data come to a training: pipelines that leave the processor to it."""
+"""Pipelines of data that leave the processor to the training that they are for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +12,9 @@ def steady(dataset):
     """A `tf.data.Dataset` without autotuning, unless its own options say something of that.
 
     With it, a thread that looks for better settings holds one of the threads which convolutions
-    share: on two cores `fit` ran at half its rate in half of the calls. And whoever lets go of an
-    iterator may wait for that thread's next round, which comes after up to a minute.
+    share: on two cores `fit` ran at two thirds of its rate in half of the calls. And whoever lets
+    go of an iterator may wait for that thread's next round; it wakes at doubling intervals, which
+    end at a minute.
 
     Args:
         dataset: to be iterated over; what is distributed already stays as it is.

@@ -247,6 +247,7 @@ class TestTrainExtractor:
         assert 0.2 < np.ptp(views) <= 0.8 + 1e-5  # brightness
 
 
+@pytest.mark.slow
 class TestMyGAN(Harness):
     """A researcher's class passes what kgan's own do."""
 

@@ -58,6 +58,7 @@ def run(code, tmp_path, **environment):
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_own_images_example(tmp_path):
     """The second example on a folder of eight pictures, narrower, for one epoch."""
     (tmp_path / "photos").mkdir()
@@ -76,6 +77,7 @@ def test_sampler_example(tmp_path):
     run(f"import kgan\n{blocks()[2]}\n{check}", tmp_path, KGAN_CACHE=str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_classes_and_styles_example(data_dir, tmp_path):
     """The fourth example, on a part of the data."""
     part = blocks()[3].replace(

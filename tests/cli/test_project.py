@@ -141,6 +141,7 @@ class TestOutput:
 
 
 class TestStyles:
+    @pytest.mark.slow
     def test_the_best_label_is_kept(self, projected):
         arrays, facts = latent_files.read(projected[0] / "styled-projection.npz")
         assert arrays["styles"].shape == (1, 6, 4) and facts["labels"] == arrays["labels"].tolist()

@@ -59,12 +59,14 @@ class TestShipped:
         np.testing.assert_array_equal(network.features(images[order]), whole[order])
         np.testing.assert_array_equal(network.features(images[37:107]), whole[37:107])
 
+    @pytest.mark.slow
     def test_another_one_is_the_same(self, name):
         images = noise(2, SHAPES[name])
         first, second = extractor(name), extractor(name)
         assert first.sha256 == second.sha256 and len(first.sha256) == 64
         np.testing.assert_array_equal(first.features(images), second.features(images))
 
+    @pytest.mark.slow
     def test_the_users_precision_does_not_matter(self, name):
         images = noise(2, SHAPES[name])
         expected = extractor(name).features(images)

@@ -89,6 +89,7 @@ def test_density_sees_noise_and_coverage_dropped_modes(features):
     assert results["noise"][1] < coverage - 0.1
 
 
+@pytest.mark.slow
 def test_sliced_wasserstein_sees_noise_and_blur_at_the_finest_level(sets):
     distances = {
         name: sliced_wasserstein(sets["real"][:500], sets[name][:500], projections=64)

@@ -38,6 +38,7 @@ class TestConditionalGAN(Harness):
                 np.testing.assert_array_equal(v, w)
 
 
+@pytest.mark.slow
 class TestConditionalGANWithR1(CoreHarness):
     """An embedding, whose gradient is of rows, beside a penalty that is not always due."""
 

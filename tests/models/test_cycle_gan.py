@@ -12,7 +12,6 @@ from models.harness import floats
 from models.translation_harness import SHAPE, TranslationHarness, pairs
 
 
-@pytest.mark.slow
 class TestCycleGAN(TranslationHarness):
     kind = CycleGAN
     config = {"width": 2, "residual_blocks": 1, "pool_size": 6, "augment": "AdaptiveAugment"}

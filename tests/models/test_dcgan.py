@@ -19,6 +19,7 @@ class TestDCGAN(Harness):
     smooth_config = {"latent_dim": 8, "width": 8, "augment": "DiffAugment"}
 
 
+@pytest.mark.slow
 class TestDCGANWithR1(CoreHarness):
     kind = DCGAN
     config = {"latent_dim": 8, "width": 8, "r1_gamma": 5.0, "r1_interval": 2}

@@ -94,6 +94,7 @@ class TestGAN(Harness):
         return {**users(), "augment": ADAPTIVE}
 
 
+@pytest.mark.slow
 class TestGANWithUsersNetworks(CoreHarness):
     kind = GAN
     run_eagerly = True
@@ -127,6 +128,7 @@ class LazyR1(GAN):
         return kgan.losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
 
 
+@pytest.mark.slow
 class TestSubclassWithLazyPenalty(CoreHarness):
     """A subclass that overrides `penalty` and nothing else."""
 

@@ -12,7 +12,6 @@ from models.harness import floats
 from models.translation_harness import SHAPE, TranslationHarness, pairs
 
 
-@pytest.mark.slow
 class TestPix2Pix(TranslationHarness):
     kind = Pix2Pix
     config = {"width": 4, "max_channels": 8, "augment": "DiffAugment"}

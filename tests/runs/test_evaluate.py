@@ -174,6 +174,7 @@ def test_every_result_carries_its_protocol(results, trained, network):
     json.dumps(results, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_twice_the_same_to_the_last_digit(trained, photos, monkeypatch):
     options = {"metrics": ["kernel_distance"], "seeds": [0], "number": 30, "data_dir": photos}
     first = evaluation.evaluate(trained, **options)

@@ -15,7 +15,6 @@ from kgan.runs.evaluate_translation import METRICS, nearest_in_pixels, with_chan
 from kgan.zoo import preset
 from kgan.zoo.results import markdown, text
 
-pytestmark = pytest.mark.slow
 SIDE = 32
 
 

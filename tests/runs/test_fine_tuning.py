@@ -133,6 +133,7 @@ def test_goes_on_without_the_parent(parent, folder, tmp_path):
     assert int(kgan.zoo.load(out).images_seen) == 40
 
 
+@pytest.mark.slow
 def test_a_recipe_of_a_fine_tuning_is_trained_again(child, parent, tmp_path):
     """The same weights, if the parent is as it was."""
     again = run(child[0] / "recipe.toml", "--out", tmp_path / "again")

@@ -82,6 +82,7 @@ def test_the_selected_metric_is_in_the_log(selected):
     assert len(column) == 10 and len(set(column)) >= 3
 
 
+@pytest.mark.slow
 def test_selecting_does_not_change_training_and_survives_a_resume(selected, faces_apart, tmp_path):
     run = tmp_path / "run"
     training.train(recipe(faces_apart / "train", images=80), run)  # not measured meanwhile

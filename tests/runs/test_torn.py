@@ -120,6 +120,7 @@ KILLS = {
 }
 
 
+@pytest.mark.slow
 def test_killed_anywhere_the_log_is_that_of_a_run_that_was_not(folder, ended, tmp_path):
     for i, (moment, (place, name, count, after)) in enumerate(KILLS.items()):
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):

@@ -401,6 +401,7 @@ class TestConditional:
             training.train(recipe, tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.slow
     def test_a_class_without_a_readable_image_keeps_its_number(self, folder, tmp_path):
         for name in ("a", "b", "c"):
             (tmp_path / "photos" / name).mkdir(parents=True)
@@ -469,6 +470,7 @@ class TestConditional:
             training.train(recipe(), tmp_path / "run")
         assert not (tmp_path / "run").exists()
 
+    @pytest.mark.slow
     def test_classes_of_other_data_are_not_kept(self, pets, tmp_path):
         made = pets[0]()
         made.arguments["num_classes"] = 10  # such as of the zoo's recipe, whose data was replaced

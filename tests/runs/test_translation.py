@@ -16,7 +16,6 @@ from kgan.runs import train as training
 from kgan.zoo import building
 from runs.squares import weights
 
-pytestmark = pytest.mark.slow
 SIDE = 32
 
 

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import click
 
-from kgan.cli.models import import_models, import_option
+from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
 from kgan.errors import KganError, printable, say
 from kgan.files import EXPORTS, plain_name
 from kgan.translating import Translating
-from kgan.zoo import opening
 
 
 @click.command()
@@ -43,7 +42,7 @@ def command(
       kgan export stylegan-lite-celeba --format saved_model --out served
       kgan export cyclegan-emoji --direction b-to-a
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     name, ending = plain_name(found.metadata["name"], "generator"), EXPORTS[format]
     if direction is not None:
         name = f"{name}-{plain_name(direction, 'direction')}"

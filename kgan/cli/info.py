@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from kgan.cli.models import import_models, import_option
+from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
 from kgan.errors import say
-from kgan.zoo import opening, results
+from kgan.zoo import results
 from kgan.zoo.card import ancestry
 
 
@@ -24,7 +24,7 @@ def command(source: str, import_file: Path | None) -> None:
     Example:
       kgan info dcgan-celeba
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     if import_file is not None:
         import_models(import_file)
         from kgan.zoo import saving

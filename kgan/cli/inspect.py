@@ -12,7 +12,7 @@ import click
 from kgan.cli import provenance
 from kgan.cli.detect import detect, detect_option
 from kgan.cli.engines import drawn_by, engine_option
-from kgan.cli.models import import_option
+from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.provenance import Found, Origin
@@ -20,7 +20,6 @@ from kgan.cli.seeds import seeds_text
 from kgan.cli.verifying import compare
 from kgan.errors import KganError, one_line, say
 from kgan.sampling import Sampling
-from kgan.zoo import opening
 
 _NONE = "no kgan metadata"
 _SAID = ("model", "class", "images_seen", "weights_sha256", "kgan", "verb")  # in lines of their own
@@ -114,7 +113,7 @@ class _Presets:
 
     def model(self, source: str) -> Sampling:
         if self._model is None or self._model[0] != source:
-            loaded = drawn_by(opening.read(source), self._engine, self.import_file)
+            loaded = drawn_by(opened(source, self.import_file), self._engine, self.import_file)
             self._model = (source, loaded)
         return self._model[1]
 

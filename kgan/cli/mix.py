@@ -12,14 +12,13 @@ from kgan.checks import SEED, list_of, one_of
 from kgan.cli import drawing
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
-from kgan.cli.models import import_option
+from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
 from kgan.errors import KganError, say
 from kgan.latents import sample_labels, sample_latents
 from kgan.sampling import LAYERS, Sampling, StyleSampling
-from kgan.zoo import opening
 
 FIELDS = {
     **drawing.FIELDS,
@@ -88,7 +87,7 @@ def command(
       kgan mix stylegan-lite-celeba
       kgan mix stylegan-lite-celeba --rows 0-5 --cols 6-9 --layers fine --out mix.png
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     classes = None if labels is None else parse_labels(labels, found.metadata)
     if classes is not None and len(classes) != 1:
         raise click.UsageError(

@@ -12,6 +12,8 @@ import kgan
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.quiet import import_tensorflow
 from kgan.errors import KganError
+from kgan.zoo import opening
+from kgan.zoo.preset import Preset
 
 import_option = click.option(
     "--import",
@@ -62,6 +64,19 @@ def import_models(import_file: Path | None, begin: bool = True) -> None:
             f"{type(error).__name__}: {str(error)[:300]}"
         ) from error
     _imported[import_file.resolve()] = module
+
+
+def opened(source: str, import_file: Path | None = None, begin: bool = True) -> Preset:
+    """The preset that a source names; of a run without one TensorFlow is imported, in silence.
+
+    Args:
+        source: see `kgan.zoo.opening.read`.
+        import_file: the user's, with the class of a run.
+        begin: see `import_tensorflow`.
+    """
+    if opening.must_be_built(source):
+        import_models(import_file, begin)
+    return opening.read(source)
 
 
 def model_class(name: str):

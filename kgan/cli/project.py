@@ -9,14 +9,13 @@ from kgan import images, latent_files
 from kgan.cli import drawing
 from kgan.cli.engines import check_sampling
 from kgan.cli.labels import parse_labels
-from kgan.cli.models import import_models, import_option
+from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory
 from kgan.cli.train import parse_box
 from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
 from kgan.errors import say
-from kgan.zoo import opening
 
 SHOWS = "left: a photograph that was given; right: the picture of the model closest to it"
 
@@ -67,7 +66,7 @@ def command(
       kgan project dcgan-celeba photo.jpg --box 0.2,0.1,0.8,0.7 --steps 1000 --out me.png
       kgan sample stylegan-lite-celeba --latents stylegan-lite-celeba-projection.npz
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     metadata, recipe = found.metadata, found.recipe
     labels = None if label is None else parse_labels(label, metadata)
     if labels is not None and len(labels) > 1:

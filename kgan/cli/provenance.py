@@ -18,6 +18,7 @@ from PIL import Image
 from kgan.checks import SHA256, Bound, or_none, whole
 from kgan.cli import drawing, mix, sample, translate, walk
 from kgan.cli.labels import labels_text
+from kgan.cli.quiet import import_tensorflow
 from kgan.errors import KganError, one_line
 from kgan.images import provenance_text
 from kgan.untrusted.text import MOST_JSON, parse_json
@@ -269,6 +270,8 @@ def _verb(facts):
 
 
 def _at(source, weights, where):
+    if opening.must_be_built(source):
+        import_tensorflow()
     metadata = opening.read_metadata(source)[1]
     same = metadata["files"].get(WEIGHTS, {}).get("sha256") == weights
     return Origin(source if source.isprintable() else None, metadata, same, one_line(where))

@@ -17,7 +17,7 @@ from kgan.checks import SEED, list_of, whole
 from kgan.cli import drawing
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
-from kgan.cli.models import import_option
+from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
 from kgan.errors import KganError, say
@@ -25,7 +25,6 @@ from kgan.files import aside, replacing, sha256
 from kgan.latent_files import PROVENANCE
 from kgan.latents import sample_labels, sample_latents
 from kgan.sampling import Sampling, StyleSampling
-from kgan.zoo import opening
 
 SUFFIXES = (".png", ".npz")
 FIELDS = {
@@ -106,7 +105,7 @@ def command(
       kgan sample runs/my-cgan/preset --labels 0-9
       kgan sample stylegan-lite-celeba --latents stylegan-lite-celeba-projection.npz
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     classes = None if labels is None else parse_labels(labels, found.metadata)
     given = None if latents is None else _given(latents, ctx)
     if given is None:

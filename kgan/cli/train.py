@@ -16,6 +16,7 @@ from kgan.cli.models import (
     imported_names,
     model_class,
     model_names,
+    opened,
 )
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
@@ -191,7 +192,7 @@ def command(
         if out is not None and out.resolve() != begun.resolve():
             raise click.UsageError(f"Expected no --out beside a run. Received: --out {out}")
         out, resume = begun, True
-    begin_from = None if parent is None else opening.read(parent)
+    begin_from = None if parent is None else opened(parent, import_file, begin=False)
     recipe = _recipe(source, begin_from, import_file)
     recipes_box = recipe.data.box
     if data is not None:

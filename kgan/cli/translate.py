@@ -13,7 +13,7 @@ from kgan import images
 from kgan.checks import FLAG, MOST_SIDE, SHA256, WHOLE, Bound, check_box, one_of, whole
 from kgan.cli import drawing
 from kgan.cli.engines import engine_option, translated_by
-from kgan.cli.models import import_option
+from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
 from kgan.cli.train import parse_box
@@ -23,7 +23,6 @@ from kgan.errors import KganError, say
 from kgan.files import plain_name, sha256
 from kgan.images import COMPOSITE
 from kgan.translating import Translating, chunk_of
-from kgan.zoo import opening
 from kgan.zoo.preset import Preset
 
 FULL = "full"
@@ -108,7 +107,7 @@ def command(
       kgan translate cyclegan-horse2zebra zebras/ --direction b-to-a --out horses/
       kgan translate cyclegan-horse2zebra horse.jpg --size full --side-by-side
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     box = None if box is None else parse_box(box)
     name = drawing.name_of(found)
     files = _files_of_folder(given, out, name) if given.is_dir() else [_file(given, out, name)]

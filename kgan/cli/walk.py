@@ -15,14 +15,13 @@ from kgan.cli import drawing
 from kgan.cli.bounded import Bounded
 from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
-from kgan.cli.models import import_option
+from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable, is_called_a_file
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
 from kgan.errors import say
 from kgan.files import replacing_directory
 from kgan.sampling import Sampling
-from kgan.zoo import opening
 
 MOST_FRAMES = 100_000
 FPS = number(0.1, 60)  # browsers slow down what is faster
@@ -110,7 +109,7 @@ def command(
       kgan walk cgan-fashion-mnist --labels 0-9 --columns 5 --out clothes.gif
       kgan walk stylegan-lite-celeba --truncation 0.7 --scale 4 --out frames/
     """
-    found = opening.read(source)
+    found = opened(source, import_file)
     classes = None if labels is None else parse_labels(labels, found.metadata)
     count = count or (1 if classes is None else len(classes))
     dealt = drawing.dealt(classes, count)

@@ -56,6 +56,15 @@ def read_metadata(source: str | os.PathLike) -> tuple[str | None, dict[str, Any]
     return str(made.directory), made.metadata
 
 
+def must_be_built(source: str | os.PathLike) -> bool:
+    """Whether `read` imports TensorFlow, for there is a run's checkpoint in place of a preset.
+
+    Raises:
+        KganError: if a run has saved nothing yet.
+    """
+    return _preset_place(source) is None
+
+
 def _preset_place(source):
     """Where the preset is that a source names; None if it is a run's newest checkpoint."""
     run = run_directory(source)

@@ -127,6 +127,16 @@ def test_preset_is_a_model_with_its_arguments(here):
     assert model.sample(2, seed=0).shape == (2, 16, 16, 3)
 
 
+def test_a_run_that_has_no_preset_yet_is_sampled_in_silence(here, run_kgan, tmp_path):
+    """Its checkpoint is made a preset of, for which TensorFlow and the class are needed at once."""
+    shutil.copytree(here / "run", tmp_path / "run")
+    for place in ("preset", "snapshots"):
+        shutil.rmtree(tmp_path / "run" / place, ignore_errors=True)
+    shutil.copy(here / "stand_in.py", tmp_path)
+    done = run_kgan("sample", "run", "--import", "stand_in.py", "-n", 4, "--out", "x.png")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "x.png\n", "")
+
+
 @pytest.mark.parametrize("gamma", [-1, 101, "much", None])
 def test_preset_with_an_argument_out_of_its_bounds_is_refused(here, tmp_path, gamma):
     preset = changed(here / "run/preset", tmp_path / "p", lambda c: c["config"].update(gamma=gamma))

@@ -1,5 +1,9 @@
 """TensorFlow's noise is set aside, its errors are not."""
 
+from pathlib import Path
+
+import kgan.cli
+
 BROKEN = """
 import os
 os.write(2, b"libsomething.so.1: cannot open shared object file\\n")
@@ -23,3 +27,10 @@ def test_stderr_works_again_afterwards(run_python, tmp_path):
     )
     done = run_python("-c", code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "heard")
+
+
+def test_no_verb_opens_a_run_by_itself():
+    """`kgan.cli.models.opened` imports in silence what a run without a preset needs."""
+    folder = Path(kgan.cli.__file__).parent
+    found = [path.name for path in folder.glob("*.py") if "opening.read(" in path.read_text()]
+    assert found == ["models.py"]

@@ -12,12 +12,15 @@ def steady(dataset):
     """A `tf.data.Dataset` without autotuning, unless its own options say something of that.
 
     With it, a thread that looks for better settings holds one of the threads which convolutions
-    share: on two cores `fit` ran at two thirds of its rate in half of the calls. And whoever lets
-    go of an iterator may wait for that thread's next round; it wakes at doubling intervals, which
-    end at a minute.
+    share: on two cores `fit` ran at two thirds of its rate in nearly half of the calls. And whoever
+    lets go of an iterator may wait for that thread's next round; it wakes at doubling intervals,
+    which end at a minute.
 
     Args:
         dataset: to be iterated over; what is distributed already stays as it is.
+
+    Returns:
+        A data set of the same elements.
     """
     if not isinstance(dataset, tf.data.Dataset) or dataset.options().autotune.enabled is not None:
         return dataset
@@ -36,6 +39,9 @@ def steady_pipelines(strategy: tf.distribute.Strategy) -> Iterator[None]:
     Args:
         strategy: of the model.
     """
+    if _DISTRIBUTE in vars(strategy):  # within a `fit` that evaluates, or beside another one
+        yield
+        return
     distribute = getattr(strategy, _DISTRIBUTE)
 
     def distribute_steadily(dataset, *args, **kwargs):
@@ -44,5 +50,5 @@ def steady_pipelines(strategy: tf.distribute.Strategy) -> Iterator[None]:
     setattr(strategy, _DISTRIBUTE, distribute_steadily)
     try:
         yield
-    finally:  # two threads that train may both have been here
-        vars(strategy).pop(_DISTRIBUTE, None)
+    finally:
+        delattr(strategy, _DISTRIBUTE)

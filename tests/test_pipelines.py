@@ -1,5 +1,6 @@
 """What `fit` sets of the pipelines that it trains on."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -51,6 +52,14 @@ def test_nothing_is_tuned_beside_the_training(model, received, form):
 def test_validation_and_evaluation_likewise(model, received):
     model.fit(FLOATS, validation_data=dataset(FLOATS), verbose=0)
     model.evaluate(FLOATS, verbose=0)
+    assert [dataset.options().autotune.enabled for dataset in received] == [False] * 3
+
+
+def test_so_is_the_validation_of_a_fit_that_evaluates_meanwhile(model, received):
+    evaluate = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: model.evaluate(FLOATS, verbose=0)
+    )
+    model.fit(FLOATS, validation_data=dataset(FLOATS), callbacks=[evaluate], verbose=0)
     assert [dataset.options().autotune.enabled for dataset in received] == [False] * 3
 
 

@@ -35,6 +35,11 @@ class _Players:
         variables = self.generator.trainable_variables
         self.g_optimizer.apply(tape.gradient(loss, variables), variables)
 
+    def update_g_through(self, fake, tape, gradient):
+        """By the gradient of fakes that were made under a tape."""
+        variables = self.generator.trainable_variables
+        self.g_optimizer.apply(tape.gradient(fake, variables, gradient), variables)
+
     def update_average(self):
         for a, w in zip(self.average.weights, self.generator.weights, strict=True):
             a.assign(w + self.keep * (a - w))
@@ -44,9 +49,19 @@ def _scale(images):
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
+def _told_apart(real_logits, fake_logits):
+    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
+    real = cross_entropy(tf.ones_like(real_logits), real_logits)
+    return tf.reduce_mean(real + cross_entropy(tf.zeros_like(fake_logits), fake_logits))
+
+
+def _taken_for_real(logits):
+    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
+    return tf.reduce_mean(cross_entropy(tf.ones_like(logits), logits))
+
+
 def dcgan(model, batch_size):
     players = _Players(model, batch_size)
-    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
 
     @tf.function
     def step(images):
@@ -55,18 +70,13 @@ def dcgan(model, batch_size):
             fake = players.generator(tf.random.normal(players.latents), training=True)
         with tf.GradientTape() as d_tape:
             real_logits, fake_logits = players.judge(real), players.judge(fake)
-            d_loss = tf.reduce_mean(
-                cross_entropy(tf.ones_like(real_logits), real_logits)
-                + cross_entropy(tf.zeros_like(fake_logits), fake_logits)
-            )
+            d_loss = _told_apart(real_logits, fake_logits)
         players.update_d(d_tape, d_loss)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fake)
             fake_logits = players.judge(fake)
-            g_loss = tf.reduce_mean(cross_entropy(tf.ones_like(fake_logits), fake_logits))
-        variables = players.generator.trainable_variables
-        gradient = tape.gradient(g_loss, fake)
-        players.g_optimizer.apply(g_tape.gradient(fake, variables, gradient), variables)
+            g_loss = _taken_for_real(fake_logits)
+        players.update_g_through(fake, g_tape, tape.gradient(g_loss, fake))
         players.update_average()
         return d_loss, g_loss
 
@@ -177,7 +187,6 @@ def stylegan_lite(model, batch_size, r1=True):
 
 def pix2pix(model, batch_size):
     players = _Players(model, batch_size)
-    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits
 
     @tf.function
     def step(a, b):
@@ -187,19 +196,14 @@ def pix2pix(model, batch_size):
         with tf.GradientTape() as d_tape:
             real_logits = players.discriminator([a, b], training=True)
             fake_logits = players.discriminator([a, fake], training=True)
-            d_loss = 0.5 * tf.reduce_mean(
-                cross_entropy(tf.ones_like(real_logits), real_logits)
-                + cross_entropy(tf.zeros_like(fake_logits), fake_logits)
-            )
+            d_loss = 0.5 * _told_apart(real_logits, fake_logits)
         players.update_d(d_tape, d_loss)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fake)
             fake_logits = players.discriminator([a, fake], training=True)
-            g_loss = tf.reduce_mean(cross_entropy(tf.ones_like(fake_logits), fake_logits))
+            g_loss = _taken_for_real(fake_logits)
             g_loss += model.l1_weight * tf.reduce_mean(tf.abs(b - fake))
-        variables = players.generator.trainable_variables
-        gradient = tape.gradient(g_loss, fake)
-        players.g_optimizer.apply(g_tape.gradient(fake, variables, gradient), variables)
+        players.update_g_through(fake, g_tape, tape.gradient(g_loss, fake))
         players.update_average()
         return d_loss, g_loss
 

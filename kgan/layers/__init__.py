@@ -1,6 +1,7 @@
 """Building blocks of GANs that Keras lacks, each a serializable Keras layer of its own."""
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
+from kgan.layers.batch_normalization import BatchNormalization
 from kgan.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kgan.layers.equalized import EqualizedConv2D, EqualizedDense
 from kgan.layers.grouped_conv import GroupedConv2D
@@ -15,6 +16,7 @@ from kgan.layers.resampling import Blur2D, Downsample2D, Upsample2D
 from kgan.layers.spectral_normalization import SpectralConv2D, SpectralDense, SpectralEmbedding
 
 __all__ = [
+    "BatchNormalization",
     "Blur2D",
     "ConditionalBatchNormalization",
     "Downsample2D",

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from kgan.checks import number, whole
+from kgan.layers.batch_normalization import BatchNormalization
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -31,7 +32,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         self.momentum = number(0, 1).check("momentum", momentum)
         self.epsilon = number(0, 1).check("epsilon", epsilon)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.normalization = keras.layers.BatchNormalization(
+        self.normalization = BatchNormalization(
             momentum=momentum,
             epsilon=epsilon,
             center=False,

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.checks import Bound, one_of, shape_of_images, whole
+from kgan.layers import BatchNormalization
 from kgan.models.base.adversarial import output_dtype
 from kgan.models.gan import GAN
 
@@ -31,9 +32,9 @@ def halvings(side: int) -> int:
 
 
 def batch_normalization(x):
-    # Statistics of the global batch. On a single replica Keras computes the same more cheaply.
+    # Statistics of the global batch. On a single replica the same are computed more cheaply.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=replicas > 1)(x)
 
 
 def initializers(

@@ -30,6 +30,7 @@ from kgan.runs import directory as run_directory
 from kgan.runs import selection, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.runs.extraction import extractor_of
+from kgan.runs.precision import AUTO, fastest
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
 from kgan.zoo.preset import Preset
@@ -51,6 +52,7 @@ def train(
     cache: str | os.PathLike | None = None,
     images: int | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
 ) -> Path:
     """Trains a recipe in a run directory, or goes on with it.
 
@@ -80,6 +82,8 @@ def train(
             with, whose place they take.
         cache: path of a file for a folder's decoded images; see `kgan.data.load`.
         images, batch_size: in place of the recipe's, as `epochs`.
+        precision: in place of the recipe's; `"auto"` for the fastest by a short measurement, of
+            which a run that goes on keeps the answer.
 
     Returns:
         The directory of the finished preset.
@@ -97,6 +101,11 @@ def train(
     run_directory.check_place(directory / opening.PRESET)
     if resume:
         _keep_classes(recipe, directory)
+    begun_by = run_directory.recipe_in(directory) if resume else None
+    if precision == AUTO and begun_by is not None:
+        precision = begun_by.precision
+    if precision not in (None, AUTO):
+        recipe = replace(recipe, precision=precision)
     threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
     keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
     as_read = recipe.as_dict()
@@ -112,6 +121,9 @@ def train(
     run_directory.check_data(directory, data.sums, override)
     saving.check(model, recipe)  # now with the names of classes
     _take_length(recipe, directory, len(data), images, epochs, batch_size)
+    if precision == AUTO:
+        batch = next(iter(data.stream(recipe.batch_size, seed=recipe.seed)))
+        recipe.precision = fastest(recipe, batch)
     if recipe.as_dict() != as_read:
         model = building.build(recipe)
     _tell_idle(recipe, model)

@@ -26,7 +26,7 @@ from kgan.files import expanded, sha256
 from kgan.graph import NotExpressible
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.models.base.latent import SAMPLE_CHUNK
-from kgan.recipe import Origin, Recipe, from_dict, optimizers
+from kgan.recipe import PRECISIONS, Origin, Recipe, from_dict, optimizers
 from kgan.untrusted import memory
 from kgan.untrusted.networks import check_arguments, check_values
 from kgan.untrusted.text import MOST_JSON, parse_json
@@ -256,7 +256,7 @@ def recipe_of(model, name: str) -> Recipe:
     """
     if model.origin is not None and not _trained_on(model):
         return replace(model.origin.recipe, name=name)
-    arguments = _config(model)["config"]
+    arguments, precision = _config(model)["config"], model.dtype_policy.name
     for key in [*model.networks, "seed"]:
         arguments.pop(key, None)
     return from_dict(
@@ -266,6 +266,7 @@ def recipe_of(model, name: str) -> Recipe:
             "model": type(model).__name__,
             "images": int(model.images_seen.numpy()),
             "seed": model.seed,
+            "precision": precision if precision in PRECISIONS else PRECISIONS[0],
             "arguments": {
                 # TOML has no null, and what is left out takes its default: false says "off".
                 k: False if k == "ema_half_life" and v is None else v

@@ -3,14 +3,16 @@
 import keras
 import tensorflow as tf
 
-_CHANNELS = 32  # of the larger pictures, from which on the products below win
+# Of the larger pictures: the sides up to which, and the channels from which the products below win.
+_SIDE, _CHANNELS = 16, 32
 
 
 class _Halving:
     """Mixed into a convolution of Keras': how it is differentiated by its kernel.
 
     In half precision a processor takes up to five times as long for TensorFlow's gradient as for
-    the products that it amounts to, if the kernel is 4x4 and the stride 2, as in most GANs.
+    the products that it amounts to, if the kernel is 4x4 and the stride 2, as in most GANs, and
+    the pictures are small.
     """
 
     def express(self, graph, x) -> str:
@@ -20,10 +22,10 @@ class _Halving:
     def _by_products(self, pictures, *operands) -> bool:
         """Whether these are used, for the shape of the larger pictures."""
         _, height, width, channels = pictures
-        even = all(side is not None and side % 2 == 0 for side in (height, width))
+        small = all(s is not None and s <= _SIDE and s % 2 == 0 for s in (height, width))
         return (
             all(tf.as_dtype(x.dtype).size == 2 for x in operands)
-            and (even and channels >= _CHANNELS and self.data_format == "channels_last")
+            and (small and channels >= _CHANNELS and self.data_format == "channels_last")
             and (self.kernel_size == (4, 4) and self.strides == (2, 2) and self.padding == "same")
             and getattr(self, "groups", 1) == 1
             and not tf.config.list_physical_devices("GPU")

@@ -74,6 +74,8 @@ def test_products_give_the_gradients_of_keras(kind, policy, side, use_bias):
     [
         (Conv2D, {}, normal(1, 7, 8, 32)),
         (Conv2D, {}, normal(1, 8, 8, 31)),
+        (Conv2D, {}, normal(1, 18, 8, 32)),
+        (Conv2DTranspose, {}, normal(1, 4, 9, 3)),
         (Conv2D, {"kernel_size": 3}, normal(1, 8, 8, 32)),
         (Conv2D, {"strides": 1}, normal(1, 8, 8, 32)),
         (Conv2D, {"padding": "valid"}, normal(1, 8, 8, 32)),

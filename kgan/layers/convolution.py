@@ -22,7 +22,7 @@ class _Halving:
     def _by_products(self, pictures, *operands) -> bool:
         """Whether these are used, for the shape of the larger pictures."""
         _, height, width, channels = pictures
-        small = all(s is not None and s <= _SIDE and s % 2 == 0 for s in (height, width))
+        small = all(s is not None and s <= _SIDE for s in (height, width))
         return (
             all(tf.as_dtype(x.dtype).size == 2 for x in operands)
             and (small and channels >= _CHANNELS and self.data_format == "channels_last")
@@ -87,7 +87,7 @@ class Conv2DTranspose(_Halving, keras.layers.Conv2DTranspose):
         shape = self.compute_output_shape(x.shape)
         if self.output_padding is not None or not self._by_products(shape, x, kernel):
             return super().call(inputs)
-        y = _double(x, kernel)
+        y = _double(x, kernel, shape[1:3])
         if self.use_bias:
             y += self.bias
         return y if self.activation is None else self.activation(y)
@@ -95,39 +95,45 @@ class Conv2DTranspose(_Halving, keras.layers.Conv2DTranspose):
 
 @tf.custom_gradient
 def _halve(x, kernel):
-    """(batch, height / 2, width / 2, outputs) of (batch, height, width, inputs)."""
+    """(batch, ⌈height / 2⌉, ⌈width / 2⌉, outputs) of (batch, height, width, inputs)."""
+    sides = x.shape[1:3]
 
     def gradient(dy):
-        return _double(dy, kernel), _kernel_gradient(x, dy)
+        return _double(dy, kernel, sides), _kernel_gradient(x, dy)
 
     return tf.nn.conv2d(x, kernel, 2, "SAME"), gradient
 
 
-@tf.custom_gradient
-def _double(x, kernel):
-    """The transpose: (batch, 2 height, 2 width, inputs) of (batch, height, width, outputs)."""
-    batch, (height, width), inputs = tf.shape(x)[0], x.shape[1:3], kernel.shape[2]
+def _double(x, kernel, sides):
+    """The transpose: (batch, *sides, inputs) of (batch, …, …, outputs)."""
 
-    def gradient(dy):
-        return _halve(dy, kernel), _kernel_gradient(dy, x)
+    @tf.custom_gradient
+    def double(x, kernel):
+        def gradient(dy):
+            return _halve(dy, kernel), _kernel_gradient(dy, x)
 
-    shape = (batch, 2 * height, 2 * width, inputs)
-    return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME"), gradient
+        shape = (tf.shape(x)[0], *sides, kernel.shape[2])
+        return tf.nn.conv2d_transpose(x, kernel, shape, 2, "SAME"), gradient
+
+    return double(x, kernel)
 
 
 def _kernel_gradient(larger, smaller):
     """Σ larger(2p + k) · smaller(p) over places p, for every place k of the 4x4 kernel.
 
     Args:
-        larger: (batch, 2 height, 2 width, inputs).
-        smaller: (batch, height, width, outputs).
+        larger: (batch, height, width, inputs).
+        smaller: (batch, ⌈height / 2⌉, ⌈width / 2⌉, outputs).
 
     Returns:
         (4, 4, inputs, outputs).
     """
-    (height, width, outputs), inputs = smaller.shape[1:], larger.shape[3]
+    (height, width, outputs), (*sides, inputs) = smaller.shape[1:], larger.shape[1:]
     # Blocks of 2x2 pixels as channels: of a kernel's place, two bits say which block it meets.
-    blocks = tf.nn.space_to_depth(tf.pad(larger, ((0, 0), (1, 1), (1, 1), (0, 0))), 2)
+    padding = [
+        (1, 2 * small + 1 - side) for small, side in zip((height, width), sides, strict=True)
+    ]
+    blocks = tf.nn.space_to_depth(tf.pad(larger, [(0, 0), *padding, (0, 0)]), 2)
     smaller = tf.reshape(smaller, (-1, outputs))
     products = [
         tf.matmul(

@@ -21,7 +21,7 @@ from kgan.runs.directory import LOCK
 
 PATIENCE = 600.0  # seconds that workers wait for one another to begin
 _TOLD_AFTER = 10.0  # of these
-SEEN_WITHIN = 60.0  # seconds, which file systems of networks may take
+SEEN_WITHIN = 30.0  # seconds, which file systems of networks may take
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", …'
 
 

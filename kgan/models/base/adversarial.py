@@ -361,14 +361,21 @@ class AdversarialModel(keras.Model):
     # Logs.
 
     def log(self, **values) -> dict:
-        """Adds values of any shape to the running means of that name; returns these."""
+        """Adds values of any shape to the running means of that name; returns these.
+
+        What it returns is of this replica's images; `logs` is of those of all.
+        """
         for name, value in values.items():
             self._means[name].update_state(value)
         return {name: self._means[name].result() for name in values}
 
-    def logs(self) -> dict:
-        """All running means, by name."""
-        return {name: mean.result() for name, mean in self._means.items()}
+    def logs(self, *names: str) -> dict:
+        """Running means by name, all or those of some names, over the images of all replicas."""
+        means = [self._means[name] for name in names or self._means]
+        sums = [tf.identity(part) for mean in means for part in (mean.total, mean.count)]
+        sums = self.sum_replicas(tf.stack(sums))
+        values = tf.math.divide_no_nan(sums[::2], sums[1::2])
+        return dict(zip(names or self._means, tf.unstack(values, len(means)), strict=True))
 
     @property
     def metrics(self) -> list:
@@ -430,26 +437,13 @@ class AdversarialModel(keras.Model):
         """Nothing: all is built. For Keras to try it under a strategy would cost a batch."""
 
     def _make_function(self, step_function: Callable) -> Callable:
-        strategy = self.distribute_strategy
-        if strategy.num_replicas_in_sync == 1:
+        if workers.count(self.distribute_strategy) == 1:
             return super()._make_function(step_function)
 
-        def step(data):
-            logs = self._of_all_replicas(step_function(data))
-            if workers.count(strategy) == 1:
-                return logs
-            # Between workers Keras reduces logs by their first axis.
-            return {name: tf.reshape(value, (1,)) for name, value in logs.items()}
+        def step(data):  # between workers Keras reduces logs by their first axis
+            return {name: tf.reshape(value, (1,)) for name, value in step_function(data).items()}
 
         return super()._make_function(step)
-
-    def _of_all_replicas(self, logs: dict) -> dict:
-        """Running means of this replica's images as those of all, which may be of uneven number."""
-        means = {name: mean for name, mean in self._means.items() if name in logs}
-        sums = [tf.identity(part) for mean in means.values() for part in (mean.total, mean.count)]
-        sums = self.sum_replicas(tf.stack(sums))
-        values = tf.math.divide_no_nan(sums[::2], sums[1::2])
-        return {**logs, **dict(zip(means, tf.unstack(values, len(means)), strict=True))}
 
     @contextmanager
     def _own_way(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from kgan.runs import strategies
 from kgan.runs.log import whole_rows
 
 HERE = Path(__file__).parent
-PATIENCE = 300  # seconds for anything that is started
+PATIENCE = 600  # seconds for anything that is started
 
 
 def cluster(size=2):
@@ -129,18 +129,23 @@ def watched(self, *args, **kwargs):
 
 kgan.models.DCGAN.fit = watched
 """
-TINY = """
+TINY = """format = 1
 name = "tiny"
 model = "DCGAN"
-images = 9600
+images = 3200
 batch_size = 8
 checkpoint_images = 800
-grid_images = 4800
+grid_images = 1600
 select = "kernel_distance"
-arguments = {image_shape = [16, 16, 3], latent_dim = 4, width = 2}
+
+[arguments]
+image_shape = [16, 16, 3]
+latent_dim = 4
+width = 2
 
 [data]
 source = "images"
+extractor = "random"
 """
 
 
@@ -194,7 +199,7 @@ def test_two_workers_train_by_the_command_line_and_a_killed_one_is_no_loss(place
     for victim in (1, 0):
         out = f"without-{victim}"
         started = train(place, out)
-        is_there(place / out / "checkpoints/images-000004000.json", started)
+        is_there(place / out / "checkpoints/images-000001600.json", started)
         started[victim].kill()
         start_of_end = time.monotonic()
         codes, said = ended(started, 120)

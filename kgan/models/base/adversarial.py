@@ -288,11 +288,17 @@ class AdversarialModel(keras.Model):
             if name in kwargs:
                 bound.check(name, kwargs[name])
         self._check_execution(**kwargs)
-        given = dict(zip(OPTIMIZERS, (g_optimizer, d_optimizer), strict=True))
+        with self.distribute_strategy.scope():  # of which the variables of optimizers are to be
+            self._take_optimizers((g_optimizer, d_optimizer), kwargs)
+        self.optimizer = OptimizerPair(**{name: getattr(self, name) for name in OPTIMIZERS})
+        # Callbacks may change them: checkpoints tell by these what was asked for.
+        self.rates_asked = {name: optimizers.rate_of(getattr(self, name)) for name in OPTIMIZERS}
+
+    def _take_optimizers(self, given: tuple, options: dict) -> None:
         made = [
             optimizers.checked(name, default if optimizer is None else optimizer)
-            for (name, optimizer), default in zip(
-                given.items(), self.default_optimizers(), strict=True
+            for name, optimizer, default in zip(
+                OPTIMIZERS, given, self.default_optimizers(), strict=True
             )
         ]
         if made[0] is made[1]:
@@ -301,18 +307,16 @@ class AdversarialModel(keras.Model):
                 "Received: the same object as g_optimizer and as d_optimizer"
             )
         # Left to itself Keras would make an rmsprop.
-        super().compile(optimizer=None, **kwargs)
+        super().compile(optimizer=None, **options)
         for name, optimizer in zip(OPTIMIZERS, made, strict=True):
-            scaled = kwargs.get("auto_scale_loss", True)
+            optimizer = _of_this_scope(optimizer)
+            scaled = options.get("auto_scale_loss", True)
             if scaled and self.dtype_policy.name == "mixed_float16":
                 optimizer = _with_loss_scale(optimizer)
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
             optimizers.bind(optimizer, self.images_seen)
             setattr(self, name, optimizer)
-        self.optimizer = OptimizerPair(**{name: getattr(self, name) for name in OPTIMIZERS})
-        # Callbacks may change them: checkpoints tell by these what was asked for.
-        self.rates_asked = {name: optimizers.rate_of(getattr(self, name)) for name in OPTIMIZERS}
 
     def _check_execution(self, jit_compile="auto", steps_per_execution=1, **others) -> None:
         """Refuses what TensorFlow cannot do on several devices, and would say in a stack of C++."""
@@ -975,6 +979,16 @@ def _all_arguments(kind: type) -> dict[str, Bound]:
 def _attribute(argument: str) -> str:
     """The attribute that holds an argument."""
     return "loss_name" if argument == "loss" else argument  # Keras has a `loss` of its own
+
+
+def _of_this_scope(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """An optimizer, or its like if it was made outside of the strategy's scope.
+
+    What it counts would otherwise be counted once by each replica.
+    """
+    if optimizer._distribution_strategy is tf.distribute.get_strategy():
+        return optimizer
+    return type(optimizer).from_config(optimizer.get_config())
 
 
 def _with_loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -128,6 +128,14 @@ from kgan.zoo.preset import read as read_preset
     is_flag=True,
     help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "one", "mirrored", "multiworker"]),
+    default="auto",
+    show_default=True,
+    help="Devices: one, all GPUs (mirrored), or those of all processes that TF_CONFIG names "
+    "(multiworker). auto: all GPUs if there are two or more, else one device.",
+)
 @import_option
 @click.option("--override", is_flag=True, help="Resume with another recipe or other images.")
 def command(
@@ -158,6 +166,7 @@ def command(
     grid_images: int | None,
     out: Path | None,
     resume: bool,
+    strategy: str,
     import_file: Path | None,
     override: bool,
 ) -> None:
@@ -265,11 +274,14 @@ def command(
     from kgan.runs import threads
 
     threads.use(run_directory.threads_of(out))
-    import_tensorflow()
+    import_tensorflow(begin=strategy != "multiworker")  # whose processes begin together
+    from kgan.runs import strategies
     from kgan.runs import train as training
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 
+    devices = strategies.make(strategy)
+    say(strategies.described(devices), err=True)
     try:
         preset = training.train(
             recipe,
@@ -282,9 +294,12 @@ def command(
             images,
             batch_size,
             precision,
+            devices,
         )
     except training.Interrupted:
         kept = {"--import": import_file, "--data-dir": data_dir, "--cache": cache}
+        if strategy != "auto":
+            kept["--strategy"] = strategy
         more = [str(word) for pair in kept.items() if pair[1] is not None for word in pair]
         again = shlex.join(["kgan", "train", *more, str(out)])
         say(f"Saved. Go on with: {again}", err=True)

@@ -213,13 +213,14 @@ class Pix2Pix(TranslationModel):
         real_logits = self.discriminate(a.images, b.images)
         fake_logits = self.discriminate(a.images, fakes)
         self.images_tested.assign_add(tf.cast(draws.global_batch, tf.int64))
-        return self.log(
+        self.log(
             d_loss=LOSS.discriminator(real_logits, fake_logits),
             g_loss=LOSS.generator(None, fake_logits),
             l1_loss=tf.abs(b.images - fakes),
             real_score=real_logits,
             fake_score=fake_logits,
         )
+        return self.logs()
 
 
 def patch_logits(x, side: int, width: int, max_channels: int, init, normalize):

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
+from kgan import images, layers, models, workers  # noqa: F401  (the classes of `models` get registered)
 from kgan.checks import Bound
 from kgan.errors import KganError, printable, short
 from kgan.files import expanded, sha256
@@ -67,7 +67,7 @@ def save(
     curves: Path | None = None,
     selected: dict[str, Any] | None = None,
 ) -> None:
-    """Writes a model as a preset directory.
+    """Writes a model as a preset directory; of several processes that train it the chief does.
 
     Args:
         model, directory, recipe, seconds: see `kgan.zoo.save`.
@@ -77,6 +77,8 @@ def save(
     Raises:
         KganError: see `kgan.zoo.save`.
     """
+    if not workers.is_chief(model.distribute_strategy):
+        return
     directory = expanded(directory)
     check_replaceable(directory)
     recipe, config, metadata = _contents(model, recipe or recipe_of(model, directory.name))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kgan
 from kgan import recipe as recipes
@@ -56,7 +57,7 @@ def test_a_recipe_is_of_a_known_precision(folder):
 def test_auto_takes_what_is_faster_by_a_tenth(speeds, folder, bfloat16, fastest, capsys):
     speeds(float32=10.0, mixed_bfloat16=bfloat16)
     batch = np.zeros((8, 16, 16, 1), "uint8")
-    assert precision.fastest(recipe(folder), batch) == fastest
+    assert precision.fastest(recipe(folder), batch, tf.distribute.get_strategy()) == fastest
     said = capsys.readouterr().err
     assert f"{fastest} (images/s: float32 80, mixed_bfloat16 {8 * bfloat16:.0f})" in said
 

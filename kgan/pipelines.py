@@ -82,19 +82,26 @@ def _is_same_everywhere(dataset):
 def _slices(dataset, own: tf.distribute.InputContext):
     """The rows of each batch that the replicas of one process get, one replica after the other."""
     replicas = own.num_replicas_in_sync
-    first = own.input_pipeline_id * replicas // own.num_input_pipelines
-    sizes = {part.shape[0] for part in tf.nest.flatten(dataset.element_spec)}
-    size = sizes.pop() if len(sizes) == 1 else None
+    here = replicas // own.num_input_pipelines
+    first = own.input_pipeline_id * here
 
     def of_replica(replica, *batch):
         def rows(part):
-            images = size or tf.shape(part, tf.int64)[0]
-            return part[replica * images // replicas : (replica + 1) * images // replicas]
+            images = part.shape[0] or tf.shape(part, tf.int64)[0]
+            cut = part[replica * images // replicas : (replica + 1) * images // replicas]
+            if part.shape[0] and part.shape[0] % replicas == 0:
+                cut = tf.ensure_shape(cut, (part.shape[0] // replicas, *part.shape[1:]))
+            return cut
 
-        return tf.nest.map_structure(rows, batch)
+        return tf.nest.map_structure(rows, batch if len(batch) > 1 else batch[0])
 
     def of_process(*batch):
-        numbers = tf.data.Dataset.range(first, first + replicas // own.num_input_pipelines)
+        numbers = tf.data.Dataset.range(first, first + here)
         return numbers.map(lambda replica: of_replica(replica, *batch))
 
-    return dataset.flat_map(of_process)
+    slices, batches = dataset.flat_map(of_process), dataset.cardinality()
+    if batches >= 0 or batches == tf.data.INFINITE_CARDINALITY:
+        # An endless pipeline spares the processes to ask one another for its end, at every step.
+        each = batches * here if batches >= 0 else batches
+        slices = slices.apply(tf.data.experimental.assert_cardinality(each))
+    return slices

@@ -26,9 +26,10 @@ class LostWorker(KganError):
 
 def count(strategy: tf.distribute.Strategy) -> int:
     """How many processes a strategy trains in."""
-    resolver = strategy.cluster_resolver
-    cluster = resolver.cluster_spec() if resolver is not None else None
-    return sum(map(cluster.num_tasks, cluster.jobs)) if cluster else 1
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    cluster = strategy.cluster_resolver.cluster_spec()
+    return sum(map(cluster.num_tasks, cluster.jobs)) or 1
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:

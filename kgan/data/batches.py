@@ -84,7 +84,9 @@ class Batched:
         whole(0).check("start_step", start_step)
         self.check_batch(batch_size)
         orders = self._orders(batch_size, True, flip, seed)
-        return _ahead(self._batches(tf.data.Dataset.range(start_step, 2**62), orders))
+        batches = self._batches(tf.data.Dataset.range(start_step, 2**62), orders)
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return _ahead(batches.apply(endless))
 
     def _orders(self, batch_size, shuffle, flip, seed):
         """An `_Order` for each part of a batch."""

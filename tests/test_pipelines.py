@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 from models.base.test_inputs import Loader, Sequence, dataset, generator, uint8
 
+import kgan
+from kgan import pipelines
 from kgan.models import GAN
 
 FLOATS = np.float32(uint8()) / 127.5 - 1.0
@@ -83,3 +85,28 @@ def test_other_trainings_are_as_they_were(model, received):
     model.fit(FLOATS, verbose=0)
     tf.distribute.get_strategy().experimental_distribute_dataset(dataset(FLOATS))
     assert received[-1].options().autotune.enabled is None
+
+
+@pytest.mark.parametrize(("processes", "replicas"), [(2, 1), (2, 2), (3, 1)])
+@pytest.mark.parametrize("kind", ["stream", "dataset"])
+def test_slices_of_all_processes_are_the_batch(kind, processes, replicas):
+    images = kgan.data.load(uint8(21), image_shape=(16, 16, 3))
+    batches = images.stream(8) if kind == "stream" else images.dataset(8, shuffle=False)
+    slices = []
+    for index in range(processes):
+        own = tf.distribute.InputContext(processes, index, processes * replicas)
+        slices.append(pipelines._slices(batches, own))
+        assert slices[-1].options().autotune.enabled is False
+        endless = slices[-1].cardinality() == tf.data.INFINITE_CARDINALITY
+        assert endless == (kind == "stream")
+    found = [list(some.take(3 * replicas).as_numpy_iterator()) for some in slices]
+    for step, batch in enumerate(batches.take(3).as_numpy_iterator()):
+        rows = [some[step * replicas : (step + 1) * replicas] for some in found]
+        np.testing.assert_array_equal(np.concatenate(sum(rows, [])), batch)
+
+
+def test_what_is_made_of_a_pipeline_of_kgans_is_dealt_out_too():
+    mine = kgan.data.dataset(uint8(16), image_shape=(16, 16, 3), batch_size=4)
+    for made in (mine, mine.take(2), mine.map(lambda x: x), mine.repeat(), mine.prefetch(1)):
+        assert pipelines._is_same_everywhere(made)
+    assert not pipelines._is_same_everywhere(dataset(FLOATS))

@@ -180,7 +180,9 @@ def state_of(run):
     """What a run has come to: the weights of its preset, and its log but for the time."""
     with h5py.File(run / "preset/model.weights.h5") as file:
         found = {}
-        file.visititems(lambda name, item: found.update({name: item[()]} if item.shape else {}))
+        file.visititems(
+            lambda name, item: found.update({name: item[()]} if hasattr(item, "shape") else {})
+        )
     rows = whole_rows((run / "log.csv").read_bytes())
     return found, [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 

@@ -1,13 +1,14 @@
 """The devices and processes that a run trains on: `kgan train --strategy`."""
 
+import errno
 import json
+import math
 import os
 import secrets
 import signal
 import socket
-import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -98,42 +99,21 @@ def _says(path, text):
 
 
 def _multiworker():
-    others = _others()
-    made, start, told = [], time.monotonic(), False
-
-    def begin():  # it waits for the others, and takes no notice of signals
-        try:
-            made.append(tf.distribute.MultiWorkerMirroredStrategy())
-        except Exception as error:
-            made.append(error)
-
-    thread = threading.Thread(target=begin, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
-        waited = time.monotonic() - start
-        if waited < (PATIENCE if told else _TOLD_AFTER) or not thread.is_alive():
-            continue
-        missing = ", ".join(address for address in others if not _answers(address)) or "some"
-        if told:
-            raise KganError(
-                f"Expected all workers that TF_CONFIG names within {PATIENCE / 60:.0f} minutes. "
-                f"Received: nothing from {missing}"
-            )
-        told = True
-        say(f"Waiting for other workers: {missing}", err=True)
+    _meet(*_cluster())
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise KganError(
+            f"Expected to begin as one of the workers that TF_CONFIG names. Received: {error}"
+        ) from None
     # TensorFlow has taken SIGTERM for itself.
     with suppress(ValueError):  # only the main thread may handle signals
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    if isinstance(made[0], Exception):
-        raise KganError(
-            f"Expected to begin as one of the workers that TF_CONFIG names. Received: {made[0]}"
-        )
-    return made[0]
+    return strategy
 
 
-def _others() -> list[str]:
-    """The addresses of the other workers.
+def _cluster() -> tuple[list[str], int]:
+    """The addresses of all workers, the chief's first, and which of them this is.
 
     Raises:
         KganError: if `TF_CONFIG` does not tell.
@@ -141,13 +121,13 @@ def _others() -> list[str]:
     text = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(text)
-        tasks = {
-            (kind, index): address
+        tasks = [
+            (kind, index, str(address))
             for kind in ("chief", "worker")
             for index, address in enumerate(config["cluster"].get(kind, []))
-        }
-        tasks.pop((config["task"]["type"], int(config["task"]["index"])))
-        return [str(address) for address in tasks.values()]
+        ]
+        own = config["task"]["type"], int(config["task"]["index"])
+        return [task[2] for task in tasks], [task[:2] for task in tasks].index(own)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise KganError(
             "Expected the environment variable TF_CONFIG to name all workers and which of them "
@@ -155,10 +135,60 @@ def _others() -> list[str]:
         ) from None
 
 
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
+def _meet(addresses: list[str], own: int) -> None:
+    """Waits until all workers have begun: TensorFlow would wait for ever, deaf to Ctrl-C.
+
+    Until all are there, the chief listens at the address that is then TensorFlow's.
+
+    Raises:
+        KganError: if one does not come, or the chief's address is taken.
+    """
+    host, _, port = addresses[0].rpartition(":")
+    end, told = time.monotonic() + PATIENCE, time.monotonic() + _TOLD_AFTER
+    missing = set(range(1, len(addresses))) if own == 0 else {0}
+    with ExitStack() as stack:
+        others = []
+        try:
+            listening = stack.enter_context(_listening(host, int(port))) if own == 0 else None
+        except (OSError, ValueError) as error:
+            raise KganError(
+                f"Expected to listen at {addresses[0]}, as TF_CONFIG says. Received: {error}"
+            ) from None
+        while missing:
+            try:
+                if own == 0:
+                    listening.settimeout(0.5)
+                    other = stack.enter_context(listening.accept()[0])
+                    other.settimeout(5)
+                    missing.discard(int(other.recv(8) or 0))
+                    others.append(other)
+                else:
+                    chief = stack.enter_context(socket.create_connection((host, int(port)), 5))
+                    chief.sendall(str(own).encode())
+                    chief.settimeout(max(0.1, end - time.monotonic()))
+                    if chief.recv(8):
+                        missing.clear()
+            except (OSError, ValueError):
+                time.sleep(0.1)
+            names = ", ".join(addresses[index] for index in sorted(missing))
+            if missing and time.monotonic() > end:
+                raise KganError(
+                    f"Expected all workers that TF_CONFIG names within {PATIENCE:.0f} s. "
+                    f"Received: nothing from {names}"
+                )
+            if missing and time.monotonic() > told:
+                told = math.inf
+                say(f"Waiting for other workers: {names}", err=True)
+        for other in others:
+            with suppress(OSError):
+                other.sendall(b"begin")
+                other.recv(8)  # until it has closed, so that the address is free at once
+
+
+def _listening(host: str, port: int) -> socket.socket:
     try:
-        socket.create_connection((host, int(port)), timeout=1).close()
-    except (OSError, ValueError):
-        return False
-    return True
+        return socket.create_server((host, port))
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+        return socket.create_server(("", port))  # a name that others know this machine by

@@ -1,6 +1,10 @@
 """The devices that a run trains on."""
 
 import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import tensorflow as tf
 from models.harness import TWO_REPLICAS
 
 from kgan import zoo
+from kgan.errors import KganError
 from kgan.images import save_png
 from kgan.recipe import Data, Recipe
 from kgan.runs import strategies
@@ -55,3 +60,39 @@ def test_a_run_on_two_devices_is_that_on_one(tmp_path):
     one, two = map(zoo.load, places)
     for v, w in zip(one.weights, two.weights, strict=True):
         np.testing.assert_allclose(v.numpy(), w.numpy(), atol=1e-5, err_msg=v.path)
+
+
+def free_addresses(number):
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)
+        ]
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+
+
+def test_workers_wait_for_one_another():
+    addresses = free_addresses(3)
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(strategies._meet, addresses, own) for own in (1, 0)]
+        time.sleep(0.3)
+        assert not any(each.done() for each in waiting)
+        waiting.append(threads.submit(strategies._meet, addresses, 2))
+        assert [each.result(timeout=20) for each in waiting] == [None] * 3
+    socket.create_server(("127.0.0.1", int(addresses[0].partition(":")[2]))).close()  # free again
+
+
+@pytest.mark.parametrize(("own", "missing"), [(0, 1), (1, 0)])
+def test_a_worker_that_does_not_come_is_named(monkeypatch, own, missing, capsys):
+    monkeypatch.setattr(strategies, "PATIENCE", 1.0)
+    monkeypatch.setattr(strategies, "_TOLD_AFTER", 0.1)
+    addresses = free_addresses(2)
+    with pytest.raises(KganError, match=f"within 1 s. Received: nothing from {addresses[missing]}"):
+        strategies._meet(addresses, own)
+    assert capsys.readouterr().err == f"Waiting for other workers: {addresses[missing]}\n"
+
+
+def test_an_address_that_is_taken_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(KganError, match=f"Expected to listen at {address}, as TF_CONFIG says"):
+            strategies._meet([address, "127.0.0.1:1"], 0)

@@ -255,6 +255,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
+    of_batch = False  # a score depends on no others than the 4 of its group
+
     def __init__(self, side=64, width=16, max_channels=128):
         super().__init__()
         sides = [side >> k for k in range(int(math.log2(side)) - 1)]

@@ -85,4 +85,4 @@ def test_peers_are_the_same_networks():
         [sys.executable, BENCHMARKS / "peers" / "check.py"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("weights of D: the same") == 6
+    assert done.stdout.count("weights of D: the same") == 7

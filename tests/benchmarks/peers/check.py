@@ -159,19 +159,20 @@ def check(model, generator, discriminator, sgd, **rules):
 def cases():
     """Models of kgan, their peers and the rules of their games."""
     small = {"width": 8, "latent_dim": 16}
-    styled = kgan.models.StyleGANLite(
-        (16, 16, 3),
-        **small,
-        max_channels=24,
-        mapping_layers=2,
-        style_mixing=0.0,
-        r1_gamma=0.1,
-        r1_interval=2,
-        discriminator_width=12,
-        ema_half_life=100,
-    )
-    generator = stylegan_lite.Generator(16, 16, 8, 24, 2)
-    yield styled, generator, stylegan_lite.Discriminator(16, 12, 36), {}
+    for merged in (False, True):
+        styled = kgan.models.StyleGANLite(
+            (16, 16, 3),
+            **small,
+            max_channels=24,
+            mapping_layers=2,
+            style_mixing=0.0,
+            r1_gamma=0.1,
+            r1_interval=2,
+            discriminator_width=12,
+            ema_half_life=100,
+        )
+        generator = stylegan_lite.Generator(16, 16, 8, 24, 2, merged)
+        yield styled, generator, stylegan_lite.Discriminator(16, 12, 36, merged), {}
     penalised = kgan.models.DCGAN(
         (16, 16, 3), **small, r1_gamma=0.5, r1_interval=2, initializer="he"
     )

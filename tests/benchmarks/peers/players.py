@@ -18,8 +18,8 @@ NAMES = (*ADAM, "stylegan-lite")
 def networks(name: str, side: int, channels: int, width: int) -> tuple[Any, Any]:
     """Generator and discriminator of the class with that command."""
     if name == "stylegan-lite":
-        generator = stylegan_lite.Generator(side, LATENT_DIM, width)
-        return generator, stylegan_lite.Discriminator(side, width)
+        generator = stylegan_lite.Generator(side, LATENT_DIM, width, merged=False)
+        return generator, stylegan_lite.Discriminator(side, width, merged=False)
     if name == "cgan":
         generator = conditional_gan.Generator(side, LATENT_DIM, width, channels)
         return generator, conditional_gan.Discriminator(side, width, channels)

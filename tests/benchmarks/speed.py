@@ -6,6 +6,7 @@ python tests/benchmarks/speed.py cost dcgan               # by resolution, width
 python tests/benchmarks/speed.py pipelines dcgan          # 20 calls of fit on a user's own data
 python tests/benchmarks/speed.py sampling dcgan-celeba    # by Keras and by the graph
 python tests/benchmarks/speed.py checkouts dcgan OLD NEW  # of two versions of kgan
+python tests/benchmarks/speed.py profile dcgan            # where the time of a step goes
 python tests/benchmarks/speed.py table speed.json         # what --out has written
 
 Contestants take turns, each in a process of its own with its framework's default threads; rates are
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import profiles
 from contestants import SIZES
 from turns import Contestant, markdown, take_turns, write
 
@@ -26,7 +28,7 @@ PEERS = ("dcgan", "wgan-gp", "cgan", "stylegan-lite")
 COLUMNS = {  # of tables: key in a row, format
     **{"model": "", "precision": "", "side": "d", "width": "d", "batch": "d", "name": ""},
     **{"rate": ".1f", "low": ".1f", "high": ".1f", "ratio": ".3f", "share_of_peak": ".2f"},
-    **{"slow": "d", "peak_mb": ".0f"},
+    **{"slow": "d", "peak_mb": ".0f", "ms": ".2f", "calls": ".1f"},
 }
 
 
@@ -35,21 +37,29 @@ def main() -> None:
     """Nothing is shared by the commands."""
 
 
-def measured(rounds: int = 5) -> Callable:
-    """Of commands that are given `sizes`, one for each precision, and return rows to report."""
+def measured(rounds: int | None = 5) -> Callable:
+    """Of commands that are given `sizes`, one for each precision, and return rows to report.
+
+    Args:
+        rounds: by default, of the `turns` that it is given; None for none.
+    """
 
     def decorate(command: Callable) -> Callable:
         @functools.wraps(command)
-        def run(precisions, side, width, batch, rounds, seconds, out, **arguments):
+        def run(precisions, side, width, batch, out, **arguments):
             what = {"side": side, "width": width, "batch": batch}
             sizes = [{"precision": precision, **what} for precision in precisions]
-            turns = {"rounds": rounds, "seconds": seconds}
-            report(command.__name__, command(sizes=sizes, turns=turns, **arguments), out)
+            if rounds:
+                arguments["turns"] = {key: arguments.pop(key) for key in ("rounds", "seconds")}
+            report(command.__name__, command(sizes=sizes, **arguments), out)
 
-        for option in (
-            click.option("--out", type=click.Path(dir_okay=False), help="JSON file to write."),
+        of_turns = (
             click.option("--seconds", default=5.0, show_default=True, help="Of a turn."),
             click.option("--rounds", default=rounds, show_default=True, help="Turns of each."),
+        )
+        for option in (
+            click.option("--out", type=click.Path(dir_okay=False), help="JSON file to write."),
+            *(of_turns if rounds else ()),
             click.option("--batch", type=int, help="Default: the recipe's."),
             click.option("--width", type=int, help="Default: the recipe's."),
             click.option("--side", type=int, help="Default: the recipe's."),
@@ -96,7 +106,7 @@ def fit(models, sizes, turns) -> list[dict]:
             Contestant("fit", engine="fit", **what),
             Contestant("fit, no average", engine="fit", average=False, **what),
         ]
-        bare, whole, plain = (row for row in take_turns(contestants, **turns))
+        bare, whole, plain = take_turns(contestants, **turns)
         click.echo(
             f"{what['model']}, {what['precision']}: fit and callbacks take "
             f"{100 * (bare['rate'] / whole['rate'] - 1):.1f}% of the bare step, "
@@ -185,6 +195,17 @@ def checkouts(model, paths, sizes, turns) -> list[dict]:
         found = take_turns(contestants, **turns)
         rows += with_ratios(found, found[0]["rate"])
     return rows
+
+
+@main.command()
+@click.argument("model", type=click.Choice(list(SIZES)))
+@click.option("--steps", default=20, show_default=True)
+@click.option("--most", default=20, show_default=True, help="Kinds of operations to show.")
+@measured(rounds=None)
+def profile(model, sizes, steps, most) -> list[dict]:
+    """Milliseconds of a step of `fit` by kind of operation, summed over threads."""
+    found = [profiles.by_operation(steps, model=model, **size)[:most] for size in sizes]
+    return [row for rows in found for row in rows]
 
 
 @main.command()

@@ -108,9 +108,9 @@ def fit(models, sizes, turns) -> list[dict]:
         ]
         bare, whole, plain = take_turns(contestants, **turns)
         click.echo(
-            f"{what['model']}, {what['precision']}: fit and callbacks take "
-            f"{100 * (bare['rate'] / whole['rate'] - 1):.1f}% of the bare step, "
-            f"the average {100 * (plain['rate'] / whole['rate'] - 1):.1f}%"
+            f"{what['model']}, {what['precision']}: fit and callbacks add "
+            f"{100 * (bare['rate'] / whole['rate'] - 1):.1f}% to the bare step, "
+            f"the average adds {100 * (plain['rate'] / whole['rate'] - 1):.1f}%"
         )
         rows += with_ratios([bare, whole, plain], bare["rate"])
     return rows

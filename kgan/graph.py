@@ -82,6 +82,8 @@ class Graph:
 
     def weight(self, variable: keras.Variable) -> str:
         """The values of a variable."""
+        if not isinstance(variable, keras.Variable):
+            raise NotExpressible("a weight that is computed from another")
         name = self._weights.get(id(variable))
         if name is None and self._holds_weights:  # paths of different layers may be alike
             name = self._weights[id(variable)] = f"{len(self._weights)}/{variable.path}"
@@ -209,6 +211,11 @@ class Graph:
         """What a dense layer or a convolution of Keras' does, by another kernel than it holds."""
         dense = isinstance(layer, layers.Dense)
         return (_with_dense_kernel if dense else _with_convolution_kernel)(self, layer, x, kernel)
+
+    def inherited(self, layer: Any, x: Value) -> str:
+        """What the class of Keras' does that a layer's class is derived from."""
+        kind = next(kind for kind in type(layer).__mro__ if kind in _KERAS)
+        return _KERAS[kind](self, layer, x)
 
     def activation(self, function: Callable | None, x: Value | str) -> str:
         """An activation of Keras' or kgan's."""

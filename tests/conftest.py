@@ -20,6 +20,8 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+for gpu in tf.config.list_physical_devices("GPU"):  # which several processes of tests share
+    tf.config.experimental.set_memory_growth(gpu, True)
 # To optimise a graph takes longer than to run it the few times that a test does. What runs in a
 # process of its own (the examples of README, trainings that are killed) is optimised as ever.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})

@@ -660,6 +660,17 @@ def _table():
             {"filters": KERAS, "kernel_size": KERAS, "learning_rate_multiplier": number},
         ),
         (
+            layers.Conv2D,
+            {"filters": 4, "kernel_size": 4},
+            {"filters": KERAS, "kernel_size": KERAS, "strides": KERAS},
+        ),
+        (
+            layers.Conv2DTranspose,
+            {"filters": 4, "kernel_size": 4},
+            {"filters": KERAS, "kernel_size": KERAS, "strides": KERAS},
+        ),
+        (layers.BatchNormalization, {}, {"epsilon": KERAS, "momentum": KERAS}),
+        (
             layers.GroupedConv2D,
             {"filters": 4, "kernel_size": 3, "groups": 2},
             {"filters": KERAS, "kernel_size": KERAS, "groups": KERAS},

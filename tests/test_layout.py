@@ -12,8 +12,8 @@ import kgan
 # DESIGN.md, "Layout". Inside a group the later may import the earlier.
 DIRECTIONS = (
     "errors, _renamed, checks, files, images, latents, sampling, translating -> untrusted, "
-    "latent_files, recipe -> random, pipelines, graph, layers, losses, augment -> models -> "
-    "metrics, data, callbacks -> zoo -> runs -> cli -> __main__"
+    "latent_files, recipe -> random, workers, pipelines, graph, layers, losses, augment -> "
+    "models -> metrics, data, callbacks -> zoo -> runs -> cli -> __main__"
 )
 ORDER = re.findall(r"\w+", DIRECTIONS)
 FREE = ("", "_backend")  # `kgan` itself and these modules: all may import them

@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 
+from kgan import workers
 from kgan.checks import PATH, number, whole
 from kgan.errors import KganError, KganWarning, reason, short
 from kgan.files import clear, images_in_name, write
@@ -28,6 +29,8 @@ class Checkpoint(keras.callbacks.Callback):
     from which all randomness is drawn. The last two are kept, by the images that they have seen; a
     newest one that was torn by a crash is passed over for the one before it, and removed when the
     next one is written.
+
+    Of several processes that train together all call it, and the chief writes.
 
     What is restored is state: moments, counters, and a learning rate that has been changed since
     the model was compiled. Another rate than was asked for then holds, with a warning.
@@ -68,8 +71,11 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: if it cannot be written; the ones before are as they were.
         """
         whole(0).check("epoch", epoch)
+        content = keras_files.weights(model)  # on all workers: means of losses are of all of them
+        if not workers.is_chief(model.distribute_strategy):
+            return
         try:
-            self._save(model, epoch)
+            self._save(model, epoch, content)
         except OSError as error:
             self._remove_torn()  # they may hold the space that is missing
             hint = (
@@ -82,7 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{hint}"
             ) from error
 
-    def _save(self, model, epoch):
+    def _save(self, model, epoch, content):
         if self._made and not self.directory.is_dir():
             raise FileNotFoundError(errno.ENOENT, "the directory has been removed")
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -90,7 +96,6 @@ class Checkpoint(keras.callbacks.Callback):
         self._remove_torn()
         images_seen = int(model.images_seen.numpy())
         weights = self.directory / f"images-{images_seen:09d}.weights.h5"
-        content = keras_files.weights(model)
         write(weights, content)
         state = {
             "epoch": epoch,
@@ -113,7 +118,8 @@ class Checkpoint(keras.callbacks.Callback):
         """Loads the newest whole checkpoint into a compiled model.
 
         Returns:
-            The epoch to go on with; 0 if there is no checkpoint.
+            The epoch to go on with; 0 if there is no checkpoint. Several processes that train
+            together read the same directory.
 
         Raises:
             ValueError: if the model is not compiled, the checkpoint is of another model, or there
@@ -125,6 +131,14 @@ class Checkpoint(keras.callbacks.Callback):
                 "Expected a compiled model, so that its optimizers' state can be restored. "
                 f"Received: {what} that is not compiled"
             )
+        strategy = model.distribute_strategy
+        with workers.together(strategy):
+            restored = self._restore(model)
+        workers.check_same(strategy, "checkpoint", restored[1])
+        return restored[0]
+
+    def _restore(self, model):
+        """The epoch to go on with, and which checkpoint was loaded."""
         saved = self._saved()
         for weights in saved:
             found = _read(weights)
@@ -133,7 +147,7 @@ class Checkpoint(keras.callbacks.Callback):
                 warnings.warn(
                     f"Checkpoint {weights.name} is damaged; trying the one before.",
                     KganWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
                 continue
             state, content = found
@@ -148,13 +162,13 @@ class Checkpoint(keras.callbacks.Callback):
             _keep_what_is_asked(model, state.get("rates_asked"))
             self.notes.clear()
             self.notes.update(state.get("notes", {}))
-            return state["epoch"]
+            return state["epoch"], state["sha256"]
         if saved:
             raise KganError(
                 f"No checkpoint in {self.directory} is whole: start anew elsewhere, or here once "
                 f"{', '.join(_state_path(weights).name for weights in saved)} are removed"
             )
-        return 0
+        return 0, ""
 
     def _remove_damaged(self, written):
         """Removes what `restore` has found damaged: another one has been written since."""
@@ -253,7 +267,7 @@ def _keep_what_is_asked(model, asked_then):
             f"{name} goes on with a learning rate of {_words(now)}, as is asked for now; the "
             f"checkpoint was asked for {was}.",
             KganWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from kgan import workers
 from kgan.callbacks.periodic import Periodic, check_latent
 from kgan.checks import PATH, SEED, TEXT, or_none, whole
 from kgan.data import load
@@ -21,7 +22,8 @@ class GenerativeMetrics(Periodic):
     The values are in `logs` at the end of every epoch as `val_frechet_distance`,
     `val_kernel_distance` and so on, those of the last measurement, so that callbacks after this one
     use them as any other: `EarlyStopping`, `ModelCheckpoint(save_best_only=True)`, `CSVLogger`,
-    `TensorBoard`. Put it first. Training itself is not changed by it.
+    `TensorBoard`. Put it first. Training itself is not changed by it. Of several processes that
+    train together the chief measures, and all have its values.
 
     Args:
         data: held-out images: whatever `kgan.data.load` reads.
@@ -47,6 +49,8 @@ class GenerativeMetrics(Periodic):
     model.fit(dataset, epochs=100, callbacks=[metrics, satisfied])
     ```
     """
+
+    everywhere = True
 
     def __init__(
         self,
@@ -79,10 +83,14 @@ class GenerativeMetrics(Periodic):
     def on_train_begin(self, logs=None):
         check_latent(self, self.model)
         super().on_train_begin(logs)
-        self._take_real(self.model)
+        if workers.is_chief(self.model.distribute_strategy):
+            self._take_real(self.model)
 
     def act(self, images_seen: int) -> None:
-        self.values = {f"val_{name}": value for name, value in self.measure(self.model).items()}
+        measured = workers.from_chief(
+            self.model.distribute_strategy, lambda: self.measure(self.model)
+        )
+        self.values = {f"val_{name}": value for name, value in measured.items()}
 
     def measure(self, model) -> dict[str, float]:
         """The metrics of a model as it is now.

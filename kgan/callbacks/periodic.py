@@ -2,6 +2,7 @@
 
 import keras
 
+from kgan import workers
 from kgan.checks import or_none, whole
 from kgan.errors import KganError
 
@@ -16,9 +17,14 @@ class Periodic(keras.callbacks.Callback):
         every_epochs: int, or None.
         every_images: int, or None. One of the two must be given.
 
+    Attributes:
+        everywhere: whether all of several processes that train together act, or the chief alone.
+
     Raises:
         ValueError: if both or neither are given, or not positive.
     """
+
+    everywhere = False
 
     def __init__(self, every_epochs: int | None = None, every_images: int | None = None):
         super().__init__()
@@ -35,6 +41,11 @@ class Periodic(keras.callbacks.Callback):
     def act(self, images_seen: int) -> None:
         """What is to be done; `images_seen` is the model's count."""
         raise NotImplementedError(f"{type(self).__name__} does not define act()")
+
+    def call_act(self, images_seen: int) -> None:
+        """Calls `act`, where it is to be called."""
+        if self.everywhere or workers.is_chief(self.model.distribute_strategy):
+            self.act(images_seen)
 
     def next_due(self, images_seen: int) -> int:
         """After how many images `act` is due next."""
@@ -56,11 +67,11 @@ class Periodic(keras.callbacks.Callback):
             self._counted, self._batches = int(self.model.images_seen.numpy()), 0
             if self._counted >= due:
                 self._seen = self._counted
-                self.act(self._seen)
+                self.call_act(self._seen)
 
     def on_epoch_end(self, epoch, logs=None):
         if self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0:
-            self.act(int(self.model.images_seen.numpy()))
+            self.call_act(int(self.model.images_seen.numpy()))
 
 
 def check_latent(callback: keras.callbacks.Callback, model) -> None:

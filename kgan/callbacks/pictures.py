@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from kgan import workers
 from kgan.callbacks.periodic import Periodic
 from kgan.checks import PATH, SEED, or_none, whole
 
@@ -42,6 +43,7 @@ class Pictures(Periodic):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        if workers.is_chief(self.model.distribute_strategy):
+            self.directory.mkdir(parents=True, exist_ok=True)
         if self.model.images_seen.numpy() == 0:
-            self.act(0)
+            self.call_act(0)

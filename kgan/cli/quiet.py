@@ -2,12 +2,15 @@
 
 import os
 import sys
+from contextlib import suppress
 
 from kgan.errors import silent_stderr
 
 
 def import_tensorflow(begin: bool = True) -> None:
     """Imports TensorFlow in silence; if that fails, what it had to say is shown.
+
+    Of GPUs it takes only the memory that it needs.
 
     Its C++ side writes to the file descriptor before any log level is read, so the descriptor
     itself is set aside until TensorFlow has been imported and has opened its devices.
@@ -24,6 +27,9 @@ def import_tensorflow(begin: bool = True) -> None:
 
                 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
+                for gpu in tf.config.list_physical_devices("GPU"):  # not all memory at once
+                    with suppress(RuntimeError, ValueError):  # it has begun, or is asked otherwise
+                        tf.config.experimental.set_memory_growth(gpu, True)
                 if begin:
                     tf.config.list_logical_devices()
                 tf.get_logger().setLevel("ERROR")

@@ -114,6 +114,12 @@ from kgan.zoo.preset import read as read_preset
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
 @click.option("--augment/--no-augment", default=None, help="DiffAugment, for small data sets.")
 @click.option("--seed", type=click.IntRange(0, 2**31), help="Of weights and all randomness.")
+@click.option(
+    "--precision",
+    type=click.Choice([*recipes.PRECISIONS, "auto"]),
+    help="What networks compute in; auto takes the fastest, by a short measurement when the "
+    "training begins. [default: the recipe's, else float32]",
+)
 @click.option("--checkpoint-images", type=click.IntRange(1), help="Images between checkpoints.")
 @click.option("--grid-images", type=click.IntRange(1), help="Images between sample grids.")
 @click.option("--out", type=ExpandedPath(), help="Run directory. [default: runs/<name>]")
@@ -121,6 +127,14 @@ from kgan.zoo.preset import read as read_preset
     "--resume",
     is_flag=True,
     help="Go on with the run in --out; once it has ended, measure its snapshots and take the best.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "one", "mirrored", "multiworker"]),
+    default="auto",
+    show_default=True,
+    help="Devices: one, all GPUs (mirrored), or those of all processes that TF_CONFIG names "
+    "(multiworker). auto: all GPUs if there are two or more, else one device.",
 )
 @import_option
 @click.option("--override", is_flag=True, help="Resume with another recipe or other images.")
@@ -147,10 +161,12 @@ def command(
     flip: bool | None,
     augment: bool | None,
     seed: int | None,
+    precision: str | None,
     checkpoint_images: int | None,
     grid_images: int | None,
     out: Path | None,
     resume: bool,
+    strategy: str,
     import_file: Path | None,
     override: bool,
 ) -> None:
@@ -258,17 +274,32 @@ def command(
     from kgan.runs import threads
 
     threads.use(run_directory.threads_of(out))
-    import_tensorflow()
+    import_tensorflow(begin=strategy != "multiworker")  # whose processes begin together
+    from kgan.runs import strategies
     from kgan.runs import train as training
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 
+    devices = strategies.make(strategy)
+    say(strategies.described(devices), err=True)
     try:
         preset = training.train(
-            recipe, out, resume, data_dir, epochs, override, cache, images, batch_size
+            recipe,
+            out,
+            resume,
+            data_dir,
+            epochs,
+            override,
+            cache,
+            images,
+            batch_size,
+            precision,
+            devices,
         )
     except training.Interrupted:
         kept = {"--import": import_file, "--data-dir": data_dir, "--cache": cache}
+        if strategy != "auto":
+            kept["--strategy"] = strategy
         more = [str(word) for pair in kept.items() if pair[1] is not None for word in pair]
         again = shlex.join(["kgan", "train", *more, str(out)])
         say(f"Saved. Go on with: {again}", err=True)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from kgan.checks import FLAG, SEED, whole
 from kgan.data.cache import Stored
 from kgan.errors import KganError
-from kgan.pipelines import steady
+from kgan.pipelines import same_everywhere, steady
 
 _FLIP, _SHUFFLE = 1, 0
 
@@ -142,7 +142,7 @@ def check_order(batch_size: int, shuffle: bool, flip: bool, seed: int) -> None:
 
 def _ahead(batches):
     """Prepares two batches ahead."""
-    return steady(batches.prefetch(2))
+    return steady(same_everywhere(batches.prefetch(2)))
 
 
 class _Order:

@@ -3,6 +3,7 @@
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 from kgan.layers.batch_normalization import BatchNormalization
 from kgan.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kgan.layers.convolution import Conv2D, Conv2DTranspose
 from kgan.layers.equalized import EqualizedConv2D, EqualizedDense
 from kgan.layers.grouped_conv import GroupedConv2D
 from kgan.layers.instance_normalization import InstanceNormalization
@@ -19,6 +20,8 @@ __all__ = [
     "BatchNormalization",
     "Blur2D",
     "ConditionalBatchNormalization",
+    "Conv2D",
+    "Conv2DTranspose",
     "Downsample2D",
     "EqualizedConv2D",
     "EqualizedDense",

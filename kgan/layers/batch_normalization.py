@@ -51,7 +51,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def express(self, graph, x) -> str:
         """What `call` computes in inference, in a `kgan.graph.Graph`."""
-        return graph.normalization(self, x)
+        return graph.inherited(self, x)
 
 
 def _normalized(x, scale, offset, epsilon):

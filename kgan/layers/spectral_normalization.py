@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from kgan.checks import SEED, or_none
+from kgan.layers.convolution import Conv2D
 from kgan.layers.reparametrized import Reparametrized
 
 
@@ -104,7 +105,7 @@ class SpectralDense(_SpectralKernel, keras.layers.Dense):
 
 
 @keras.saving.register_keras_serializable("kgan")
-class SpectralConv2D(_SpectralKernel, keras.layers.Conv2D):
+class SpectralConv2D(_SpectralKernel, Conv2D):
     """`keras.layers.Conv2D` with spectral normalisation; see `SpectralDense`.
 
     The kernel is taken as a matrix (height x width x inputs, outputs), as the paper does.

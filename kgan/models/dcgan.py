@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.checks import Bound, one_of, shape_of_images, whole
-from kgan.layers import BatchNormalization
+from kgan.layers import BatchNormalization, Conv2D, Conv2DTranspose
 from kgan.models.base.adversarial import output_dtype
 from kgan.models.gan import GAN
 
@@ -67,11 +67,11 @@ def upsample(latents, image_shape, width: int, init, normalize=batch_normalizati
     x = layers.ReLU()(normalize(x))
     for stage in range(1, stages):  # (batch, base * 2**stage, base * 2**stage, filters)
         filters = width * 2 ** (stages - 1 - stage)
-        x = layers.Conv2DTranspose(
+        x = Conv2DTranspose(
             filters, 4, 2, padding="same", use_bias=False, kernel_initializer=next(init)
         )(x)
         x = layers.ReLU()(normalize(x))
-    return layers.Conv2DTranspose(
+    return Conv2DTranspose(
         channels,
         4,
         2,
@@ -97,7 +97,7 @@ def downsample(images, width: int, init, normalize=None):
     x = images
     for stage in range(halvings(images.shape[1])):  # (batch, side / 2**stage, …, filters)
         normalized = stage > 0 and normalize is not None
-        x = layers.Conv2D(
+        x = Conv2D(
             width * 2**stage,
             4,
             2,

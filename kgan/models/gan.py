@@ -347,9 +347,10 @@ class GAN(LatentModel):
         real_logits = self.discriminate(real.images, real.labels)
         fake_logits = self.discriminate(fakes, labels)
         self.images_tested.assign_add(tf.cast(draws.global_batch, tf.int64))
-        return self.log(
+        self.log(
             d_loss=self.adversarial_loss.discriminator(real_logits, fake_logits),
             g_loss=self.adversarial_loss.generator(real_logits, fake_logits),
             real_score=real_logits,
             fake_score=fake_logits,
         )
+        return self.logs(*GAN.LOGS)

@@ -12,6 +12,7 @@ from keras import layers
 
 from kgan import losses
 from kgan.checks import Bound, number, shape_of_images, whole
+from kgan.layers import Conv2D, Conv2DTranspose
 from kgan.models.base.adversarial import Batch, output_dtype
 from kgan.models.base.translation import TranslationModel
 from kgan.models.dcgan import batch_normalization, initializers
@@ -112,14 +113,14 @@ class Pix2Pix(TranslationModel):
             x = layers.LeakyReLU(0.2)(batch_normalization(x) if normalized else x)
             skipped.append(x)
         for stage, filters in enumerate(reversed(stages[:-1])):
-            x = layers.Conv2DTranspose(
+            x = Conv2DTranspose(
                 filters, 4, 2, padding="same", use_bias=False, kernel_initializer=next(init)
             )(x)
             x = batch_normalization(x)
             if stage < DROPOUT_STAGES:
                 x = layers.Dropout(self.dropout, seed=next(seeds))(x)
             x = layers.Concatenate()([layers.ReLU()(x), skipped[-2 - stage]])
-        painted = layers.Conv2DTranspose(
+        painted = Conv2DTranspose(
             self.target_shape[2],
             4,
             2,
@@ -212,13 +213,14 @@ class Pix2Pix(TranslationModel):
         real_logits = self.discriminate(a.images, b.images)
         fake_logits = self.discriminate(a.images, fakes)
         self.images_tested.assign_add(tf.cast(draws.global_batch, tf.int64))
-        return self.log(
+        self.log(
             d_loss=LOSS.discriminator(real_logits, fake_logits),
             g_loss=LOSS.generator(None, fake_logits),
             l1_loss=tf.abs(b.images - fakes),
             real_score=real_logits,
             fake_score=fake_logits,
         )
+        return self.logs()
 
 
 def patch_logits(x, side: int, width: int, max_channels: int, init, normalize):
@@ -242,6 +244,4 @@ def patch_logits(x, side: int, width: int, max_channels: int, init, normalize):
 
 
 def _convolution(x, filters, init, strides, **more):
-    return layers.Conv2D(
-        filters, 4, strides, padding="same", kernel_initializer=next(init), **more
-    )(x)
+    return Conv2D(filters, 4, strides, padding="same", kernel_initializer=next(init), **more)(x)

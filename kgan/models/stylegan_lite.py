@@ -42,14 +42,22 @@ SIDES = (16, 32, 64, 128, 256)
 @keras.saving.register_keras_serializable("kgan")
 def scaled_leaky_relu(x):
     """LeakyReLU of slope 0.2, times √2 so that the variance of its input is kept."""
-    return ops.leaky_relu(x, 0.2) * math.sqrt(2.0)
+    return _leaky_relu(x) * scaled_leaky_relu.gain
+
+
+def _leaky_relu(x):
+    return ops.leaky_relu(x, 0.2)
 
 
 def _express_scaled_leaky_relu(graph, x) -> str:
-    return graph.op("Mul", graph.op("LeakyRelu", x, alpha=0.2), graph.constant(math.sqrt(2.0)))
+    return graph.op(
+        "Mul", graph.op("LeakyRelu", x, alpha=0.2), graph.constant(scaled_leaky_relu.gain)
+    )
 
 
 scaled_leaky_relu.express = _express_scaled_leaky_relu
+scaled_leaky_relu.gain = math.sqrt(2.0)
+scaled_leaky_relu.unscaled = _leaky_relu
 
 
 def _channels(side: int, image_side: int, width: int, max_channels: int) -> int:

@@ -3,6 +3,7 @@
 from kgan.recipe.recipe import (
     FORMAT,
     PAIRED,
+    PRECISIONS,
     Data,
     Origin,
     Recipe,
@@ -15,6 +16,7 @@ from kgan.recipe.recipe import (
 __all__ = [
     "FORMAT",
     "PAIRED",
+    "PRECISIONS",
     "Data",
     "Origin",
     "Recipe",

@@ -11,6 +11,7 @@ from kgan.errors import KganError, short
 from kgan.untrusted.text import MOST_TOML, parse_toml, read_bytes
 
 FORMAT = 1
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")  # Keras' policies
 MOST_PARENTS = 32  # in a lineage
 PAIRED = ("names", "halves", "no")  # how images a and b belong together
 
@@ -183,6 +184,8 @@ class Recipe:
         seed: of weights, data order and all other randomness.
         freeze_d: how many layers with weights of each discriminator stay as they are, counted from
             the image (FreezeD: Mo et al. 2020, arXiv:2002.10964).
+        precision: what networks compute in, one of `PRECISIONS`; weights, losses, averages and
+            the last layers are of float32 in any case.
         parent: the preset from whose weights training begins, `{"name": …, "source": …,
             "images_seen": …, "weights_sha256": …}`, with its own `"parent"` if it has one. Empty
             for none.
@@ -198,6 +201,7 @@ class Recipe:
     select: str = ""
     seed: int = 0
     freeze_d: int = 0
+    precision: str = "float32"
     note: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
     data: Data = field(default_factory=Data)
@@ -220,6 +224,8 @@ class Recipe:
         _check_kinds(self, dict.fromkeys(("name", "model", "note", "select"), str))
         _check_kinds(self, dict.fromkeys(("arguments", "g_optimizer", "d_optimizer"), dict))
         _check_kinds(self, {"parent": dict})
+        if self.precision not in PRECISIONS:
+            _refuse("precision", f"one of {', '.join(PRECISIONS)}", self.precision)
         if self.parent:
             check_lineage(self.parent)
 
@@ -235,6 +241,8 @@ class Recipe:
                 del values["data"][name]
         if not self.freeze_d:
             del values["freeze_d"]
+        if self.precision == PRECISIONS[0]:
+            del values["precision"]
         return to_toml(values)
 
 

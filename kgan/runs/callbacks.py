@@ -11,6 +11,7 @@ import rich.console
 import rich.progress
 from rich.table import Column
 
+from kgan import workers
 from kgan.callbacks import SampleGrid
 from kgan.callbacks.periodic import Periodic
 from kgan.errors import KganError, KganWarning, printable, say
@@ -22,12 +23,21 @@ from kgan.runs.log import IMAGES, SECONDS, table, whole_rows
 from kgan.zoo import preset, saving
 
 FIRST_GRID = 1000  # images
+STEPS_BETWEEN_SIGNALS = 8  # until several processes ask one another for signals
 NOTED = 1000  # lines of the log that a checkpoint holds
 TELL_AFTER = 60  # seconds of training, until its rate is steady
 
 
 class StopAt(keras.callbacks.Callback):
-    """Stops once a number of images have been seen, or a signal has been received."""
+    """Stops once a number of images have been seen, or a signal has been received.
+
+    Of several processes all stop at the same step, soon after one has received a signal.
+
+    Attributes:
+        interrupted: whether it was for a signal.
+    """
+
+    interrupted = False
 
     def __init__(self, images: int, batch_size: int, signals: list[int]):
         super().__init__()
@@ -40,7 +50,10 @@ class StopAt(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._left -= 1
-        if self._left <= 0 or self.signals:
+        strategy = self.model.distribute_strategy
+        if workers.count(strategy) == 1 or self._left % STEPS_BETWEEN_SIGNALS == 0:
+            self.interrupted = bool(workers.total(strategy, len(self.signals)))
+        if self._left <= 0 or self.interrupted:
             self.model.stop_training = True
 
 
@@ -171,7 +184,7 @@ class Curves(Periodic):
             )
 
     def on_train_end(self, logs=None):
-        self.act(int(self.model.images_seen.numpy()))
+        self.call_act(int(self.model.images_seen.numpy()))
 
 
 class Grids(SampleGrid):
@@ -197,7 +210,7 @@ class Grids(SampleGrid):
     def on_train_end(self, logs=None):
         seen = int(self.model.images_seen.numpy())
         if seen != self._drawn:
-            self.act(seen)
+            self.call_act(seen)
 
 
 class Progress(keras.callbacks.Callback):

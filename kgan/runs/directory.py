@@ -26,7 +26,7 @@ from kgan.zoo.preset import check_replaceable
 
 LOCK = ".lock"
 VERSIONS = "versions.json"
-THREADS = "threads"  # in it
+THREADS, REPLICAS = "threads", "replicas"  # in it
 DATA = "data.json"
 _NAMES = 5  # of files, in one line
 _MOST_THREADS = whole(1, 4096)

@@ -14,6 +14,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import keras
 import tensorflow as tf
 
+from kgan import workers
 from kgan.callbacks import Checkpoint, CollapseWarning, TerminateOnDivergence
 from kgan.checks import whole
 from kgan.data import parts, tfds
@@ -27,9 +28,10 @@ from kgan.models.base.translation import TranslationModel
 from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
-from kgan.runs import selection, threads
+from kgan.runs import selection, strategies, threads
 from kgan.runs.callbacks import Curves, Grids, Progress, RunLog, Snapshots, StopAt
 from kgan.runs.extraction import extractor_of
+from kgan.runs.precision import AUTO, fastest
 from kgan.zoo import building, opening, saving, weights
 from kgan.zoo.metadata import CURVES
 from kgan.zoo.preset import Preset
@@ -51,6 +53,8 @@ def train(
     cache: str | os.PathLike | None = None,
     images: int | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Path:
     """Trains a recipe in a run directory, or goes on with it.
 
@@ -80,53 +84,83 @@ def train(
             with, whose place they take.
         cache: path of a file for a folder's decoded images; see `kgan.data.load`.
         images, batch_size: in place of the recipe's, as `epochs`.
+        precision: in place of the recipe's; `"auto"` for the fastest by a short measurement, of
+            which a run that goes on keeps the answer.
+        strategy: of the devices to train on, to which each batch is dealt out; see
+            `kgan.runs.strategies`. Of several processes all call this alike.
 
     Returns:
         The directory of the finished preset.
 
     Raises:
         ValueError: if the directory holds anything and `resume` is False, or a run of another
-            recipe or other images, or another process trains in it, or its pictures would be
-            found among the images; for what `kgan.data.load` and the model refuse; if training
+            recipe or other images, or another process trains in it, or not all processes of the
+            strategy see it, or one of them is lost, or its pictures would be found among the
+            images; for what `kgan.data.load` and the model refuse; if training
             diverges; if nothing can be written any more.
         KeyboardInterrupt: after saving, when interrupted by Ctrl-C or SIGTERM.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     directory = expanded(directory)
-    begun = run_directory.check(directory, resume)
-    parts.check_outside(recipe.data, directory, data_dir)
-    run_directory.check_place(directory / opening.PRESET)
-    if resume:
-        _keep_classes(recipe, directory)
-    threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
-    keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
-    as_read = recipe.as_dict()
-    _take_kinds(recipe)
-    model = building.build(recipe)
-    saving.check(model, recipe)  # before pictures are read, which may take long
-    extractors.check_name(extractor_of(recipe))
-    channels = _target_channels(model)
-    data = parts.load_training(recipe.data, model.image_shape, data_dir, cache, channels)
-    data.check_batch(batch_size or recipe.batch_size)
-    if getattr(model, "num_classes", None) is not None:
-        _take_classes(data, recipe)
-    run_directory.check_data(directory, data.sums, override)
-    saving.check(model, recipe)  # now with the names of classes
-    _take_length(recipe, directory, len(data), images, epochs, batch_size)
-    if recipe.as_dict() != as_read:
-        model = building.build(recipe)
-    _tell_idle(recipe, model)
-    judge = None
-    if recipe.select:
-        judge = selection.judge(recipe, data, model.image_shape, data_dir)
-    with run_directory.locked(directory):
-        run_directory.claim(directory, recipe, override)
-        run_directory.note_data(directory, data.sums, begun)
-        _show(directory, data)
-        return _go_on(recipe, directory, model, data, judge, data_dir)
+    with workers.own_errors(strategy):
+        begun = workers.from_chief(strategy, lambda: run_directory.check(directory, resume))
+        strategies.check_shared(directory, strategy)
+        with workers.together(strategy):
+            parts.check_outside(recipe.data, directory, data_dir)
+            run_directory.check_place(directory / opening.PRESET)
+            if resume:
+                _keep_classes(recipe, directory)
+        begun_by = run_directory.recipe_in(directory) if resume else None
+        if precision == AUTO and begun_by is not None:
+            precision = begun_by.precision
+        if precision not in (None, AUTO):
+            recipe = replace(recipe, precision=precision)
+        threads.use(run_directory.threads_of(directory))  # first: TensorFlow begins with the model
+        keras.utils.set_random_seed(whole(0, 2**32 - 1).check("seed", recipe.seed))
+        as_read = recipe.as_dict()
+        _take_kinds(recipe)
+        workers.check_same(strategy, "recipe", recipe.to_toml())
+        model = _build(recipe, strategy)
+        with workers.together(strategy):
+            saving.check(model, recipe)  # before pictures are read, which may take long
+            extractors.check_name(extractor_of(recipe))
+            channels = _target_channels(model)
+            data = parts.load_training(recipe.data, model.image_shape, data_dir, cache, channels)
+            data.check_batch(batch_size or recipe.batch_size)
+            if getattr(model, "num_classes", None) is not None:
+                _take_classes(data, recipe)
+            run_directory.check_data(directory, data.sums, override)
+            saving.check(model, recipe)  # now with the names of classes
+            _take_length(recipe, directory, len(data), images, epochs, batch_size)
+        workers.check_same(strategy, "recipe and images", f"{recipe.to_toml()}{data.sums}")
+        if precision == AUTO:
+            batch = next(iter(data.stream(recipe.batch_size, seed=recipe.seed)))
+            recipe.precision = fastest(recipe, batch, strategy)
+        if recipe.as_dict() != as_read:
+            model = _build(recipe, strategy)
+        judge = None
+        if recipe.select:
+            with workers.together(strategy):
+                judge = selection.judge(recipe, data, model.image_shape, data_dir)
+        if not workers.is_chief(strategy):
+            return _go_on(recipe, directory, model, data, judge, data_dir)
+        _tell_idle(recipe, model)
+        with run_directory.locked(directory):
+            run_directory.claim(directory, recipe, override)
+            run_directory.note_data(directory, data.sums, begun)
+            _show(directory, data)
+            return _go_on(recipe, directory, model, data, judge, data_dir)
+
+
+def _build(recipe, strategy):
+    with strategy.scope():
+        return building.build(recipe)
 
 
 def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     """Trains from the last checkpoint, if there is one, to the end."""
+    strategy = model.distribute_strategy
+    chief = workers.is_chief(strategy)
     preset = directory / opening.PRESET
     checkpoint = Checkpoint(directory / opening.CHECKPOINTS)
     begun = bool(checkpoint.restore(model) or checkpoint.notes)  # after 0 epochs: notes alone
@@ -135,30 +169,57 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
     seen = int(model.images_seen.numpy())
     step = seen // recipe.batch_size
     last = -(-recipe.images // recipe.batch_size)
-    if step < last:
-        before = run_directory.threads_of(directory)
-        noted = {**versions(), run_directory.THREADS: threads.told(before)}
-        run_directory.note_versions(directory, step * recipe.batch_size, noted)
-    elif opening.has_ended(directory) and not isinstance(model, TranslationModel):
-        say("The run has ended: its snapshots are measured", err=True)
-        if judge is None:
-            shape = model.image_shape
-            judge = selection.judge(recipe, data, shape, data_dir, selection.METRICS[0])
     log = RunLog(directory / "log.csv", checkpoint.notes)
-    if not begun and log.path.exists():
-        warnings.warn(
-            f"No checkpoint is in {checkpoint.directory}, though {log.path} tells of some: "
-            "training begins anew",
-            KganWarning,
-            stacklevel=3,
-        )
-    log.go_on(seen)
+    if chief:
+        if step < last:
+            _note(directory, step * recipe.batch_size, strategy)
+        if not begun and log.path.exists():
+            warnings.warn(
+                f"No checkpoint is in {checkpoint.directory}, though {log.path} tells of some: "
+                "training begins anew",
+                KganWarning,
+                stacklevel=3,
+            )
+        log.go_on(seen)
+        if (
+            step >= last
+            and opening.has_ended(directory)
+            and not isinstance(model, TranslationModel)
+        ):
+            say("The run has ended: its snapshots are measured", err=True)
+            if judge is None:
+                shape, metric = model.image_shape, selection.METRICS[0]
+                judge = selection.judge(recipe, data, shape, data_dir, metric)
     if judge:
         judge.notes = checkpoint.notes
     curves = Curves(directory, recipe)
     snapshots = Snapshots(directory / opening.SNAPSHOTS, recipe, log, judge)
+
+    def save(*more):
+        run_directory.make_way(preset)
+        saving.save(model, preset, recipe, log.seconds(), *more)
+
+    def finish():
+        if step >= last:
+            curves.act(seen)  # it may have been killed before it drew them
+        found = []
+        if judge:
+            snapshots.add(model)
+            found = selection.measured(snapshots.directory, judge)
+            if not found:
+                warnings.warn(
+                    f"No snapshot in {snapshots.directory} is whole: the last state becomes the "
+                    "preset",
+                    KganWarning,
+                    stacklevel=4,
+                )
+        if found:
+            run_directory.make_way(preset)
+            selection.keep_best(found, preset, directory / CURVES)
+        else:
+            save(directory / CURVES)
+
     if step < last:
-        weights.note_size(model)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
         with collected_signals() as received, progress, _own_errors(data):
@@ -166,47 +227,35 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
                 if recipe.parent:
                     building.begin_from(model, _parent(recipe))
                 checkpoint.save(model, 0)  # to go back to, should the first one be damaged
+            stop = StopAt(last * recipe.batch_size, recipe.batch_size, received)
+            callbacks = [TerminateOnDivergence(), stop, *([judge] if judge else []), checkpoint]
+            if chief:
+                weights.note_size(model)
+                noting = keras.callbacks.LambdaCallback(on_epoch_end=log.note)
+                watches = _watches(directory, recipe, model, data, data_dir)
+                callbacks.insert(-1, noting)
+                callbacks += [log, *watches, snapshots, curves, progress]
             model.fit(
                 data.stream(recipe.batch_size, recipe.data.flip, recipe.seed, start_step=step),
                 steps_per_epoch=steps_per_checkpoint,
                 epochs=-(-(last - step) // steps_per_checkpoint),
                 verbose=0,
                 shuffle=False,  # the stream has shuffled already
-                callbacks=[
-                    TerminateOnDivergence(),
-                    StopAt(last * recipe.batch_size, recipe.batch_size, received),
-                    *([judge] if judge else []),
-                    keras.callbacks.LambdaCallback(on_epoch_end=log.note),
-                    checkpoint,
-                    log,
-                    *_watches(directory, recipe, model, data, data_dir),
-                    snapshots,
-                    curves,
-                    progress,
-                ],
+                callbacks=callbacks,
             )
-        if received:
-            run_directory.make_way(preset)
-            saving.save(model, preset, recipe, log.seconds())
-            raise Interrupted(received[0])
-    else:
-        curves.act(seen)  # it may have been killed before it drew them
-    found = []
-    if judge:
-        snapshots.add(model)
-        found = selection.measured(snapshots.directory, judge)
-        if not found:
-            warnings.warn(
-                f"No snapshot in {snapshots.directory} is whole: the last state becomes the preset",
-                KganWarning,
-                stacklevel=3,
-            )
-    run_directory.make_way(preset)
-    if found:
-        selection.keep_best(found, preset, directory / CURVES)
-    else:
-        saving.save(model, preset, recipe, log.seconds(), directory / CURVES)
+        if stop.interrupted:
+            workers.from_chief(strategy, save)
+            raise Interrupted((*received, signal.SIGINT)[0])
+    workers.from_chief(strategy, finish)
     return preset
+
+
+def _note(directory, images_seen, strategy):
+    """Writes down what trains on from so many images."""
+    noted = {**versions(), run_directory.THREADS: threads.told(run_directory.threads_of(directory))}
+    if strategy.num_replicas_in_sync > 1:
+        noted[run_directory.REPLICAS] = strategy.num_replicas_in_sync
+    run_directory.note_versions(directory, images_seen, noted)
 
 
 def _watches(directory, recipe, model, data, data_dir) -> list:

@@ -12,7 +12,7 @@ from kgan import layers
 from kgan.callbacks import Checkpoint
 from kgan.errors import KganError, reason
 from kgan.models.base.adversarial import AdversarialModel
-from kgan.recipe import Recipe, optimizers
+from kgan.recipe import PRECISIONS, Recipe, optimizers
 from kgan.untrusted.networks import check_arguments
 from kgan.zoo import preset, saving
 from kgan.zoo.preset import Preset
@@ -30,6 +30,8 @@ def build(recipe: Recipe) -> AdversarialModel:
     if arguments.get("ema_half_life") is False:  # TOML has no null
         arguments["ema_half_life"] = None
     check_arguments(arguments, kind, layers.__all__, "the recipe")
+    if recipe.precision != PRECISIONS[0]:
+        arguments["dtype"] = recipe.precision
     try:
         model = kind(**arguments, seed=recipe.seed)
     except TypeError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from kgan.recipe import Recipe
+from kgan.recipe import PRECISIONS, Recipe
 from kgan.zoo import results
 from kgan.zoo.metadata import CURVES, NEIGHBOURS, RECIPE, SAMPLES, number_of_samples
 
@@ -91,7 +91,7 @@ def card(
     versions = metadata["versions"]
     commit = f" (commit {versions['commit']})" if "commit" in versions else ""
     lines += [
-        f"- Batch size {recipe.batch_size}, seed {recipe.seed}",
+        f"- Batch size {recipe.batch_size}, seed {recipe.seed}{_precision(recipe)}",
         f"- kgan {versions['kgan']}{commit}, Keras {versions['keras']}, "
         f"TensorFlow {versions['tensorflow']}",
         "",
@@ -101,6 +101,10 @@ def card(
     if CURVES in pictures:
         lines += [f"![Losses and scores against images seen]({CURVES})", ""]
     return "\n".join(lines)
+
+
+def _precision(recipe):
+    return "" if recipe.precision == PRECISIONS[0] else f", in {recipe.precision}"
 
 
 def ancestry(parent: dict[str, Any]) -> str:

@@ -19,14 +19,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgan import images, layers, models  # noqa: F401  (the classes of `models` get registered)
+from kgan import images, layers, models, workers  # noqa: F401  (the classes of `models` get registered)
 from kgan.checks import Bound
 from kgan.errors import KganError, printable, short
 from kgan.files import expanded, sha256
 from kgan.graph import NotExpressible
 from kgan.models.base.adversarial import AdversarialModel
 from kgan.models.base.latent import SAMPLE_CHUNK
-from kgan.recipe import Origin, Recipe, from_dict, optimizers
+from kgan.recipe import PRECISIONS, Origin, Recipe, from_dict, optimizers
 from kgan.untrusted import memory
 from kgan.untrusted.networks import check_arguments, check_values
 from kgan.untrusted.text import MOST_JSON, parse_json
@@ -67,7 +67,7 @@ def save(
     curves: Path | None = None,
     selected: dict[str, Any] | None = None,
 ) -> None:
-    """Writes a model as a preset directory.
+    """Writes a model as a preset directory; of several processes that train it the chief does.
 
     Args:
         model, directory, recipe, seconds: see `kgan.zoo.save`.
@@ -77,6 +77,8 @@ def save(
     Raises:
         KganError: see `kgan.zoo.save`.
     """
+    if not workers.is_chief(model.distribute_strategy):
+        return
     directory = expanded(directory)
     check_replaceable(directory)
     recipe, config, metadata = _contents(model, recipe or recipe_of(model, directory.name))
@@ -256,7 +258,7 @@ def recipe_of(model, name: str) -> Recipe:
     """
     if model.origin is not None and not _trained_on(model):
         return replace(model.origin.recipe, name=name)
-    arguments = _config(model)["config"]
+    arguments, precision = _config(model)["config"], model.dtype_policy.name
     for key in [*model.networks, "seed"]:
         arguments.pop(key, None)
     return from_dict(
@@ -266,6 +268,7 @@ def recipe_of(model, name: str) -> Recipe:
             "model": type(model).__name__,
             "images": int(model.images_seen.numpy()),
             "seed": model.seed,
+            "precision": precision if precision in PRECISIONS else PRECISIONS[0],
             "arguments": {
                 # TOML has no null, and what is left out takes its default: false says "off".
                 k: False if k == "ema_half_life" and v is None else v

@@ -313,10 +313,13 @@ class Harness(CoreHarness):
         again.fit(self.dataset(8), verbose=0)
         assert int(again.images_seen) == 32
 
-    def test_mixed_precision_trains(self):
-        with floats("mixed_bfloat16"):
-            model = self.model()
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_mixed_precision_trains(self, policy):
+        with floats(policy):
+            model = self.model(run_eagerly=True)
+            scales = quick_to_scale(model)
             model.fit(self.dataset(8), verbose=0)
+        assert all(float(scale) != before for scale, before in scales)
         assert all(v.dtype == "float32" for v in model.trainable_variables)
         labels = np.zeros(1, "int32") if model.num_classes else None
         assert model.discriminate(np.zeros((1, *SHAPE), "float32"), labels).dtype == "float32"
@@ -329,6 +332,16 @@ def _of_a_settable_rate(optimizer):
     if isinstance(config["learning_rate"], dict):
         config["learning_rate"] = float(optimizer.learning_rate)
     return type(optimizer).from_config(config)
+
+
+def quick_to_scale(model):
+    """The scales of losses, if there are any, set to move at once; and what they are now."""
+    optimizers = [model.g_optimizer, model.d_optimizer]
+    scaling = [o for o in optimizers if isinstance(o, keras.optimizers.LossScaleOptimizer)]
+    assert len(scaling) == (2 if model.dtype_policy.name == "mixed_float16" else 0)
+    for optimizer in scaling:
+        optimizer.dynamic_growth_steps = 1
+    return [(o.dynamic_scale, float(o.dynamic_scale)) for o in scaling]
 
 
 @contextmanager

@@ -396,15 +396,6 @@ def test_schedules_drive_both_optimizers():
         np.testing.assert_array_equal(old, new.numpy())
 
 
-def test_float16_losses_are_scaled():
-    with floats("mixed_float16"):
-        model = GAN(SHAPE, latent_dim=4, width=40)
-        model.compile()
-        model.train_on_batch(np.zeros((4, *SHAPE), "uint8"))
-    assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
-    assert isinstance(model.d_optimizer, keras.optimizers.LossScaleOptimizer)
-
-
 def test_large_pictures_are_drawn_a_few_at_a_time(monkeypatch):
     """So that a pass takes no more memory; and as ever the same whatever their number is."""
     sixteen, few, one = (GAN(SHAPE, **users()) for _ in range(3))

@@ -5,6 +5,7 @@ import functools
 import h5py
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import kgan
@@ -14,6 +15,7 @@ from models.harness import (
     assert_equal,
     floats,
     get_state,
+    quick_to_scale,
     set_state,
 )
 
@@ -120,10 +122,13 @@ class TranslationHarness:
             if variable.name != "images_tested" and variable.path.startswith(model.name):
                 np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.path)
 
-    def test_mixed_precision_trains(self):
-        with floats("mixed_bfloat16"):
+    @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+    def test_mixed_precision_trains(self, policy):
+        with floats(policy):
             model = self.model(run_eagerly=True)
+            scales = quick_to_scale(model)
             model.fit(self.dataset(8), verbose=0)
+        assert all(float(scale) != before for scale, before in scales)
         assert all(v.dtype == "float32" for v in model.trainable_variables)
         assert all(np.isfinite(v.numpy()).all() for v in model.trainable_variables)
 

@@ -17,10 +17,11 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
 # isort: split
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kgan import augment as augmentation
-from kgan import images
+from kgan import images, workers
 from kgan.checks import (
     FLAG,
     PATH,
@@ -43,7 +44,7 @@ from kgan.models.base.networks import (
     described,
 )
 from kgan.models.base.pair import OptimizerPair, check_callbacks
-from kgan.pipelines import steady_pipelines
+from kgan.pipelines import own_pipelines
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
 
@@ -286,11 +287,18 @@ class AdversarialModel(keras.Model):
         for name, bound in _COMPILE.items():
             if name in kwargs:
                 bound.check(name, kwargs[name])
-        given = dict(zip(OPTIMIZERS, (g_optimizer, d_optimizer), strict=True))
+        self._check_execution(**kwargs)
+        with self.distribute_strategy.scope():  # of which the variables of optimizers are to be
+            self._take_optimizers((g_optimizer, d_optimizer), kwargs)
+        self.optimizer = OptimizerPair(**{name: getattr(self, name) for name in OPTIMIZERS})
+        # Callbacks may change them: checkpoints tell by these what was asked for.
+        self.rates_asked = {name: optimizers.rate_of(getattr(self, name)) for name in OPTIMIZERS}
+
+    def _take_optimizers(self, given: tuple, options: dict) -> None:
         made = [
             optimizers.checked(name, default if optimizer is None else optimizer)
-            for (name, optimizer), default in zip(
-                given.items(), self.default_optimizers(), strict=True
+            for name, optimizer, default in zip(
+                OPTIMIZERS, given, self.default_optimizers(), strict=True
             )
         ]
         if made[0] is made[1]:
@@ -299,18 +307,35 @@ class AdversarialModel(keras.Model):
                 "Received: the same object as g_optimizer and as d_optimizer"
             )
         # Left to itself Keras would make an rmsprop.
-        super().compile(optimizer=None, **kwargs)
+        super().compile(optimizer=None, **options)
         for name, optimizer in zip(OPTIMIZERS, made, strict=True):
-            scaled = kwargs.get("auto_scale_loss", True)
+            optimizer = _of_this_scope(optimizer)
+            scaled = options.get("auto_scale_loss", True)
             if scaled and self.dtype_policy.name == "mixed_float16":
                 optimizer = _with_loss_scale(optimizer)
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
             optimizers.bind(optimizer, self.images_seen)
             setattr(self, name, optimizer)
-        self.optimizer = OptimizerPair(**{name: getattr(self, name) for name in OPTIMIZERS})
-        # Callbacks may change them: checkpoints tell by these what was asked for.
-        self.rates_asked = {name: optimizers.rate_of(getattr(self, name)) for name in OPTIMIZERS}
+
+    def _check_execution(self, jit_compile="auto", steps_per_execution=1, **others) -> None:
+        """Refuses what TensorFlow cannot do on several devices, and would say in a stack of C++."""
+        devices = self.distribute_strategy.num_replicas_in_sync
+        if devices == 1:
+            return
+        for wrong, received, why in (
+            (jit_compile is True, "jit_compile=True", "XLA compiles for one device"),
+            (
+                steps_per_execution > 1,
+                f"steps_per_execution={steps_per_execution}",
+                "TensorFlow cannot loop over steps on several",
+            ),
+        ):
+            if wrong:
+                raise KganError(
+                    f"Expected {received.partition('=')[0]} to be left out under a strategy of "
+                    f"{devices} devices: {why}. Received: {received}"
+                )
 
     def variables_of(self, optimizer: str) -> list:
         """The trainable variables that an optimizer moves."""
@@ -340,14 +365,21 @@ class AdversarialModel(keras.Model):
     # Logs.
 
     def log(self, **values) -> dict:
-        """Adds values of any shape to the running means of that name; returns these."""
+        """Adds values of any shape to the running means of that name; returns these.
+
+        What it returns is of this replica's images; `logs` is of those of all.
+        """
         for name, value in values.items():
             self._means[name].update_state(value)
         return {name: self._means[name].result() for name in values}
 
-    def logs(self) -> dict:
-        """All running means, by name."""
-        return {name: mean.result() for name, mean in self._means.items()}
+    def logs(self, *names: str) -> dict:
+        """Running means by name, all or those of some names, over the images of all replicas."""
+        means = [self._means[name] for name in names or self._means]
+        sums = [tf.identity(part) for mean in means for part in (mean.total, mean.count)]
+        sums = self.sum_replicas(tf.stack(sums))
+        values = tf.math.divide_no_nan(sums[::2], sums[1::2])
+        return dict(zip(names or self._means, tf.unstack(values, len(means)), strict=True))
 
     @property
     def metrics(self) -> list:
@@ -368,6 +400,8 @@ class AdversarialModel(keras.Model):
         """
         call = inputs.named(super().fit, (x, y, *args), kwargs)
         check_callbacks(call.get("callbacks"), getattr(self, "optimizer", None))
+        if workers.count(self.distribute_strategy) > 1:
+            call["callbacks"] = _with_same_end(call.get("callbacks"))
         self._prepare(call)
         if isinstance(call["x"], (tf.data.Dataset, Iterator)):
             call.setdefault("shuffle", False)  # Keras would warn that it cannot
@@ -377,7 +411,7 @@ class AdversarialModel(keras.Model):
             x, y = inputs.split(*held_out)
             x = inputs.check_data(x, y, self, ahead=True, steps=steps)
             call["validation_data"] = x if y is None else (x, y)
-        with inputs.own_errors(self), steady_pipelines(self.distribute_strategy):
+        with self._own_way():
             history = super().fit(**call)
         if history.epoch and not history.history:  # Keras only warns
             raise inputs.no_data(call["x"])
@@ -390,7 +424,7 @@ class AdversarialModel(keras.Model):
         call = inputs.named(super().evaluate, (x, y, *args), kwargs)
         if not call.get("_use_cached_eval_dataset"):  # `fit` has them checked
             self._prepare(call)
-        with inputs.own_errors(self), steady_pipelines(self.distribute_strategy):
+        with self._own_way():
             return super().evaluate(**call)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -402,6 +436,25 @@ class AdversarialModel(keras.Model):
         """`keras.Model.test_on_batch` on a batch as for `fit`."""
         call = inputs.named(super().test_on_batch, (x, y, *args), kwargs)
         return super().test_on_batch(**self._look(call))
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
+        """Nothing: all is built. For Keras to try it under a strategy would cost a batch."""
+
+    def _make_function(self, step_function: Callable) -> Callable:
+        if workers.count(self.distribute_strategy) == 1:
+            return super()._make_function(step_function)
+
+        def step(data):  # between workers Keras reduces logs by their first axis
+            return {name: tf.reshape(value, (1,)) for name, value in step_function(data).items()}
+
+        return super()._make_function(step)
+
+    @contextmanager
+    def _own_way(self) -> Iterator[None]:
+        """Keras' loops on kgan's pipelines, with kgan's errors."""
+        strategy = self.distribute_strategy
+        with workers.own_errors(strategy), inputs.own_errors(self), own_pipelines(strategy):
+            yield
 
     def _prepare(self, call: dict) -> None:
         """Checks x and y of a call of `fit` or `evaluate`, and puts what Keras takes in place."""
@@ -415,7 +468,19 @@ class AdversarialModel(keras.Model):
             self._below0 = tuple(Below0() for _ in self.data_shapes)
         x = inputs.some_of(x) if hasattr(x, "shape") else x
         inputs.look(self, x, y, self._below0)
+        x, y = (part if part is None else self._dealt(part) for part in (x, y))
         return {**call, "x": x, "y": y}
+
+    def _dealt(self, part):
+        """A part of a batch, cut among replicas as `fit` cuts it."""
+        strategy = self.distribute_strategy
+        replicas = strategy.num_replicas_in_sync
+        if replicas == 1:
+            return part
+        rows = [tf.constant(some) for some in np.array_split(part, replicas)]
+        return strategy.experimental_distribute_values_from_function(
+            lambda own: rows[int(own.replica_id_in_sync_group)]
+        )
 
     @property
     def data_shapes(self) -> tuple[tuple[int, int, int], ...]:
@@ -720,7 +785,7 @@ class AdversarialModel(keras.Model):
         if not overwrite and os.path.exists(path):  # Keras asks
             super().save(path, overwrite, zipped, **kwargs)
             return
-        keras_files.write_over(path, keras_files.archive(self, **kwargs))
+        self._write(path, keras_files.archive(self, **kwargs))
 
     def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
         """`keras.Model.save_weights`; what stands there stays until the new file is whole."""
@@ -731,7 +796,11 @@ class AdversarialModel(keras.Model):
         if not overwrite and os.path.exists(path):  # Keras asks
             super().save_weights(path, overwrite)
             return
-        keras_files.write_over(path, keras_files.weights(self))
+        self._write(path, keras_files.weights(self))
+
+    def _write(self, path: str, content: bytes) -> None:
+        if workers.is_chief(self.distribute_strategy):  # all have made it: losses are of all
+            keras_files.write_over(path, content)
 
     def export(
         self,
@@ -886,6 +955,14 @@ def add_gradients(gradients: list, more: list) -> list:
     return [m if g is None else g + m for g, m in zip(gradients, more, strict=True)]
 
 
+def _with_same_end(callbacks):
+    """Keras' callbacks, in whichever form, and after them what lets workers stop together."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(workers.SameEnd())
+        return callbacks
+    return [*keras.tree.flatten([] if callbacks is None else callbacks), workers.SameEnd()]
+
+
 def _read_only(networks: dict[str, keras.Model]) -> Mapping[str, keras.Model]:
     """A view that Keras does not save as one more container of networks."""
     return MappingProxyType(networks)
@@ -902,6 +979,16 @@ def _all_arguments(kind: type) -> dict[str, Bound]:
 def _attribute(argument: str) -> str:
     """The attribute that holds an argument."""
     return "loss_name" if argument == "loss" else argument  # Keras has a `loss` of its own
+
+
+def _of_this_scope(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """An optimizer, or its like if it was made outside of the strategy's scope.
+
+    What it counts would otherwise be counted once by each replica.
+    """
+    if optimizer._distribution_strategy is tf.distribute.get_strategy():
+        return optimizer
+    return type(optimizer).from_config(optimizer.get_config())
 
 
 def _with_loss_scale(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

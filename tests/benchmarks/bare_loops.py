@@ -1,4 +1,4 @@
-"""The least code that trains each model: what `throughput.py` measures kgan against.
+"""The least code that trains each model: what `speed.py fit` measures kgan against.
 
 Each function takes a kgan model, borrows its networks, and returns a function of a batch (a tuple
 of images, and labels) that does one step and returns the losses.
@@ -20,7 +20,9 @@ class _Players:
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.augment = diff_augment if model.augment else lambda x: x
         self.latents = (batch_size, getattr(model, "latent_dim", None))
-        self.keep = 0.5 ** (batch_size / model.ema_half_life)
+        self.keep = (
+            None if model.ema_half_life is None else 0.5 ** (batch_size / model.ema_half_life)
+        )
 
     def judge(self, images, labels=None):
         images = self.augment(images)
@@ -41,6 +43,8 @@ class _Players:
         self.g_optimizer.apply(tape.gradient(fake, variables, gradient), variables)
 
     def update_average(self):
+        if self.keep is None:
+            return
         for a, w in zip(self.average.weights, self.generator.weights, strict=True):
             a.assign(w + self.keep * (a - w))
 
@@ -185,6 +189,36 @@ def stylegan_lite(model, batch_size, r1=True):
     )
 
 
+def r3gan(model, batch_size):
+    players = _Players(model, batch_size)
+
+    def squared_gradient(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            score = players.judge(images)
+        return tf.reduce_sum(tf.square(tape.gradient(score, images)), (1, 2, 3))
+
+    @tf.function
+    def step(images):
+        real = _scale(images)
+        fake = players.generator(tf.random.normal(players.latents), training=True)
+        with tf.GradientTape() as tape:
+            d_loss = tf.reduce_mean(tf.nn.softplus(players.judge(fake) - players.judge(real)))
+            penalty = squared_gradient(real) + squared_gradient(fake)
+            loss = d_loss + model.gamma / 2 * tf.reduce_mean(penalty)
+        players.update_d(tape, loss)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in players.generator.trainable_variables])
+            fake = players.generator(tf.random.normal(players.latents), training=True)
+            real_logits = players.judge(real)
+            g_loss = tf.reduce_mean(tf.nn.softplus(real_logits - players.judge(fake)))
+        players.update_g(tape, g_loss)
+        players.update_average()
+        return d_loss, g_loss
+
+    return step
+
+
 def pix2pix(model, batch_size):
     players = _Players(model, batch_size)
 
@@ -285,3 +319,15 @@ def diff_augment(images):
     images = tf.einsum("bij,bhjc->bhic", shift(), images)
     inside = cut()[:, :, None, None] & cut()[:, None, :, None]
     return tf.where(inside, 0.0, images)
+
+
+LOOPS = {
+    "gan": dcgan,  # the same step
+    "dcgan": dcgan,
+    "wgan-gp": wgan_gp,
+    "cgan": conditional_gan,
+    "stylegan-lite": stylegan_lite,
+    "r3gan": r3gan,
+    "pix2pix": pix2pix,
+    "cyclegan": cycle_gan,
+}

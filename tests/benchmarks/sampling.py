@@ -1,9 +1,10 @@
-"""What it takes to get pictures out of a preset: from nothing, many of them, and in a server.
+"""What it takes to get pictures out of a preset: from nothing, and in a server.
 
 python tests/benchmarks/sampling.py cold                        # cold processes, in turns
 python tests/benchmarks/sampling.py cold --before OLD_CHECKOUT  # beside another checkout of kgan
-python tests/benchmarks/sampling.py many dcgan-celeba           # by both engines, in turns
 python tests/benchmarks/sampling.py server dcgan-celeba         # memory of one that samples on
+
+How many images a second: `speed.py sampling`.
 """
 
 import os
@@ -15,16 +16,7 @@ import time
 
 import click
 import psutil
-
-SERVE = """
-import sys, time
-import kgan
-drawn_by = kgan.zoo.{loader}({name!r})
-for line in sys.stdin:
-    start = time.perf_counter()
-    n = sum(map(len, drawn_by.iter_samples(int(line), seed=0)))
-    print(n / (time.perf_counter() - start), flush=True)
-"""
+from turns import Contestant
 
 
 @click.group(help=__doc__)
@@ -79,55 +71,18 @@ def cold(runs: int, before: str | None, name: str) -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("-n", "number", default=10_000, show_default=True, help="Images by each engine.")
-@click.option("--rounds", default=5, show_default=True)
-def many(name: str, number: int, rounds: int) -> None:
-    """Images a second of both engines, in turns."""
-    servers = {loader: _server(name, loader) for loader in ("load", "sampler")}
-    rates = {loader: [] for loader in servers}
-    for round_ in range(rounds + 1):
-        for loader, server in servers.items():
-            rate = _draw(server, number // rounds)
-            if round_:  # the first traces
-                rates[loader].append(rate)
-    for loader, engine in (("load", "Keras"), ("sampler", "ONNX Runtime")):
-        servers[loader].stdin.close()
-        each = " ".join(f"{rate:.0f}" for rate in rates[loader])
-        click.echo(f"{engine:12}: {statistics.median(rates[loader]):.0f} images/s ({each})")
-    ratio = statistics.median(rates["sampler"]) / statistics.median(rates["load"])
-    click.echo(f"ratio of the medians: {ratio:.2f}")
-
-
-@main.command()
-@click.argument("name")
 @click.option("-n", "number", default=20_000, show_default=True, help="Images in all.")
 def server(name: str, number: int) -> None:
     """Resident memory of a process that samples in a loop."""
-    for loader in ("sampler", "load"):
-        process = _server(name, loader)
+    for engine, graph in (("ONNX Runtime", True), ("Keras", False)):
+        process = Contestant(engine, engine="sampling", model=name, graph=graph)
         for part in range(1, 11):
-            _draw(process, number // 10)
-            resident = psutil.Process(process.pid).memory_info().rss
+            process.turn(images=number // 10)
+            resident = psutil.Process(process.process.pid).memory_info().rss
             if part in (1, 2, 5, 10):
                 drawn = part * number // 10
-                click.echo(f"kgan.zoo.{loader}: {resident / 1e6:.0f} MB after {drawn:,} images")
-        process.stdin.close()
-
-
-def _server(name, loader):
-    return subprocess.Popen(
-        [sys.executable, "-c", SERVE.format(name=name, loader=loader)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def _draw(process, number):
-    process.stdin.write(f"{number}\n")
-    process.stdin.flush()
-    return float(process.stdout.readline())
+                click.echo(f"{engine}: {resident / 1e6:.0f} MB after {drawn:,} images")
+        process.close()
 
 
 if __name__ == "__main__":

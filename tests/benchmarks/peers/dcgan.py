@@ -1,4 +1,8 @@
-"""`kgan.models.DCGAN` in PyTorch, of sides that are powers of 2."""
+"""`kgan.models.DCGAN` in PyTorch, and WGANGP's networks; sources: Radford et al. 2015, section 3.
+
+Images and features are (batch, channels, height, width) in `channels_last` memory; kernels are
+stored as what that calls contiguous.
+"""
 
 import math
 
@@ -20,10 +24,10 @@ def normal(*shape, he_inputs=None):
 class BatchNorm(nn.Module):
     """PyTorch's running variance is n / (n - 1) times Keras'; n is at least 1,024 here."""
 
-    def __init__(self, channels):
+    def __init__(self, channels, affine=True):
         super().__init__()
-        self.beta = nn.Parameter(torch.zeros(channels))
-        self.gamma = nn.Parameter(torch.ones(channels))
+        self.beta = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.gamma = nn.Parameter(torch.ones(channels)) if affine else None
         self.moving_mean = nn.Parameter(torch.zeros(channels), requires_grad=False)
         self.moving_variance = nn.Parameter(torch.ones(channels), requires_grad=False)
 
@@ -40,42 +44,59 @@ class BatchNorm(nn.Module):
         )
 
 
+def convolve(x, kernel, bias=None):
+    """Kernel 4, stride 2, and the side rounded up: of 7 with 1 zero before and 2 after."""
+    if x.shape[-1] % 2:
+        x = F.pad(x, (0, 1, 0, 1))
+    return F.conv2d(x, kernel.permute(0, 3, 1, 2), bias, 2, 1)
+
+
 class Generator(nn.Module):
-    def __init__(self, side=64, latent_dim=64, width=40):
+    def __init__(self, side=64, latent_dim=64, width=40, channels=3):
         super().__init__()
         self.latent_dim = latent_dim
-        stages = side.bit_length() - 3
+        self.base = 7 if side % 7 == 0 else 4
+        stages = (side // self.base).bit_length() - 1
         filters = [width << (stages - 1 - k) for k in range(stages)]
-        self.norms = nn.ModuleList(map(BatchNorm, filters))
-        self.bias = nn.Parameter(torch.zeros(3))
-        ends = zip(filters, [*filters[1:], 3], strict=True)
+        self.norms = nn.ModuleList(map(self.norm, filters))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        ends = zip(filters, [*filters[1:], channels], strict=True)
         self.kernels = nn.ParameterList(normal(above, 4, 4, below) for above, below in ends)
-        self.dense = normal(16 * filters[0], latent_dim)
+        self.dense = normal(self.base**2 * filters[0], latent_dim)
+
+    def norm(self, channels):
+        return BatchNorm(channels)
 
     def weights(self):
         """All of them, in the order of `copying.in_order`."""
         *kernels, last = self.kernels
         return [*self.norms.parameters(), *kernels, self.bias, last, self.dense]
 
-    def forward(self, latents):
-        x = F.linear(latents, self.dense).view(len(latents), 4, 4, -1).permute(0, 3, 1, 2)
+    def forward(self, latents, *labels):
+        x = F.linear(latents, self.dense).view(len(latents), self.base, self.base, -1)
+        x = x.permute(0, 3, 1, 2)
         for norm, weights in zip(self.norms, self.kernels, strict=True):
             bias = self.bias if weights is self.kernels[-1] else None
-            x = F.conv_transpose2d(F.relu(norm(x)), weights.permute(0, 3, 1, 2), bias, 2, 1)
+            x = F.relu(norm(x, *labels))
+            x = F.conv_transpose2d(x, weights.permute(0, 3, 1, 2), bias, 2, 1)
         return torch.tanh(x)
 
 
 class Discriminator(nn.Module):
-    """With R1, hence without batch normalisation."""
+    """`normalized` as the paper has it; without under R1, and as WGANGP's critic."""
 
-    def __init__(self, side=64, width=40, initializer="dcgan"):
+    def __init__(self, side=64, width=40, initializer="dcgan", channels=3, normalized=False):
         super().__init__()
-        filters = [3, *(width << k for k in range(side.bit_length() - 3))]
+        stages = math.ceil(math.log2(side / 4))
+        filters = [channels, *(width << k for k in range(stages))]
 
         def made(*shape):
             return normal(*shape, he_inputs=math.prod(shape[1:]) if initializer == "he" else None)
 
-        self.biases = nn.ParameterList(torch.zeros(n) for n in filters[1:])
+        self.of_batch = normalized  # whether a score depends on the others of its batch
+        biased = filters[1:2] if normalized else filters[1:]
+        self.norms = nn.ModuleList(map(BatchNorm, filters[2:] if normalized else []))
+        self.biases = nn.ParameterList(torch.zeros(n) for n in biased)
         self.kernels = nn.ParameterList(
             made(below, 4, 4, above) for above, below in zip(filters, filters[1:], strict=False)
         )
@@ -85,11 +106,17 @@ class Discriminator(nn.Module):
 
     def weights(self):
         """All of them, in the order of `copying.in_order`."""
-        pairs = zip([*self.biases, self.bias], [*self.kernels, self.logits], strict=True)
-        return [weight for pair in pairs for weight in pair]
+        found = list(self.norms.parameters())
+        for stage, kernel in enumerate(self.kernels):
+            found += [*self.biases[stage : stage + 1], kernel]
+        return [*found, self.bias, self.logits]
 
     def forward(self, images):
         x = images
-        for weights, bias in zip(self.kernels, self.biases, strict=True):
-            x = F.leaky_relu(F.conv2d(x, weights.permute(0, 3, 1, 2), bias, 2, 1), 0.2)
-        return F.linear(x.permute(0, 2, 3, 1).reshape(len(x), -1), self.logits, self.bias)
+        for stage, kernel in enumerate(self.kernels):
+            x = convolve(x, kernel, self.biases[stage] if stage < len(self.biases) else None)
+            if stage and self.of_batch:
+                x = self.norms[stage - 1](x)
+            x = F.leaky_relu(x, 0.2)
+        x = x.permute(0, 2, 3, 1).reshape(len(x), -1)  # as kgan has its features
+        return F.linear(x, self.logits, self.bias)

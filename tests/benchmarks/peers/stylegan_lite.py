@@ -1,10 +1,10 @@
 """`kgan.models.StyleGANLite` in PyTorch: with the same weights it gives the same pictures.
 
-Arranged for many small kernels to become few: what kgan computes as a resampling and a convolution
-is one convolution, by a kernel that has the resampling's taps in it; gains of activations and sums
-are in the weights before them; the constants that weights are multiplied by can be applied to all
-of them at once (`hold`). Images and features are (batch, channels, height, width) in
-`channels_last` memory.
+Gains of activations and sums are in the weights before them; the constants that weights are
+multiplied by can be applied to all of them at once (`hold`). With `merged`, for a GPU that small
+kernels keep busy with their launching, what kgan computes as a resampling and a convolution is one
+convolution, by a kernel that has the resampling's taps in it, of up to four times the work. Images
+and features are (batch, channels, height, width) in `channels_last` memory.
 """
 
 import math
@@ -24,6 +24,11 @@ def spread(size: int, gain: float) -> torch.Tensor:
     for i in range(size):
         line[i : i + 4, i] = _TAPS
     return gain * torch.kron(line, line)  # ((size + 3)², size²)
+
+
+def blur_taps(channels: int, gain: float) -> torch.Tensor:
+    """[1, 3, 3, 1] along both axes, of each channel by itself."""
+    return (gain * torch.outer(_TAPS, _TAPS)).float().expand(channels, 1, 4, 4).clone()
 
 
 def activate(x):
@@ -96,26 +101,34 @@ class Conv(Scaled):
     `scale` is the constant that follows the activation.
     """
 
-    def __init__(self, inputs, outputs, side=3, down=False, activation=True, scale=1.0):
+    def __init__(
+        self, inputs, outputs, side=3, down=False, activation=True, scale=1.0, merged=True
+    ):
         gain = scale * (GAIN if activation else 1.0)
         super().__init__(bias=gain)
-        self.down, self.activation = down, activation
+        self.down, self.activation, self.merged = down, activation, merged
         self.padding = (side // 2) if not down else (2 if side == 3 else 1)
         if activation:
             self.bias = nn.Parameter(torch.zeros(outputs))
         self.kernel = make_kernel(outputs, side, inputs, (3, 0, 1, 2))
         gain /= math.sqrt(side * side * inputs)
-        if down:
+        if down and merged:
             self.register_buffer("spread", spread(side, gain).float(), persistent=False)
-        else:
-            self.gains["kernel"] = gain
+            return
+        self.gains["kernel"] = gain
+        if down:
+            self.register_buffer("taps", blur_taps(inputs, 1.0), persistent=False)
 
     def forward(self, x):
         bias = self.weight("bias") if self.activation else None
-        if self.down:
+        if self.down and self.merged:
             x = F.conv2d(x, spread_kernel(self.spread, self.kernel), bias, 2, self.padding)
-        else:
-            x = F.conv2d(x, self.weight("kernel").permute(0, 3, 1, 2), bias, 1, self.padding)
+            return activate(x) if self.activation else x
+        kernel, strides, padding = self.weight("kernel").permute(0, 3, 1, 2), 1, self.padding
+        if self.down:  # to every second pixel at once before a kernel of side 1
+            strides, padding = (2 if kernel.shape[2] == 3 else 1), 0
+            x = F.conv2d(x, self.taps, None, 3 - strides, self.padding, groups=x.shape[1])
+        x = F.conv2d(x, kernel, bias, strides, padding)
         return activate(x) if self.activation else x
 
 
@@ -125,26 +138,35 @@ class ModulatedConv(Scaled):
     The squared norms of demodulation are halved, which is the activation's gain.
     """
 
-    def __init__(self, latent_dim, inputs, outputs, side, up=False, rgb=False):
+    def __init__(self, latent_dim, inputs, outputs, side, up=False, rgb=False, merged=True):
         super().__init__(bias=1.0 if rgb else GAIN)
-        self.up, self.rgb = up, rgb
+        self.up, self.rgb, self.merged = up, rgb, merged
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.affine = Dense(latent_dim, inputs, bias=1.0)
         gain = 1 / math.sqrt(side * side * inputs)
         if up:
             self.kernel = make_kernel(inputs, side, outputs, (2, 0, 1, 3))
-            self.register_buffer("spread", spread(side, 4.0 * gain).float(), persistent=False)
         else:
             self.kernel = make_kernel(outputs, side, inputs, (3, 0, 1, 2))
+        if up and merged:
+            self.register_buffer("spread", spread(side, 4.0 * gain).float(), persistent=False)
+        else:
             self.gains["kernel"] = gain
+        if up and not merged:
+            self.register_buffer("taps", blur_taps(outputs, 4.0), persistent=False)
         self.register_buffer("epsilon", torch.full((1, 1), 0.5e-8), persistent=False)
-        self.half = 0.5 * (gain**2 if up else 1.0)
+        self.half = 0.5 * (gain**2 if up and merged else 1.0)
 
     def forward(self, x, styles, squares, noise=None):
         x = x * styles[:, :, None, None]  # styles, and their squares, are (batch, inputs)
-        if self.up:
+        if self.up and self.merged:
             x = F.conv_transpose2d(x, spread_kernel(self.spread, self.kernel), None, 2, 2)
             norms = self.kernel.square().sum((1, 2))  # (inputs, outputs)
+        elif self.up:
+            kernel = self.weight("kernel")
+            x = F.conv_transpose2d(x, kernel.permute(0, 3, 1, 2), None, 2)
+            x = F.conv2d(x, self.taps, None, 1, 1, groups=x.shape[1])
+            norms = kernel.square().sum((1, 2))
         else:
             kernel = self.weight("kernel")
             if self.rgb:
@@ -173,7 +195,15 @@ def channels(side, image_side, width, most):
 
 
 class Generator(nn.Module):
-    def __init__(self, side=64, latent_dim=128, width=16, max_channels=128, mapping_layers=4):
+    def __init__(
+        self,
+        side=64,
+        latent_dim=128,
+        width=16,
+        max_channels=128,
+        mapping_layers=4,
+        merged=True,
+    ):
         super().__init__()
         self.latent_dim = latent_dim
         self.sides = [4 << i for i in range(int(math.log2(side)) - 1)]
@@ -188,7 +218,9 @@ class Generator(nn.Module):
         self.style_of = []  # of each convolution; one for RGB shares that of the next one
         for below, here in zip([None, *self.sides], self.sides, strict=False):
             if below is not None:
-                convs.append(ModulatedConv(latent_dim, at[below], at[here], 3, up=True))
+                convs.append(
+                    ModulatedConv(latent_dim, at[below], at[here], 3, up=True, merged=merged)
+                )
                 noises.append(Noise(here))
                 self.style_of.append(self.style_of[-1])
             convs.append(ModulatedConv(latent_dim, at[here], at[here], 3))
@@ -197,9 +229,7 @@ class Generator(nn.Module):
             last = self.style_of[-1] if self.style_of else -1
             self.style_of += [last + 1, last + 2]
         self.convs, self.noises = nn.ModuleList(convs), nn.ModuleList(noises)
-        # A channel's own [1, 3, 3, 1]: `Upsample2D` of the RGB images.
-        taps = (4.0 * torch.outer(_TAPS, _TAPS)).float()
-        self.register_buffer("taps", taps.expand(3, 1, 4, 4).clone(), persistent=False)
+        self.register_buffer("taps", blur_taps(3, 4.0), persistent=False)  # of the RGB images
 
     def weights(self):
         """All of them, in the order of `copying.in_order`."""
@@ -255,16 +285,18 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, side=64, width=16, max_channels=128):
+    of_batch = False  # a score depends on no others than the 4 of its group
+
+    def __init__(self, side=64, width=16, max_channels=128, merged=True):
         super().__init__()
         sides = [side >> k for k in range(int(math.log2(side)) - 1)]
         at = [channels(s, side, width, max_channels) for s in sides]
         convs = [Conv(3, at[0], 1)]
         for above, below in zip(at, at[1:], strict=False):
             convs += [
-                Conv(above, below, 1, down=True, activation=False, scale=HALF),
+                Conv(above, below, 1, down=True, activation=False, scale=HALF, merged=merged),
                 Conv(above, above),
-                Conv(above, below, down=True, scale=HALF),
+                Conv(above, below, down=True, scale=HALF, merged=merged),
             ]
         convs.append(Conv(at[-1] + 1, at[-1]))
         self.convs = nn.ModuleList(convs)

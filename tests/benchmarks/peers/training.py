@@ -1,4 +1,4 @@
-"""The training step of `kgan.models.GAN` in PyTorch: losses, lazy R1, Adam, moving average."""
+"""The training steps of kgan's models in PyTorch: losses, penalties, Adam, moving average."""
 
 import copy
 
@@ -7,6 +7,14 @@ from stylegan_lite import hold
 from torch.nn import functional as F
 
 EMA_RAMP = 0.05
+LOSSES = {  # of D by scores of real and of fake images, and of G
+    "non_saturating": (
+        lambda real, fake: F.softplus(-real) + F.softplus(fake),
+        lambda fake: F.softplus(-fake),
+    ),
+    "hinge": (lambda real, fake: F.relu(1 - real) + F.relu(1 + fake), torch.neg),
+    "wasserstein": (lambda real, fake: fake - real, torch.neg),
+}
 
 
 class DiffAugment:
@@ -45,10 +53,20 @@ class Game:
 
     Args:
         generator, discriminator: peers.
-        fake: function that makes a batch of images in training, under gradient.
+        fake: function that makes a batch of images in training, under gradient; or (images,
+            labels), which the discriminator takes.
         augment: function of images, or None.
+        loss: a name in `LOSSES`.
+        r1_gamma, r1_interval: of R1, computed by `step(penalize=True)`.
+        mix: function of a number that draws as many values in [0, 1], for the gradient penalty of
+            WGAN-GP; None for none.
+        critic_steps: updates of D for one of G, each on its part of the batch.
         rates: learning rate, β1, β2 and ε of Adam of G, and of D.
         share_fakes: whether both updates of a step see the same.
+        ema_half_life: in images; None for no average.
+        autocast: dtype of convolutions and products, None for that of the weights.
+        compiled: whether `torch.compile` makes the networks, but where it cannot: it knows no
+            second order.
     """
 
     def __init__(
@@ -57,18 +75,26 @@ class Game:
         discriminator,
         fake,
         augment=None,
+        loss="non_saturating",
         r1_gamma=0.0,
         r1_interval=16,
+        mix=None,
+        critic_steps=1,
         rates=((2.5e-3, 0.0, 0.99, 1e-8),) * 2,
         share_fakes=False,
         ema_half_life=10_000,
+        autocast=None,
+        compiled=False,
     ):
         self.generator, self.discriminator = generator, discriminator
         self.average = copy.deepcopy(generator).eval().requires_grad_(False)
         self.fake, self.augment = fake, augment or (lambda images: images)
-        self.r1_gamma, self.r1_interval = r1_gamma, r1_interval
-        self.share_fakes, self.ema_half_life = share_fakes, ema_half_life
+        self.d_loss, self.g_loss = LOSSES[loss]
+        self.r1_gamma, self.r1_interval, self.mix = r1_gamma, r1_interval, mix
+        self.critic_steps, self.share_fakes = critic_steps, share_fakes
+        self.ema_half_life, self.autocast = ema_half_life, autocast
         self.players = [hold(network) for network in (generator, discriminator)]
+        self.judge = torch.compile(discriminator) if compiled else discriminator
         device = self.players[0][0][0].device
         # Both rates and the share of the past in the average: a tensor, so that a graph of the step
         # can be replayed with other values.
@@ -98,49 +124,84 @@ class Game:
         half_life = min(self.ema_half_life, EMA_RAMP * seen)
         return 0.5 ** (batch / half_life) if half_life else 0.0
 
-    def step(self, real, penalize):
-        """One update of each network. Returns D's and G's loss and D's mean scores.
+    def step(self, real, penalize=False):
+        """The updates of D, and one of G. Returns D's and G's loss and D's mean scores.
 
         Args:
-            real: float tensor (batch, channels, height, width) in [-1, 1].
+            real: float tensor (batch, channels, height, width) in [-1, 1], or (images, labels).
             penalize: whether R1 is due, as it is at the first and every `r1_interval`-th step.
         """
-        if self.share_fakes:
-            fakes = self.fake()
-        else:
-            with torch.no_grad():
-                fakes = self.fake()
-        # Nothing in D looks beyond a group of 4 images: both halves can go through it as one.
-        images = self.augment(torch.cat([real, fakes.detach()]))
-        real_logits, fake_logits = self.discriminator(images).float().chunk(2)
-        d_loss = (F.softplus(-real_logits) + F.softplus(fake_logits)).mean()
-        loss = d_loss
-        if penalize and self.r1_gamma:
-            loss = loss + self.r1_interval * self.r1_gamma / 2 * self.r1(real).mean()
-        self._update(1, loss)
-        if not self.share_fakes:
-            fakes = self.fake()
+        for index in range(self.critic_steps):
+            part = tuple(x[index :: self.critic_steps] for x in _both(real))
+            d_loss, real_logits, fake_logits, fakes = self._critic_step(part, penalize)
         # Of D's weights no gradient is asked for, and so none is computed.
-        g_loss = F.softplus(-self.discriminator(self.augment(fakes)).float()).mean()
+        for leaf in self.players[1][1]:
+            leaf.requires_grad_(False)
+        with self._precision():
+            if not self.share_fakes:
+                fakes = self._fakes()
+            g_loss = self.g_loss(self._logits(*fakes)).mean()
         self._update(0, g_loss)
-        self._average()
+        for leaf in self.players[1][1]:
+            leaf.requires_grad_(True)
+        if self.ema_half_life is not None:
+            self._average()
         return d_loss, g_loss, real_logits.mean(), fake_logits.mean()
 
-    def r1(self, real):
-        real = real.detach().requires_grad_()
-        logits = self.discriminator(self.augment(real)).float()
-        (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    def _critic_step(self, real, penalize):
+        with self._precision():
+            with torch.set_grad_enabled(self.share_fakes):
+                fakes = self._fakes()
+            detached = (fakes[0].detach(), *fakes[1:])
+            if self.discriminator.of_batch:
+                real_logits, fake_logits = self._logits(*real), self._logits(*detached)
+            else:  # both halves can go through it as one
+                both = (torch.cat(halves) for halves in zip(real, detached, strict=True))
+                real_logits, fake_logits = self._logits(*both).chunk(2)
+            d_loss = self.d_loss(real_logits, fake_logits).mean()
+            loss = d_loss
+            if penalize and self.r1_gamma:
+                loss = (
+                    loss
+                    + self.r1_interval * self.r1_gamma / 2 * self.squared_gradient(*real).mean()
+                )
+            if self.mix is not None:
+                mix = self.mix(len(real[0]))[:, None, None, None]
+                between = detached[0] + mix * (real[0] - detached[0])
+                lengths = self.squared_gradient(between, *real[1:]).clamp_min(1e-12).sqrt()
+                loss = loss + 10.0 * (lengths - 1).square().mean()
+        self._update(1, loss)
+        return d_loss, real_logits, fake_logits, fakes
+
+    def squared_gradient(self, images, *labels):
+        images = images.detach().requires_grad_()
+        logits = _full(self.discriminator(self.augment(images), *labels))
+        (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
         return gradient.square().sum((1, 2, 3))
+
+    def _logits(self, images, *labels):
+        return _full(self.judge(self.augment(images), *labels))
+
+    def _fakes(self):
+        return _both(self.fake())
+
+    def _precision(self):
+        kind = self.players[0][0][0].device.type
+        return torch.autocast(kind, self.autocast, enabled=self.autocast is not None)
 
     def _update(self, which, loss):
         weights, leaves, factors = self.players[which]
-        gradients = torch._foreach_mul(torch.autograd.grad(loss, leaves), factors)
+        gradients = list(torch.autograd.grad(loss, leaves))
+        held = [i for i, leaf in enumerate(leaves) if leaf is not weights[i]]
+        if held:
+            scaled = torch._foreach_mul([gradients[i] for i in held], [factors[i] for i in held])
+            for i, gradient in zip(held, scaled, strict=True):
+                gradients[i] = gradient
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient.contiguous()  # fused Adam goes by places in memory
         self.optimizers[which].step()
-        with torch.no_grad():
-            held = [i for i, leaf in enumerate(leaves) if leaf is not weights[i]]
-            if held:
+        if held:
+            with torch.no_grad():
                 products = torch._foreach_mul(
                     [weights[i] for i in held], [factors[i] for i in held]
                 )
@@ -149,10 +210,23 @@ class Game:
     @torch.no_grad()
     def _average(self):
         averages, weights = list(self.average.parameters()), list(self.generator.parameters())
-        difference = torch._foreach_sub(averages, weights)
-        torch._foreach_mul_(difference, self.settings[2])
+        keep = self.settings[2]
+        if keep.device.type == "cpu":
+            torch._foreach_lerp_(averages, weights, 1 - float(keep))
+            return
+        difference = torch._foreach_sub(averages, weights)  # by a tensor, which a graph reads
+        torch._foreach_mul_(difference, keep)
         torch._foreach_add_(difference, weights)
         torch._foreach_copy_(averages, difference)
+
+
+def _both(batch):
+    return batch if isinstance(batch, tuple) else (batch,)
+
+
+def _full(logits):
+    """Losses need full precision."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def mixed_styles(generator, batch, style_mixing, normal, uniform):

@@ -193,7 +193,7 @@ def test_two_workers_train_by_the_command_line_and_a_killed_one_is_no_loss(place
     assert codes == [0, 0], said
     weights = [np.load(place / f"weights-{worker}.npy") for worker in range(2)]
     np.testing.assert_array_equal(*weights)
-    assert said[0].startswith("Training on 1 CPU, worker 0 of 2, the chief\n")
+    assert "\nTraining on 1 CPU, worker 0 of 2, the chief\n" in said[0]
     assert said[1] == "Training on 1 CPU, worker 1 of 2\n"
     assert [p.name for p in place.rglob("log.csv")] == ["log.csv"]
     assert len(list(place.glob("whole/snapshots/images-*"))) == 2

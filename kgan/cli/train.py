@@ -281,7 +281,6 @@ def command(
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 
     devices = strategies.make(strategy)
-    say(strategies.described(devices), err=True)
     try:
         preset = training.train(
             recipe,

@@ -23,6 +23,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
     >>> kgan.layers.BatchNormalization()(x, training=True)     # (batch, height, width, channels)
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
     def call(self, inputs, training=None, mask=None):
         """Normalises by the statistics of the batch in training, by the moving ones otherwise.
 

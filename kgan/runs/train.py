@@ -220,6 +220,7 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
             save(directory / CURVES)
 
     if step < last:
+        say(strategies.described(strategy), err=True)
         steps_per_checkpoint = max(1, recipe.checkpoint_images // recipe.batch_size)
         progress = Progress(last * recipe.batch_size, recipe.batch_size)
         with collected_signals() as received, progress, _own_errors(data):

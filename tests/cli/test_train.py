@@ -51,10 +51,11 @@ class TestRun:
         done, _ = finished
         assert (done.returncode, done.stdout) == (0, "run/preset\n"), done.stderr
 
-    def test_stderr_holds_the_report_and_progress_only(self, finished):
+    def test_stderr_holds_the_report_the_devices_and_progress_only(self, finished):
         done, cwd = finished
         report = (cwd / "run/data.txt").read_text()
         assert report.startswith("Images:   40 of 40 image files in photos\n")
+        report += "Training on 1 CPU\n"
         assert done.stderr.startswith(report)
         line = r"(32|64) of 64 images  \d+ images/s  0:\d\d left  d_loss .*  real_score .*"
         progress = done.stderr.removeprefix(report).splitlines()

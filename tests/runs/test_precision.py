@@ -1,6 +1,5 @@
 """What runs compute in."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,22 +27,27 @@ def speeds(monkeypatch):
     return measure
 
 
-def test_a_run_in_bfloat16(folder, tmp_path):
-    preset = training.train(recipe(folder, **SHORT), tmp_path / "run", precision="mixed_bfloat16")
-    assert recipes.read(tmp_path / "run/recipe.toml").precision == "mixed_bfloat16"
-    assert "mixed_bfloat16" in (preset / "README.md").read_text()
-    assert kgan.zoo.load(preset).dtype_policy.name == "float32"
-    again = training.train(recipe(folder, **SHORT), tmp_path / "32")
+@pytest.fixture(scope="module")
+def half(folder, tmp_path_factory):
+    """A run in mixed_bfloat16."""
+    run = tmp_path_factory.mktemp("runs") / "half"
+    training.train(recipe(folder, **SHORT), run, precision="mixed_bfloat16")
+    return run
+
+
+def test_a_run_in_bfloat16(folder, half, tmp_path):
+    assert recipes.read(half / "recipe.toml").precision == "mixed_bfloat16"
+    assert "mixed_bfloat16" in (half / "preset/README.md").read_text()
+    assert kgan.zoo.load(half).dtype_policy.name == "float32"
+    plain = training.train(recipe(folder, **SHORT), tmp_path / "32")
     assert "precision" not in (tmp_path / "32/recipe.toml").read_text()
-    assert weights(tmp_path / "32") != weights(tmp_path / "run")
-    assert "bfloat16" not in (again / "README.md").read_text()
+    assert "bfloat16" not in (plain / "README.md").read_text()
+    assert weights(tmp_path / "32") != weights(half)
 
 
-def test_a_run_keeps_its_precision(folder, tmp_path):
-    changed = recipe(folder, **SHORT, precision="mixed_bfloat16")
-    training.train(changed, tmp_path / "run")
+def test_a_run_keeps_its_precision(folder, half):
     with pytest.raises(ValueError, match="precision"):
-        training.train(replace(changed, precision="float32"), tmp_path / "run", resume=True)
+        training.train(recipe(folder, **SHORT), half, resume=True)
 
 
 def test_a_recipe_is_of_a_known_precision(folder):
@@ -62,22 +66,20 @@ def test_auto_takes_what_is_faster_by_a_tenth(speeds, folder, bfloat16, fastest,
     assert f"{fastest} (images/s: float32 80, mixed_bfloat16 {8 * bfloat16:.0f})" in said
 
 
-def test_auto_measures_once_and_changes_nothing_else(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(precision, "SECONDS", 0.01)
-    monkeypatch.setattr(precision, "WORTH", 1e9)  # float32
-    training.train(recipe(folder, **SHORT), tmp_path / "auto", precision="auto")
-    training.train(recipe(folder, **SHORT), tmp_path / "plain")
-    assert weights(tmp_path / "auto") == weights(tmp_path / "plain")
+def test_auto_measures_once_and_changes_nothing_else(folder, half, tmp_path, monkeypatch):
+    measure = precision._rate
 
-    chosen = []
-    monkeypatch.setattr(
-        training, "fastest", lambda *args: chosen.append("mixed_bfloat16") or chosen[-1]
-    )
-    changed = recipe(folder, **SHORT)
-    training.train(changed, tmp_path / "run", precision="auto")
-    assert recipes.read(tmp_path / "run/recipe.toml").precision == "mixed_bfloat16"
-    training.train(recipe(folder, **SHORT), tmp_path / "run", resume=True, precision="auto")
-    assert len(chosen) == 1
+    def rate(model, steps, batch):
+        measure(model, 1, batch)
+        return 2.0 if model.dtype_policy.name == "mixed_bfloat16" else 1.0
+
+    monkeypatch.setattr(precision, "_rate", rate)
+    run = tmp_path / "auto"
+    training.train(recipe(folder, **SHORT), run, precision="auto")
+    assert (run / "recipe.toml").read_bytes() == (half / "recipe.toml").read_bytes()
+    assert weights(run) == weights(half)
+    monkeypatch.setattr(training, "fastest", None)
+    training.train(recipe(folder, **SHORT), run, resume=True, precision="auto")
 
 
 def test_a_model_of_python_is_saved_with_its_precision(tmp_path):

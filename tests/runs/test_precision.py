@@ -1,6 +1,5 @@
 """What runs compute in."""
 
-
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -36,6 +36,7 @@ from kgan.checks import (
 from kgan.errors import KganError
 from kgan.graph import NotExpressible
 from kgan.models.base import exporting, inputs, keras_files
+from kgan.models.base.fused import fuse
 from kgan.models.base.networks import (
     check_logits,
     check_pictures,
@@ -315,6 +316,7 @@ class AdversarialModel(keras.Model):
                 optimizer = _with_loss_scale(optimizer)
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
+            fuse(optimizer)
             optimizers.bind(optimizer, self.images_seen)
             setattr(self, name, optimizer)
 

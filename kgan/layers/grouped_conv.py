@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from kgan.layers.convolution import Conv2D
+
 
 @keras.saving.register_keras_serializable("kgan")
-class GroupedConv2D(keras.layers.Conv2D):
+class GroupedConv2D(Conv2D):
     """`keras.layers.Conv2D` with `groups`, without the detour that Keras takes.
 
     Keras compiles a grouped convolution by XLA, since TensorFlow once had none on CPUs; its
@@ -20,21 +22,6 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     >>> kgan.layers.GroupedConv2D(64, 3, padding="same", groups=4)(x)
     """
-
-    def call(self, inputs):
-        """Convolves each group of channels by itself.
-
-        Args:
-            inputs: float tensor (batch, height, width, channels).
-
-        Returns:
-            Float tensor (batch, new height, new width, filters).
-        """
-        return super().call(inputs)
-
-    def express(self, graph, x) -> str:
-        """What `call` computes, in a `kgan.graph.Graph`."""
-        return graph.like(self, x, graph.weight(self.kernel))
 
     def convolution_op(self, inputs, kernel):
         # TensorFlow's own has gradients on a CPU in float32 alone, and where there is oneDNN.

@@ -1,11 +1,13 @@
 """Pipelines of data that leave the processor to the training that they are for."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
 
 from kgan import workers
+from kgan.errors import KganError
 
 _DISTRIBUTE = "experimental_distribute_dataset"
 _EVERYWHERE = "kgan.data"  # among the frameworks that have made a pipeline
@@ -50,6 +52,7 @@ def own_pipelines(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
     Of data that are the `same_everywhere` each of several processes gets its slice of the global
     batch, so that together they train on what one alone would. Any other data TensorFlow shards.
+    A batch of fewer images than there are devices, as the last one may be, is left out.
 
     Keras has no other place for that: it builds a pipeline of arrays, generators and the like
     and gives it to the strategy, as it does with a user's own.
@@ -63,16 +66,43 @@ def own_pipelines(strategy: tf.distribute.Strategy) -> Iterator[None]:
     distribute = getattr(strategy, _DISTRIBUTE)
 
     def distribute_own_way(dataset, *args, **kwargs):
-        dataset = steady(dataset)
+        dataset = _for_all_devices(steady(dataset), strategy.num_replicas_in_sync)
         if workers.count(strategy) > 1 and _is_same_everywhere(dataset):
             return strategy.distribute_datasets_from_function(lambda own: _slices(dataset, own))
         return distribute(dataset, *args, **kwargs)
 
     setattr(strategy, _DISTRIBUTE, distribute_own_way)
     try:
-        yield
+        with warnings.catch_warnings():
+            yield
     finally:
         delattr(strategy, _DISTRIBUTE)
+
+
+def _for_all_devices(dataset, devices):
+    """Without batches of fewer images than there are devices.
+
+    Of no image at all some operations of TensorFlow make NaN, or have the wrong shape.
+
+    Raises:
+        KganError: if all batches are so small.
+    """
+    first = tf.nest.flatten(dataset.element_spec)[0].shape
+    size = first[0] if first.rank else devices
+    if devices == 1 or (size is not None and size >= devices):
+        return dataset
+    if size is not None:
+        raise few_images(size, devices)
+    # Keras has counted them, and would warn that one is missing.
+    warnings.filterwarnings("ignore", message=r"\s*Your input ran out of data")
+    return dataset.filter(lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= devices)
+
+
+def few_images(images: int, devices: int) -> KganError:
+    """The error of a batch that leaves a device without an image."""
+    return KganError(
+        f"Expected batches of at least {devices} images, one for each device. Received: {images}"
+    )
 
 
 def _is_same_everywhere(dataset):

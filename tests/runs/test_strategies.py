@@ -38,6 +38,7 @@ def test_mirrored_takes_all_devices_of_a_kind():
 @pytest.mark.slow
 def test_a_run_on_two_devices_is_that_on_one(tmp_path):
     rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
     for index in range(24):
         pixels = rng.integers(0, 256, (16, 16, 3), dtype="uint8")
         save_png(pixels, tmp_path / f"images/{index}.png", None)

@@ -45,7 +45,7 @@ from kgan.models.base.networks import (
     described,
 )
 from kgan.models.base.pair import OptimizerPair, check_callbacks
-from kgan.pipelines import own_pipelines
+from kgan.pipelines import few_images, own_pipelines
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
 
@@ -479,6 +479,8 @@ class AdversarialModel(keras.Model):
         replicas = strategy.num_replicas_in_sync
         if replicas == 1:
             return part
+        if len(part) < replicas:
+            raise few_images(len(part), replicas)
         rows = [tf.constant(some) for some in np.array_split(part, replicas)]
         return strategy.experimental_distribute_values_from_function(
             lambda own: rows[int(own.replica_id_in_sync_group)]

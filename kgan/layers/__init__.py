@@ -7,6 +7,7 @@ from kgan.layers.convolution import Conv2D, Conv2DTranspose
 from kgan.layers.equalized import EqualizedConv2D, EqualizedDense
 from kgan.layers.grouped_conv import GroupedConv2D
 from kgan.layers.instance_normalization import InstanceNormalization
+from kgan.layers.leaky_relu import LeakyReLU
 from kgan.layers.learned_constant import LearnedConstant
 from kgan.layers.minibatch_stddev import MinibatchStddev
 from kgan.layers.modulated_conv import ModulatedConv2D
@@ -27,6 +28,7 @@ __all__ = [
     "EqualizedDense",
     "GroupedConv2D",
     "InstanceNormalization",
+    "LeakyReLU",
     "LearnedConstant",
     "MinibatchStddev",
     "ModulatedConv2D",

@@ -15,6 +15,7 @@ from keras import layers
 from kgan.checks import Bound, one_of, or_none, shape_of_images, whole
 from kgan.layers import (
     ConditionalBatchNormalization,
+    LeakyReLU,
     SpectralConv2D,
     SpectralDense,
     SpectralEmbedding,
@@ -62,7 +63,7 @@ def _spectral_parts(images, labels, num_classes, width, seeds):
         x = SpectralConv2D(
             filters, kernel_size, strides, "same", kernel_initializer=init, seed=next(seeds)
         )(x)
-        return layers.LeakyReLU(negative_slope=0.1)(x)
+        return LeakyReLU(negative_slope=0.1)(x)
 
     x = images
     for stage in range(dcgan.stages_of(images.shape[1])[1]):

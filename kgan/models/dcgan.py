@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 from kgan.checks import Bound, one_of, shape_of_images, whole
-from kgan.layers import BatchNormalization, Conv2D, Conv2DTranspose
+from kgan.layers import BatchNormalization, Conv2D, Conv2DTranspose, LeakyReLU
 from kgan.models.base.adversarial import output_dtype
 from kgan.models.gan import GAN
 
@@ -105,7 +105,7 @@ def downsample(images, width: int, init, normalize=None):
             use_bias=not normalized,
             kernel_initializer=next(init),
         )(x)
-        x = layers.LeakyReLU(negative_slope=0.2)(normalize(x) if normalized else x)
+        x = LeakyReLU(negative_slope=0.2)(normalize(x) if normalized else x)
     return layers.Flatten()(x)
 
 

@@ -12,7 +12,7 @@ from keras import layers
 
 from kgan import losses
 from kgan.checks import Bound, number, shape_of_images, whole
-from kgan.layers import Conv2D, Conv2DTranspose
+from kgan.layers import Conv2D, Conv2DTranspose, LeakyReLU
 from kgan.models.base.adversarial import Batch, output_dtype
 from kgan.models.base.translation import TranslationModel
 from kgan.models.dcgan import batch_normalization, initializers
@@ -110,7 +110,7 @@ class Pix2Pix(TranslationModel):
             # Of the one value of a channel at 1 x 1 normalisation would leave nothing.
             normalized = 0 < stage < len(stages) - 1
             x = _convolution(x, filters, init, 2, use_bias=not normalized)
-            x = layers.LeakyReLU(0.2)(batch_normalization(x) if normalized else x)
+            x = LeakyReLU(0.2)(batch_normalization(x) if normalized else x)
             skipped.append(x)
         for stage, filters in enumerate(reversed(stages[:-1])):
             x = Conv2DTranspose(
@@ -239,7 +239,7 @@ def patch_logits(x, side: int, width: int, max_channels: int, init, normalize):
         filters = min(max_channels, width << stage)
         strides = 2 if stage < strided else 1
         x = _convolution(x, filters, init, strides, use_bias=stage == 0)
-        x = layers.LeakyReLU(0.2)(normalize(x) if stage else x)
+        x = LeakyReLU(0.2)(normalize(x) if stage else x)
     return _convolution(x, 1, init, 1, dtype=output_dtype(), name="logits")
 
 

@@ -15,7 +15,7 @@ from keras import layers
 
 from kgan import losses
 from kgan.checks import Bound, number, shape_of_images, whole
-from kgan.layers import Downsample2D, GroupedConv2D, LearnedConstant, Upsample2D
+from kgan.layers import Downsample2D, GroupedConv2D, LeakyReLU, LearnedConstant, Upsample2D
 from kgan.models.base.adversarial import output_dtype
 from kgan.models.base.latent import LatentModel, label_input, one_hot
 from kgan.models.dcgan import stages_of
@@ -51,7 +51,7 @@ class _Network:
             self.linear(layers.Conv2D, 2 * channels, 1, **biased),
             self.linear(GroupedConv2D, 2 * channels, 3, **grouped, **biased),
         ):
-            y = layers.LeakyReLU(negative_slope=SLOPE)(convolve(y))  # (batch, …, 2 * channels)
+            y = LeakyReLU(negative_slope=SLOPE)(convolve(y))  # (batch, …, 2 * channels)
         return layers.Add()([x, self.linear(layers.Conv2D, channels, 1, gain=0.0)(y)])
 
     def project(self, x, channels):

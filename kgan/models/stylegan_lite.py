@@ -14,7 +14,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from kgan.checks import Bound, number, or_none, shape_of_images, whole
 from kgan.latents import sample_latents
@@ -30,6 +30,7 @@ from kgan.layers import (
     PixelNormalization,
     Upsample2D,
 )
+from kgan.layers.leaky_relu import leaky_relu
 from kgan.models.base import projection
 from kgan.models.base.adversarial import add_gradients, output_dtype
 from kgan.models.base.latent import label_input, one_hot, with_labels
@@ -46,7 +47,7 @@ def scaled_leaky_relu(x):
 
 
 def _leaky_relu(x):
-    return ops.leaky_relu(x, 0.2)
+    return leaky_relu(x, 0.2)
 
 
 def _express_scaled_leaky_relu(graph, x) -> str:

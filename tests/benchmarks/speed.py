@@ -2,6 +2,7 @@
 
 python tests/benchmarks/speed.py fit                      # of every class, against the bare loop
 python tests/benchmarks/speed.py peers                    # against PyTorch, and the matrix peak
+python tests/benchmarks/speed.py precisions dcgan         # of each precision
 python tests/benchmarks/speed.py cost dcgan               # by resolution, width, batch, replicas
 python tests/benchmarks/speed.py pipelines dcgan          # 20 calls of fit on a user's own data
 python tests/benchmarks/speed.py sampling dcgan-celeba    # by Keras and by the graph
@@ -139,6 +140,19 @@ def peers(models, sizes, turns) -> list[dict]:
             for row in found:
                 row["share_of_peak"] = row["rate"] * found[0]["flops"] / peak
             rows += with_ratios(found, max(row["rate"] for row in found[1:]))
+    return rows
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True, type=click.Choice(list(SIZES)))
+@measured()
+def precisions(models, sizes, turns) -> list[dict]:
+    """`fit` in every precision that is named; the first is 1."""
+    rows = []
+    for model in models:
+        contestants = [Contestant("kgan", engine="fit", model=model, **size) for size in sizes]
+        found = take_turns(contestants, **turns)
+        rows += with_ratios(found, found[0]["rate"])
     return rows
 
 

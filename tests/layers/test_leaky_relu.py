@@ -1,0 +1,70 @@
+"""LeakyReLU, differentiated by what it gives."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgan.layers import LeakyReLU
+from layers.harness import LayerHarness, normal
+
+# Among them what a rectifier could take for another sign: zeros, and numbers that vanish times 0.2.
+EDGES = np.array([0.0, -0.0, 1e-45, -1e-45, 1e-38, -1e-38, np.inf, -np.inf])
+
+
+class TestLeakyReLU(LayerHarness):
+    kind = LeakyReLU
+    config = {"negative_slope": 0.2}
+
+
+def of_both_orders(layer, x, dy):
+    """Values, gradients, and gradients by both of the sum of the gradients' cubes."""
+    with tf.GradientTape() as outer:
+        outer.watch([x, dy])
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = layer(x)
+        first = inner.gradient(y, x, dy)
+        penalty = tf.reduce_sum(first**3)
+    second = outer.gradient(penalty, [x, dy], unconnected_gradients="zero")
+    return [tf.cast(value, "float64").numpy() for value in (y, first, *second)]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("slope", [0.2, 0.0, 1.5])
+def test_all_is_bit_for_bit_keras(dtype, slope):
+    x = tf.cast(np.concatenate([EDGES, normal(1000)]), dtype)
+    dy = tf.cast(normal(*x.shape, seed=1), dtype)
+    own, keras_own = (kind(slope, dtype=dtype) for kind in (LeakyReLU, keras.layers.LeakyReLU))
+    for value, expected in zip(
+        of_both_orders(own, x, dy), of_both_orders(keras_own, x, dy), strict=True
+    ):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_its_gradient_keeps_nothing_but_its_result():
+    """So that a convolution, its bias and the rectifier can be one operation of TensorFlow's."""
+    layer = LeakyReLU(0.2)
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x + 1.0)
+        return tape.gradient(y, x)
+
+    graph = tf.function(step).get_concrete_function(tf.ones((2, 3))).graph
+    (rectifier,) = (op for op in graph.get_operations() if op.type == "LeakyRelu")
+    (gradient,) = (op for op in graph.get_operations() if op.type == "LeakyReluGrad")
+
+    def sources(tensor):
+        while tensor.op.type in ("Identity", "IdentityN"):
+            tensor = tensor.op.inputs[tensor.value_index]
+        return tensor.op
+
+    assert sources(gradient.inputs[1]) is rectifier
+
+
+@pytest.mark.parametrize("slope", [-0.1, None])
+def test_a_slope_that_turns_the_sign_is_refused(slope):
+    with pytest.raises(ValueError, match="negative_slope"):
+        LeakyReLU(slope)

@@ -4,8 +4,8 @@ python tests/benchmarks/zoo.py classify cgan-mnist        # a classifier of samp
 python tests/benchmarks/zoo.py baseline dcgan-mnist --out ~/runs/plain-mnist
 python tests/benchmarks/zoo.py raw RUN                    # the generator without its average
 python tests/benchmarks/zoo.py finish SNAPSHOT --images 384000 --out ~/runs/finished
-python tests/benchmarks/zoo.py sheet dcgan-celeba --out sheets
-python tests/benchmarks/zoo.py faces dcgan-celeba         # what a face detector finds
+python tests/benchmarks/zoo.py sheet dcgan-celeba --seed 100 --out sheets
+python tests/benchmarks/zoo.py faces dcgan-celeba         # what face detectors find
 python tests/benchmarks/zoo.py graphs zoo                 # makes the graphs of all presets anew
 
 The data is looked for in KGAN_DATA_DIR.
@@ -168,22 +168,23 @@ def raw(run):
 @main.command()
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--seed", default=0, help="Of the shuffle; the samples are those of seed 1000.")
-def sheet(name, out, seed):
-    """A sheet of 16 samples among 16 real test images, and a key to be opened afterwards."""
+@click.option("--seed", default=100, help="Of the samples, of the real images and of their order.")
+@click.option("-n", "number", default=16, help="Of samples, and of real images.")
+def sheet(name, out, seed, number):
+    """A sheet of samples among as many real test images, and a key to be opened afterwards."""
     recipe, metadata, model = load(name)
-    name = metadata["name"]
     rng = np.random.default_rng(seed)
     real = held_out(recipe, model).images
-    real = real[rng.choice(len(real), 16, replace=False)]
-    both = np.concatenate([model.sample(16, seed=1000), real])
-    order = rng.permutation(32)
+    real = real[rng.choice(len(real), number, replace=False)]
+    order = rng.permutation(2 * number)
+    both = np.concatenate([model.sample(number, seed=seed), real])[order]
     out.mkdir(parents=True, exist_ok=True)
-    large = both[order].repeat(3, axis=1).repeat(3, axis=2)
-    images.save_png(images.grid(large, columns=8), out / f"{name}-sheet.png", None)
-    key = ["fake" if index < 16 else "real" for index in order]
-    (out / f"{name}-key.json").write_text(json.dumps(key))
-    click.echo(out / f"{name}-sheet.png")
+    path = out / f"{metadata['name']}-{number}-{seed}.png"
+    large = images.enlarge(both, 3, "nearest")
+    images.save_png(images.grid(large, columns=8, gap=6), path, None)
+    key = ["fake" if index < number else "real" for index in order]
+    path.with_suffix(".json").write_text(json.dumps(key))
+    click.echo(path)
 
 
 @main.command()

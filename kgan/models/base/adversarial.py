@@ -4,6 +4,7 @@ A model declares its networks once, in `PLAYERS`. Compiling, saving, averaging, 
 the watch for divergence go by this declaration, and know of no latents, labels or papers.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -646,15 +647,19 @@ class AdversarialModel(keras.Model):
         """
         if self.ema_half_life is None:
             return
+
+        @functools.cache
+        def keep(dtype):
+            half_life = tf.cast(self.half_life(), dtype)
+            if self.ema_ramp is not None:
+                seen = tf.cast(self.images_seen, dtype)  # before this step
+                half_life = tf.minimum(half_life, self.ema_ramp * seen)
+            return 0.5 ** (tf.cast(batch, dtype) / half_life)
+
         for name, average_of in self.averages.items():
             pairs = zip(average_of.weights, getattr(self, name).weights, strict=True)
             for average, value in pairs:
-                half_life = tf.cast(self.half_life(), average.dtype)
-                if self.ema_ramp is not None:
-                    seen = tf.cast(self.images_seen, average.dtype)  # before this step
-                    half_life = tf.minimum(half_life, self.ema_ramp * seen)
-                keep = 0.5 ** (tf.cast(batch, average.dtype) / half_life)
-                average.assign(value + keep * (average - value))
+                average.assign(value + keep(average.dtype) * (average - value))
 
     def half_life(self):
         """The half-life of this step's average in images: a number, or a scalar tensor."""

@@ -37,7 +37,7 @@ from kgan.checks import (
 from kgan.errors import KganError
 from kgan.graph import NotExpressible
 from kgan.models.base import exporting, inputs, keras_files
-from kgan.models.base.fused import fuse
+from kgan.models.base.fused import approach, fuse
 from kgan.models.base.networks import (
     check_logits,
     check_pictures,
@@ -649,17 +649,17 @@ class AdversarialModel(keras.Model):
             return
 
         @functools.cache
-        def keep(dtype):
+        def share(dtype):
             half_life = tf.cast(self.half_life(), dtype)
             if self.ema_ramp is not None:
                 seen = tf.cast(self.images_seen, dtype)  # before this step
                 half_life = tf.minimum(half_life, self.ema_ramp * seen)
-            return 0.5 ** (tf.cast(batch, dtype) / half_life)
+            return 1.0 - 0.5 ** (tf.cast(batch, dtype) / half_life)
 
         for name, average_of in self.averages.items():
             pairs = zip(average_of.weights, getattr(self, name).weights, strict=True)
             for average, value in pairs:
-                average.assign(value + keep(average.dtype) * (average - value))
+                approach(average, value, share(average.dtype))
 
     def half_life(self):
         """The half-life of this step's average in images: a number, or a scalar tensor."""

@@ -1,4 +1,4 @@
-"""Adam by TensorFlow's one operation."""
+"""Adam, and moving averages, by TensorFlow's one operation for each variable."""
 
 import functools
 
@@ -19,8 +19,7 @@ def fuse(optimizer: keras.optimizers.Optimizer) -> None:
         optimizer: built; one that scales losses may be around it.
     """
     adam = inner(optimizer)
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if type(adam) is keras.optimizers.Adam and not adam.amsgrad and replicas == 1:
+    if type(adam) is keras.optimizers.Adam and not adam.amsgrad and _one_replica():
         adam.update_step = functools.partial(_update, adam)
 
 
@@ -41,3 +40,23 @@ def _update(adam, gradient, variable, learning_rate):
         epsilon=tf.constant(adam.epsilon, dtype),
         grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
     )
+
+
+def approach(average: keras.Variable, value: keras.Variable, share: tf.Tensor) -> None:
+    """Moves an average towards a value by a share of what is between them.
+
+    In place: to assign a new tensor takes memory anew in every step.
+
+    Args:
+        average, value: of the same shape and dtype.
+        share: scalar of that dtype, from 0 to 1.
+    """
+    gap = average.value - value.value
+    if _one_replica():
+        tf.raw_ops.ResourceApplyGradientDescent(var=average.value.handle, alpha=share, delta=gap)
+    else:
+        average.assign_sub(share * gap)
+
+
+def _one_replica():
+    return tf.distribute.get_strategy().num_replicas_in_sync == 1

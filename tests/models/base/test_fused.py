@@ -1,11 +1,11 @@
-"""Adam by one operation."""
+"""Adam, and moving averages, by one operation."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgan.models.base.fused import fuse
+from kgan.models.base.fused import approach, fuse
 from models.harness import TWO_REPLICAS
 
 Adam = keras.optimizers.Adam
@@ -94,3 +94,21 @@ def test_a_fused_one_is_saved_and_copied_as_any():
     fuse(optimizer)
     again = Adam.from_config(optimizer.get_config())
     assert again.get_config() == optimizer.get_config() and "update_step" not in vars(again)
+
+
+@pytest.mark.parametrize("strategy", [tf.distribute.get_strategy(), TWO_REPLICAS])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_an_average_goes_that_share_of_the_way(strategy, share):
+    random = np.random.default_rng(0)
+    starts = random.normal(size=(2, 3, 4))
+    with strategy.scope():
+        average, value = (keras.Variable(w, trainable=False, dtype="float64") for w in starts)
+
+    @tf.function
+    def step():
+        strategy.run(lambda: approach(average, value, tf.constant(share, "float64")))
+
+    step()
+    expected = starts[0] + share * (starts[1] - starts[0])
+    np.testing.assert_allclose(average.numpy(), expected, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(value.numpy(), starts[1])

@@ -679,7 +679,7 @@ def _table():
             {"side": 4, "channels": 3},
             {"side": COUNT, "channels": COUNT, "seed": (-1, "no", 1.5, [])},
         ),
-        (layers.LeakyReLU, {}, {"negative_slope": (-0.5, None)}),
+        (layers.LeakyReLU, {}, {"negative_slope": (*number, 1.5)}),
         (layers.MinibatchStddev, {}, {"group_size": COUNT}),
         (
             layers.ModulatedConv2D,

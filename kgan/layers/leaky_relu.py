@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kgan.checks import number
+
 
 def leaky_relu(x: tf.Tensor, slope: float) -> tf.Tensor:
     """x where it is positive, elsewhere `slope` times x.
@@ -32,13 +34,19 @@ class LeakyReLU(keras.layers.LeakyReLU):
     """`keras.layers.LeakyReLU`, faster to train after a convolution on a processor.
 
     Args:
-        negative_slope: positive float, or 0; what negative inputs are multiplied by.
+        negative_slope: float from 0 to 1; what negative inputs are multiplied by.
         **kwargs: those of every Keras layer.
+
+    Raises:
+        ValueError: for another slope.
 
     Example:
 
     >>> kgan.layers.LeakyReLU(0.2)(x)   # of any shape
     """
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs):
+        super().__init__(number(0, 1).check("negative_slope", negative_slope), **kwargs)
 
     def call(self, inputs):
         """Multiplies negative inputs by the slope.

@@ -8,7 +8,6 @@ that function takes. It answers with a line of JSON when it is ready, and after 
 
 import json
 import math
-import os
 import resource
 import sys
 import tempfile
@@ -16,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
+
+from kgan.cli.quiet import import_tensorflow
 
 # Of each class: the side and the batch size of its recipe, and other arguments that differ there.
 SIZES = {
@@ -200,7 +199,10 @@ def main() -> None:
     """Builds, warms up, and takes turns until its input ends."""
     answers, sys.stdout = sys.stdout, sys.stderr
     specification = json.loads(sys.argv[1])
-    work, images, facts = ENGINES[specification.pop("engine")](**specification)
+    engine = specification.pop("engine")
+    if "torch" not in (engine, specification.get("framework")) and not specification.get("graph"):
+        import_tensorflow(begin=False)
+    work, images, facts = ENGINES[engine](**specification)
     for steps in (2, 2, 4):  # traces, compiles, measures
         start = time.perf_counter()
         work(steps)

@@ -7,6 +7,8 @@ from typing import Any
 
 import contestants
 
+from kgan.cli.quiet import import_tensorflow
+
 
 def by_operation(steps: int, **specification: Any) -> list[dict[str, Any]]:
     """Milliseconds of a step of `fit`, a row for each kind of operation, the longest first.
@@ -17,6 +19,7 @@ def by_operation(steps: int, **specification: Any) -> list[dict[str, Any]]:
         steps: to average over.
         **specification: of `contestants.fit`.
     """
+    import_tensorflow(begin=False)
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 

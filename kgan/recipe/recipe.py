@@ -49,6 +49,7 @@ class Data:
             names and shares is so on both sides.
         paired: `"names"`, `"halves"` or `"no"`; see `kgan.data.load_pairs`. Empty without
             a target; for models of images b `kgan train` fills it in.
+        show: whether cards may show pictures of the data in spite of a `licence_note`.
     """
 
     source: str | list[str] = ""
@@ -70,6 +71,7 @@ class Data:
     target: str | list[str] = ""
     held_out_target: str | list[str] = ""
     paired: str = ""
+    show: bool = False
 
     def __post_init__(self):
         _check_kinds(self, {f.name: f.type for f in fields(Data) if f.type in (str, bool)})
@@ -236,7 +238,7 @@ class Recipe:
     def to_toml(self) -> str:
         """The recipe as the text of a TOML file."""
         values = self.as_dict()
-        for name in ("resize", "background"):  # which a kgan of before would not know
+        for name in ("resize", "background", "show"):  # which a kgan of before would not know
             if values["data"][name] == getattr(Data, name):
                 del values["data"][name]
         if not self.freeze_d:

@@ -37,7 +37,7 @@ from kgan.runs.figures import (
 )
 from kgan.sampling import check_options
 from kgan.zoo import download, gallery, opening, preset, registry, saving
-from kgan.zoo.metadata import NEIGHBOURS
+from kgan.zoo.metadata import NEIGHBOURS, TRANSLATIONS
 
 
 def evaluate(
@@ -215,9 +215,10 @@ def update_card(
 ) -> None:
     """Writes results into the metadata and the card of a preset, in place of those there are.
 
-    If the training images are at hand and their licence lets them be shown, the card also gets the
-    first samples with the training images that are nearest to them. In a zoo with a registry, that
-    and the gallery are written anew.
+    If the images are at hand and their licence lets them be shown, the card also gets the first
+    samples with the training images that are nearest to them, or, of a preset that translates,
+    held-out pictures and what becomes of them. In a zoo with a registry, that and the gallery are
+    written anew.
 
     Args:
         source: name or directory of a preset.
@@ -231,7 +232,7 @@ def update_card(
     directory = found.directory
     with preset.writing(directory) as partial:
         preset.copy(found, partial)
-        _save_neighbours(found, results, partial, data_dir)
+        _save_pictures(found, results, partial, data_dir)
         preset.complete(partial, {**found.metadata, "metrics": results})
     if (directory.parent / registry.REGISTRY).is_file():
         registry.write(directory.parent)
@@ -257,13 +258,19 @@ def _own_directory(source) -> Path:
     return Path(place)
 
 
-def _save_neighbours(found, results, directory, data_dir):
-    recipe = found.recipe
-    nearest = [r for r in results if r["metric"] == "nearest_training_image"]
+def _save_pictures(found, results, directory, data_dir):
+    data = found.recipe.data
     # A licence with a note of its own restricts something: then no image of the data is shown.
-    if not nearest or recipe.data.licence_note:
+    if data.licence_note and not data.show:
         return
-    model = saving.load(found)
+    if issubclass(saving.described(found)[0], TranslationModel):
+        translation.save_sheet(found, directory / TRANSLATIONS, data_dir)
+    elif nearest := [r for r in results if r["metric"] == "nearest_training_image"]:
+        _save_neighbours(found, nearest, directory, data_dir)
+
+
+def _save_neighbours(found, nearest, directory, data_dir):
+    recipe, model = found.recipe, saving.load(found)
     indices, seed = nearest[0]["training_images"], nearest[0]["seed"]
     samples = model.sample(len(indices), seed=seed)
     training = parts.load_training(recipe.data, model.image_shape, data_dir)

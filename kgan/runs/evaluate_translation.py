@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -17,6 +18,7 @@ import kgan
 from kgan.checks import one_of
 from kgan.data import parts
 from kgan.errors import KganError, short
+from kgan.images import grid, provenance, save_png
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import mean_absolute_error, nearest_neighbours, protocol, ssim
 from kgan.metrics.measuring import FeatureSet, check_metrics, measure
@@ -43,6 +45,7 @@ PAIRED: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 DISTANCES = ("frechet_distance", "kernel_distance")
 CYCLE = "cycle_error"
 METRICS = (*PAIRED, *DISTANCES, CYCLE)
+SHOWN = 8  # pictures of a direction in a card
 
 
 class Sets(NamedTuple):
@@ -148,6 +151,35 @@ def evaluate(
         "seconds": round(time.monotonic() - start, 1),
     }
     return [{**row, **facts} for row in rows]
+
+
+def save_sheet(evaluated: Preset, path: Path, data_dir: str | os.PathLike | None = None) -> None:
+    """Draws held-out pictures, below them their translations, below these, of pairs, the true ones.
+
+    Args:
+        evaluated: the preset; nothing is drawn if its data have no held-out part.
+        path: of the PNG.
+        data_dir: see `kgan.data.load`.
+    """
+    model, recipe = saving.load(evaluated), evaluated.recipe
+    shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}
+    held_out = parts.load_held_out(recipe.data, data_dir=data_dir, **shapes)
+    if held_out is None:
+        return
+    columns = min(SHOWN, len(held_out.images), len(held_out.targets))
+    rows = []
+    for direction in model.DIRECTIONS:
+        inputs, truth = (
+            _at(side, protocol.evenly(range(len(side)), columns))
+            for side in _sides(held_out, direction)
+        )
+        rows += [inputs, model.translate(inputs, direction)]
+        rows += [truth] if _is_paired(held_out) else []
+    channels = max(row.shape[3] for row in rows)
+    sheet = grid(np.concatenate([with_channels(row, channels) for row in rows]), columns)
+    kind, seen = type(model).__name__, int(model.images_seen.numpy())
+    facts = provenance(kind, seen, recipe.name, evaluated.weights_sha256)
+    save_png(sheet, path, {**facts, "rows": "pictures, translations, true ones of pairs"})
 
 
 def _known(metrics, kind) -> list[str]:

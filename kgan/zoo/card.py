@@ -5,7 +5,14 @@ from typing import Any
 
 from kgan.recipe import PRECISIONS, Recipe
 from kgan.zoo import results
-from kgan.zoo.metadata import CURVES, NEIGHBOURS, RECIPE, SAMPLES, number_of_samples
+from kgan.zoo.metadata import (
+    CURVES,
+    NEIGHBOURS,
+    RECIPE,
+    SAMPLES,
+    TRANSLATIONS,
+    number_of_samples,
+)
 
 
 def card(
@@ -50,6 +57,12 @@ def card(
         nearest = [r for r in metadata["metrics"] if r.get("metric") == "nearest_training_image"]
         seed = nearest[0].get("seed", 0) if nearest else 0
         lines += [f"The first 8 samples of seed {seed}, and below each the nearest training image."]
+    if TRANSLATIONS in pictures:
+        lines += ["", f"![Pictures, and what the model makes of them]({TRANSLATIONS})", ""]
+        lines += [
+            "Held-out pictures at even spaces, below them what the model makes of them, and of "
+            "pairs, below that, the true ones."
+        ]
     lines += ["", "## Use", ""]
     if zoo:
         lines += [f"With `KGAN_ZOO={zoo}` in the environment:", ""]

@@ -4,7 +4,7 @@ import os
 
 from kgan.files import expanded, write
 from kgan.zoo import preset
-from kgan.zoo.metadata import CARD, METADATA, SAMPLES, number_of_samples
+from kgan.zoo.metadata import CARD, METADATA, SAMPLES, TRANSLATIONS, number_of_samples
 from kgan.zoo.results import SUMMARY, number, summary
 
 PAGE = "README.md"
@@ -40,6 +40,8 @@ def gallery(directory: str | os.PathLike) -> str:
         lines += ["", f"## [{name}]({name}/{CARD})", ""]
         if number_of_samples(metadata):
             lines += [f"![Samples of {name}]({name}/{SAMPLES})", ""]
+        elif TRANSLATIONS in metadata["files"]:
+            lines += [f"![Translations of {name}]({name}/{TRANSLATIONS})", ""]
         lines += [f"{metadata['model']}, {metadata.get('dataset') or 'data not recorded'}."]
         lines += [recipe.note] if recipe.note else []
         lines += [f"Licence: {metadata.get('licence') or 'not recorded'}."]
@@ -83,7 +85,9 @@ def _table(all_metadata):
         "real images are other real images in place of samples: what a perfect generator would "
         "get. Distances are the better the smaller, the others the larger. Only presets below the "
         "same row of real images can be compared. The pictures are the first samples of seed 0; "
-        "of conditional models, a row is a class.",
+        "of conditional models, a row is a class. Of models that translate they show held-out "
+        "pictures, below them what the model makes of them, and of pairs, below that, the true "
+        "ones.",
     ]
 
 

@@ -16,8 +16,9 @@ FORMAT = 2  # of what is written
 FORMATS = (1, 2)  # of what is read
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 RECIPE, CARD, SAMPLES, LICENCE = "recipe.toml", "README.md", "samples.png", "LICENSE"
-NEIGHBOURS, CURVES = "neighbours.png", "curves.png"
-_NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, NEIGHBOURS, CURVES}
+NEIGHBOURS, TRANSLATIONS, CURVES = "neighbours.png", "translations.png", "curves.png"
+PICTURES = (NEIGHBOURS, TRANSLATIONS, CURVES)  # which a card shows where they are there
+_NAMES = {CONFIG, WEIGHTS, METADATA, RECIPE, CARD, SAMPLES, LICENCE, *PICTURES}
 _GRAPHS = ".onnx"
 
 MOST_FILES = 32

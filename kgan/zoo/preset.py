@@ -22,10 +22,9 @@ from kgan.zoo.card import card
 from kgan.zoo.metadata import (
     CARD,
     CONFIG,
-    CURVES,
     LICENCE,
     METADATA,
-    NEIGHBOURS,
+    PICTURES,
     RECIPE,
     WEIGHTS,
 )
@@ -291,7 +290,7 @@ def complete(
         address, zoo: see `kgan.zoo.card.card`.
     """
     recipe = recipes.read(directory / RECIPE)
-    pictures = [name for name in (NEIGHBOURS, CURVES) if (directory / name).is_file()]
+    pictures = [name for name in PICTURES if (directory / name).is_file()]
     text = card(values, recipe, pictures, address, zoo)
     (directory / CARD).write_text(header + text, "utf-8")
     if recipe.data.licence_note:

@@ -7,10 +7,12 @@ python tests/benchmarks/zoo.py finish SNAPSHOT --images 384000 --out ~/runs/fini
 python tests/benchmarks/zoo.py sheet dcgan-celeba --seed 100 --out sheets
 python tests/benchmarks/zoo.py faces dcgan-celeba         # in how many a detector finds a face
 python tests/benchmarks/zoo.py graphs zoo                 # makes the graphs of all presets anew
+python tests/benchmarks/zoo.py enter RUN RECIPE zoo       # a run's preset becomes one of the zoo
 
 The data is looked for in KGAN_DATA_DIR.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -221,6 +223,29 @@ def graphs(zoo):
             preset.copy(found, partial)
             saving.save_graphs(saving.load(found), partial, found.metadata["format"])
             preset.complete(partial, found.metadata)
+    registry.write(zoo)
+    write_gallery(zoo)
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("recipe", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("zoo", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--hardware", help="That it was trained on, if not on this machine.")
+def enter(run, recipe, zoo, hardware):
+    """Copies a run's preset into the zoo, with the texts of a recipe; then measure it there."""
+    found, texts = preset.read(run / "preset"), kgan.recipe.read(recipe)
+    made = dataclasses.replace(found.recipe, name=texts.name, note=texts.note)
+    for name in ("title", "licence", "licence_note", "show", "note", "limits"):
+        setattr(made.data, name, getattr(texts.data, name))
+    training = found.metadata["training"]
+    training = {**training, "hardware": hardware or training["hardware"]}
+    with preset.writing(zoo / texts.name) as partial:
+        preset.copy(found, partial)
+        (partial / RECIPE).write_text(made.to_toml(), "utf-8")
+        saving.save_graphs(saving.load(found), partial)
+        values = {**found.metadata, "name": texts.name, "training": training, "metrics": []}
+        preset.complete(partial, values)
     registry.write(zoo)
     write_gallery(zoo)
 

@@ -1,5 +1,8 @@
 """Evaluation of presets that translate: the figures, what stands beside them, and what is said."""
 
+import shutil
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -7,12 +10,13 @@ from PIL import Image
 
 import kgan
 from kgan.errors import KganError, KganWarning
-from kgan.metrics import extractor, kernel_distance, mean_absolute_error, psnr, ssim
+from kgan.images import read_provenance
+from kgan.metrics import extractor, kernel_distance, mean_absolute_error, protocol, psnr, ssim
 from kgan.models import CycleGAN, Pix2Pix
 from kgan.recipe import Data, Recipe
 from kgan.runs import evaluate as evaluation
 from kgan.runs.evaluate_translation import METRICS, nearest_in_pixels, with_channels
-from kgan.zoo import preset
+from kgan.zoo import gallery, preset
 from kgan.zoo.results import markdown, text
 
 SIDE = 32
@@ -215,6 +219,61 @@ def test_figures_go_into_the_card(painter, painted, world):
     evaluation.update_card(painter, painted, world[1])
     assert preset.read(painter).metadata["metrics"] == painted
     assert "| mean absolute error, a to b |" in (painter / "README.md").read_text()
+
+
+def _tiles(sheet, rows, columns):
+    """The pictures of a sheet as rows of arrays, by its documented layout."""
+    step = SIDE + 2
+    assert sheet.shape[:2] == (rows * step + 2, columns * step + 2)
+    return [
+        [sheet[2 + r * step :, 2 + c * step :][:SIDE, :SIDE] for c in range(columns)]
+        for r in range(rows)
+    ]
+
+
+def _copied(directory, tmp_path, data=None):
+    shutil.copytree(directory, tmp_path / "zoo/tiny")
+    if data is not None:
+        found = preset.read(directory)
+        recipe = replace(found.recipe, data=replace(found.recipe.data, **data))
+        kgan.zoo.save(kgan.zoo.load(directory), tmp_path / "zoo/tiny", recipe)
+    return tmp_path / "zoo/tiny"
+
+
+@pytest.mark.parametrize("data", [None, {"licence_note": "Name the artists.", "show": True}])
+def test_a_card_shows_pairs_translations_and_the_truth(painter, painted, world, tmp_path, data):
+    found, root = world
+    place = _copied(painter, tmp_path, data)
+    evaluation.update_card(place, painted, root)
+    sheet = np.asarray(Image.open(place / "translations.png"))
+    rows = _tiles(sheet, 3, 6)
+    inputs = found["a/test"].repeat(3, axis=3)
+    expected = inputs, kgan.zoo.load(place).translate(found["a/test"]), found["b/test"]
+    for row, pictures in zip(rows, expected, strict=True):
+        np.testing.assert_array_equal(row, pictures)
+    assert "(translations.png)" in (place / "README.md").read_text()
+    assert "translations.png" in preset.read(place).metadata["files"]
+    assert "(tiny/translations.png)" in gallery.gallery(place.parent)
+    assert read_provenance(place / "translations.png")["model"] == "tiny"
+
+
+def test_a_card_shows_domains_both_ways(turner, turned, world, tmp_path):
+    found, root = world
+    place = _copied(turner, tmp_path)
+    evaluation.update_card(place, turned, root)
+    rows = _tiles(np.asarray(Image.open(place / "translations.png")), 4, 2)
+    b, c = found["b/test"][protocol.evenly(range(6), 2)], found["c/test"]
+    model = kgan.zoo.load(place)
+    expected = b, model.translate(b, "a_to_b"), c, model.translate(c, "b_to_a")
+    for row, pictures in zip(rows, expected, strict=True):
+        np.testing.assert_array_equal(row, pictures)
+
+
+def test_pictures_that_may_not_be_shown_are_not(painter, painted, world, tmp_path):
+    place = _copied(painter, tmp_path, {"licence_note": "Not to be shown."})
+    evaluation.update_card(place, painted, world[1])
+    assert not (place / "translations.png").exists()
+    assert "translations.png" not in (place / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

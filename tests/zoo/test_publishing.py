@@ -193,7 +193,7 @@ class TestHeader:
         for name in registry.entries_of(registry.builtin_directory()):
             found = preset.read(name)
             parsed = _parsed(hub_card.header(found.metadata, found.recipe))
-            assert parsed["license"] in ("mit", "cc-by-sa-3.0", "other"), name
+            assert parsed["license"] in ("mit", "cc-by-sa-3.0", "cc-by-sa-4.0", "other"), name
             assert parsed["model-index"] and parsed["tags"]
 
 

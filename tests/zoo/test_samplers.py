@@ -44,9 +44,16 @@ def close(one, other):
 @pytest.mark.parametrize("name", [n for n in registry.names() if n != "stylegan-lite-celeba"])
 def test_presets_of_the_zoo(name):
     model, sampler = kgan.zoo.load(name), kgan.zoo.sampler(name)
+    assert sampler.image_shape == model.image_shape
+    if isinstance(model, Translating):
+        given = np.random.default_rng(0).integers(0, 256, (3, *model.image_shape), "uint8")
+        for direction in model.DIRECTIONS:
+            made = (one.translate(given, direction) for one in (sampler, model))
+            assert close(*made)
+        return
     options = {"labels": [i % model.num_classes for i in range(20)]} if model.num_classes else {}
     assert close(sampler.sample(20, seed=1, **options), model.sample(20, seed=1, **options))
-    assert sampler.image_shape == model.image_shape and sampler.latent_dim == model.latent_dim
+    assert sampler.latent_dim == model.latent_dim
 
 
 def test_styles():

@@ -14,7 +14,7 @@ from kgan.data import parts
 from kgan.files import sha256
 from kgan.runs import evaluate as evaluation
 from kgan.zoo import preset, registry, results
-from kgan.zoo.metadata import CARD, LICENCE, METADATA, RECIPE, SAMPLES, WEIGHTS
+from kgan.zoo.metadata import CARD, LICENCE, METADATA, RECIPE, SAMPLES, TRANSLATIONS, WEIGHTS
 
 NAMES = (
     "cgan-fashion-mnist",
@@ -27,10 +27,12 @@ NAMES = (
     "wgan-gp-fashion-mnist",
     "wgan-gp-mnist",
 )
+PAIRED = ("pix2pix-openmoji",)  # that translate, and are judged by pairs
+ALL = (*NAMES, *PAIRED)
 
 
 def test_names():
-    assert set(NAMES) <= set(kgan.zoo.names())
+    assert set(ALL) == set(kgan.zoo.names())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +46,7 @@ def test_info(name):
 
 
 def test_the_zoo_keeps_to_its_budget():
-    assert sum(kgan.zoo.info(name)["size_bytes"] for name in NAMES) <= 60e6
+    assert sum(kgan.zoo.info(name)["size_bytes"] for name in ALL) <= 90e6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,7 +76,37 @@ def test_a_recipe_that_does_not_say_what_is_held_out_means_what_it_did(name, dat
         assert received == expected[recipe.data.source]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PAIRED)
+def test_translations_of_pairs_are_better_than_no_translation_and_than_another_picture(name):
+    read = preset.read(name)
+    metadata = read.metadata
+    found = {figure["metric"]: figure for figure in metadata["metrics"]}
+    for metric, better in (("mean_absolute_error", -1), ("ssim", 1), ("frechet_distance", -1)):
+        figure = found[metric]
+        assert figure["weights_sha256"] == metadata["files"][WEIGHTS]["sha256"]
+        assert figure["split"] == "held-out" and figure["generated_images"] > 250
+        for baseline in ("input", "nearest"):
+            assert better * figure["value"] > better * figure["baselines"][baseline]
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_translates_the_pictures_that_it_shows(name):
+    """As `test_draws_the_pictures_that_it_shows`, of the first row of the card's sheet."""
+    read = preset.read(name)
+    shown = np.asarray(Image.open(read.directory / TRANSLATIONS))
+    model, side = kgan.zoo.load(name), read.metadata["image_shape"][0]
+    given, made = (
+        np.stack(
+            [shown[top : top + side, x : x + side] for x in range(2, shown.shape[1], side + 2)]
+        )
+        for top in (2, side + 4)
+    )
+    drawn = model.translate(given[..., :1])
+    difference = np.abs(made.astype(int) - drawn)
+    assert difference.max() <= 1 and (difference > 0).mean() <= 1e-3
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_file_is_pinned(name):
     directory, pin = registry.resolve(name)
     assert pin == sha256(Path(directory) / METADATA)

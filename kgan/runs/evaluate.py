@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -264,7 +265,8 @@ def _save_pictures(found, results, directory, data_dir):
     if data.licence_note and not data.show:
         return
     if issubclass(saving.described(found)[0], TranslationModel):
-        translation.save_sheet(found, directory / TRANSLATIONS, data_dir)
+        with suppress(KganError, OSError):  # figures may be of other pictures than the recipe's
+            translation.save_sheet(found, directory / TRANSLATIONS, data_dir)
     elif nearest := [r for r in results if r["metric"] == "nearest_training_image"]:
         _save_neighbours(found, nearest, directory, data_dir)
 

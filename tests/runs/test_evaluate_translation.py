@@ -269,6 +269,13 @@ def test_a_card_shows_domains_both_ways(turner, turned, world, tmp_path):
         np.testing.assert_array_equal(row, pictures)
 
 
+def test_without_the_pictures_the_figures_are_written(painter, painted, tmp_path):
+    place = _copied(painter, tmp_path, {})
+    evaluation.update_card(place, painted, tmp_path / "elsewhere")
+    assert preset.read(place).metadata["metrics"] == painted
+    assert not (place / "translations.png").exists()
+
+
 def test_pictures_that_may_not_be_shown_are_not(painter, painted, world, tmp_path):
     place = _copied(painter, tmp_path, {"licence_note": "Not to be shown."})
     evaluation.update_card(place, painted, world[1])

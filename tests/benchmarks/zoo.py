@@ -6,6 +6,7 @@ python tests/benchmarks/zoo.py raw RUN                    # the generator withou
 python tests/benchmarks/zoo.py finish SNAPSHOT --images 384000 --out ~/runs/finished
 python tests/benchmarks/zoo.py sheet dcgan-celeba --seed 100 --out sheets
 python tests/benchmarks/zoo.py faces dcgan-celeba         # in how many a detector finds a face
+python tests/benchmarks/zoo.py people pix2pix-openmoji    # figures of pairs with and without people
 python tests/benchmarks/zoo.py graphs zoo                 # makes the graphs of all presets anew
 python tests/benchmarks/zoo.py enter RUN RECIPE zoo       # a run's preset becomes one of the zoo
 
@@ -28,7 +29,8 @@ from kgan.latents import sample_labels
 from kgan.metrics import extractors
 from kgan.recipe import optimizers
 from kgan.runs import evaluate as evaluation
-from kgan.runs import train as training
+from kgan.runs import train as runs
+from kgan.runs.evaluate_translation import nearest_in_pixels, with_channels
 from kgan.zoo import building, preset, registry, saving
 from kgan.zoo.gallery import write_gallery
 from kgan.zoo.metadata import METADATA, RECIPE
@@ -117,7 +119,7 @@ def baseline(name, out, number, seed, without):
 
 
 def train_and_measure(recipe, out):
-    preset = training.train(recipe, out, resume=out.exists())
+    preset = runs.train(recipe, out, resume=out.exists())
     results = evaluation.evaluate(preset)
     evaluation.update_card(preset, results)
     (out / "figures.json").write_text(json.dumps(results, indent=2))
@@ -211,6 +213,42 @@ def faces(name, number):
         f"{name}: a face in {samples:.1%} of samples, in {real:.1%} of real images; "
         f"ratio {samples / real:.3f}"
     )
+
+
+@main.command()
+@click.argument("name")
+def people(name):
+    """Errors of translated emoji with people, whose skin no drawing tells, and of all others.
+
+    People are what has a skin: an emoji that there is in more than one, by the names of the files.
+    """
+    recipe, _, model = load(name)
+    shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}
+    found = parts.load_held_out(recipe.data, **shapes)
+    training = parts.load_training(recipe.data, **shapes)
+    skins = {f"1f3f{digit}" for digit in "bcdef"}  # Unicode's modifiers
+
+    def points(name):
+        return Path(name).stem.split("-")
+
+    names = [points(name) for name in [*found.names, *training.names]]
+    skinned = {tuple(p for p in name if p not in skins) for name in names if skins & {*name}}
+    with_skin = np.array(
+        [tuple(p for p in points(name) if p not in skins) in skinned for name in found.names]
+    )
+    for who, chosen in (("people", with_skin), ("others", ~with_skin)):
+        given, truth = found.images[chosen], found.targets[chosen]
+        near = training.targets[nearest_in_pixels(given, training.images)]
+        for what, pictures in (
+            ("translations", model.translate(given)),
+            ("input itself", with_channels(given, truth.shape[3])),
+            ("nearest pair", near),
+        ):
+            click.echo(
+                f"{len(truth)} {who}, {what}: mean absolute error "
+                f"{kgan.metrics.mean_absolute_error(truth, pictures):.2f}, "
+                f"SSIM {kgan.metrics.ssim(truth, pictures):.3f}"
+            )
 
 
 @main.command()

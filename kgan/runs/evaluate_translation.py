@@ -160,6 +160,9 @@ def save_sheet(evaluated: Preset, path: Path, data_dir: str | os.PathLike | None
         evaluated: the preset; nothing is drawn if its data have no held-out part.
         path: of the PNG.
         data_dir: see `kgan.data.load`.
+
+    Raises:
+        KganError: if the held-out pictures are not at hand.
     """
     model, recipe = saving.load(evaluated), evaluated.recipe
     shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}

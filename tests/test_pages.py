@@ -4,6 +4,7 @@ docs/extending.md, whose blocks build on each other, and docs/export.md have tes
 """
 
 import ast
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -104,6 +105,13 @@ def test_links_lead_somewhere():
             if not file.exists() or heading and heading not in headings(file):
                 missing.append(f"{page.name}: {target}")
     assert not missing
+
+
+def test_package_index_shows_no_broken_link():
+    text = importlib.metadata.metadata("kgan").get_payload()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert "docs/models.md" in text and len(links) > 5
+    assert all(link.startswith("https:") for link in links)
 
 
 def headings(page):

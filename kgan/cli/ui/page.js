@@ -360,19 +360,24 @@ function showPart() {
 
 const canFrame = () => page.preset.photo === true;
 
+function empty() {
+  $("drop").classList.remove("small");
+  $("drop").querySelector("strong").textContent = "Drop a picture here";
+  $("drop").querySelector("span").textContent = "or choose one; nothing leaves this machine";
+}
+
 async function take(file) {
   if (!file) return;
   page.photo = null;
   $("go").disabled = true;
-  $("framing").hidden = true;
+  $("framing").hidden = $("given").hidden = true;
   $("drop").querySelector("strong").textContent = file.name || "Picture";
   $("drop").querySelector("span").textContent = "is looked at…";
   try {
     const headers = { "x-name": encodeURIComponent(file.name || "picture.png") };
     page.photo = (await json("/kgan/photos", { method: "POST", headers, body: file })).photo;
   } catch (error) {
-    $("drop").querySelector("strong").textContent = "Drop a picture here";
-    $("drop").querySelector("span").textContent = "or choose one; nothing leaves this machine";
+    empty();
     throw error;
   }
   $("drop").querySelector("span").textContent = "Drop another, or choose one, to replace it";
@@ -387,6 +392,8 @@ async function take(file) {
   const shown = await $("preview").decode().then(() => true, () => false);
   page.framed = shown;
   $("framing").hidden = !shown || !canFrame();
+  $("given").src = page.url;
+  $("given").hidden = !shown || canFrame();
   if (!$("framing").hidden) showPart();
   if (!canFrame()) await go();
 }
@@ -692,7 +699,6 @@ async function openPreset() {
   page.preset = preset;
   document.body.classList.toggle("pixels", preset.pixels);
   Object.assign(page, { first: 0, start: 0, end: 7, next: "start", frame: 0, mix: null });
-  $("drop").classList.remove("small");
   for (const box of document.querySelectorAll(".code")) box.replaceChildren();
   showCard();
   if (preset.directions) {
@@ -732,14 +738,13 @@ async function openPreset() {
   }
   if (!preset.directions) $("direction-control").hidden = true;
   page.photo = null;
-  $("framing").hidden = $("made").hidden = $("made-picture").hidden = true;
+  for (const id of ["framing", "given", "made", "made-picture"]) $(id).hidden = true;
   $("made-hint").hidden = false;
   $("made-hint").textContent = preset.directions
     ? "What the model makes of your picture will stand here."
     : "The model looks for the picture of its own that is closest to yours: some ten seconds, or half a minute. It will stand here, beside yours.";
   $("go").disabled = true;
-  $("drop").querySelector("strong").textContent = "Drop a picture here";
-  $("drop").querySelector("span").textContent = "or choose one; nothing leaves this machine";
+  empty();
 }
 
 function possible() {

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from kgan import images, latent_files
 from kgan.cli import drawing, translate
 from kgan.cli.project import Search
+from kgan.cli.quiet import import_tensorflow
 from kgan.data.folder import picture_size, read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError
@@ -154,6 +155,7 @@ def projected(
         told(done, total)
         return photo.stop.is_set()
 
+    import_tensorflow()
     labels = None if label is None else [label]
     search = Search(preset, rule, labels, steps, STARTS, seed=0)
     result = search.run(picture, progress)

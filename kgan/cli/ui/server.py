@@ -339,7 +339,11 @@ def described(found: Opened) -> dict[str, Any]:
         "lines": {key: str(value) for key, value in lines_of(preset).items()},
         "notes": [*notes_of(preset), *filter(None, [preset.recipe.data.limits])],
         "figures": [
-            [name.replace("_", " "), results.number(value), floor and results.number(floor)]
+            [
+                name.replace("_", " "),
+                results.number(value),
+                None if floor is None else results.number(floor),
+            ]
             for name, (value, floor) in results.summary(metadata.get("metrics") or []).items()
         ],
         "pictures": [name for name in (SAMPLES, *PICTURES) if name in files],

@@ -15,12 +15,13 @@ from typing import Any
 import click
 
 from kgan.checks import SHA256, TEXT, list_of, number, one_of, or_none, whole
+from kgan.cli.engines import check_sampling
 from kgan.cli.info import lines_of, notes_of
 from kgan.cli.ui import photos, pictures, watching
 from kgan.cli.ui.entries import Entries, Opened
 from kgan.errors import KganError, one_line
 from kgan.files import plain_name
-from kgan.sampling import LAYERS, Sampling, StyleSampling
+from kgan.sampling import LAYERS, StyleSampling
 from kgan.translating import Translating
 from kgan.untrusted.text import parse_json
 from kgan.zoo import results
@@ -176,6 +177,11 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
         found = entries.opened(place, SHA256.check("w", w))
         return found, parse_json(q.encode(), "the request")
 
+    def asked_of_latents(place: int, w: str, q: str) -> tuple[Opened, dict[str, Any]]:
+        found, values = asked(place, w, q)
+        check_sampling(found.model, found.preset)
+        return found, values
+
     @app.get("/")
     def page() -> Response:
         return Response((_HERE / "page.html").read_bytes(), 200, None, "text/html")
@@ -200,7 +206,7 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
 
     @get("/kgan/presets/{place}/strip/{kind}")
     def strip(place: int, kind: str, w: str, q: str) -> Response:
-        found, values = asked(place, w, q)
+        found, values = asked_of_latents(place, w, q)
         make = one_of(*_STRIPS).check("kind", kind)
         if kind in ("truncated", "mixes") and not isinstance(found.model, StyleSampling):
             raise KganError(f"Expected a model with styles. Received: a {found.model.kind}")
@@ -212,7 +218,7 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
 
     @get("/kgan/presets/{place}/picture")
     def picture(place: int, w: str, q: str) -> Response:
-        found, values = asked(place, w, q)
+        found, values = asked_of_latents(place, w, q)
         facts = pictures.facts_of(found.preset, values)
         content = pictures.file_of(found.model, facts)
         form = "webp" if pictures.is_animation(facts) else "png"
@@ -220,7 +226,7 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
 
     @get("/kgan/presets/{place}/said")
     def said(place: int, w: str, q: str) -> Response:
-        found, values = asked(place, w, q)
+        found, values = asked_of_latents(place, w, q)
         facts, source = pictures.facts_of(found.preset, values), entries[place].source
         command = pictures.command_of(found.preset, source, facts)
         return told({"command": command, "python": pictures.python_of(source, facts)})
@@ -293,8 +299,7 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
         def search(place, weights, photo, box, label, steps):
             try:
                 found = entries.opened(place, weights)
-                if not isinstance(found.model, Sampling):
-                    raise KganError(f"Expected a model of latents. Received: {found.model.kind}")
+                check_sampling(found.model, found.preset)
                 made = photos.projected(
                     *(found.preset, entries[place].source, photo, box, label, steps, folder),
                     lambda done, total: messages.put({"done": done, "total": total}),

@@ -5,6 +5,7 @@ import webbrowser
 import click
 
 from kgan.cli.names import PresetName
+from kgan.cli.ui import server
 from kgan.errors import say
 
 
@@ -32,8 +33,6 @@ def command(sources: tuple[str, ...], port: int | None, no_browser: bool) -> Non
       kgan ui runs/x
       kgan ui runs/x --port 8000 --no-browser
     """
-    from kgan.cli.ui import server  # late: it imports ONNX Runtime and the web server
-
     with server.serving(sources, port) as address:
         say(f"{address}  (Ctrl-C ends it)")
         if not no_browser:

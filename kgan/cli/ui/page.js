@@ -11,7 +11,7 @@ const VIEWS = { explore: "Explore", photo: "Photograph", training: "Training", c
 const page = {
   entries: [], place: 0, run: false, preset: null, view: null,
   first: 0, number: 24, start: 0, end: 7, next: "start", frame: 0, mix: null,
-  wall: null, strips: new Map(), photo: null, wide: false,
+  strips: new Map(), photo: null, wide: false,
 };
 
 // ---- Asking the server.
@@ -45,13 +45,13 @@ const safely = (action) => async (...given) => {
   }
 };
 
-const address = (what, asked) =>
+const address = (what, values) =>
   `/kgan/presets/${page.place}/${what}?` +
-  new URLSearchParams({ w: page.preset.weights, q: JSON.stringify(asked) });
+  new URLSearchParams({ w: page.preset.weights, q: JSON.stringify(values) });
 
 // A strip of pictures, one below the other; each is asked for once.
-function strip(kind, asked) {
-  const from = address(`strip/${kind}`, asked);
+function strip(kind, values) {
+  const from = address(`strip/${kind}`, values);
   if (!page.strips.has(from)) {
     const loading = ask(from).then((answer) => answer.blob()).then(createImageBitmap);
     loading.catch(() => page.strips.delete(from));
@@ -59,6 +59,13 @@ function strip(kind, asked) {
     if (page.strips.size > 40) page.strips.delete(page.strips.keys().next().value);
   }
   return page.strips.get(from);
+}
+
+// What was asked for last is what is shown, in whichever order answers come.
+const asked = {};
+function only(place) {
+  const mine = (asked[place] = (asked[place] || 0) + 1);
+  return () => asked[place] === mine;
 }
 
 // ---- Pictures on canvases, enlarged by whole factors.
@@ -83,24 +90,25 @@ const bigFactor = () => factor(page.preset.shape[1], $("big").parentElement.clie
 // ---- Explore: a wall of seeds, two of them, and what lies between.
 
 const chosen = () => {
-  const asked = { label: null, truncation: null };
-  if (page.preset.classes && $("class").value !== "") asked.label = Number($("class").value);
+  const values = { label: null, truncation: null };
+  if (page.preset.classes && $("class").value !== "") values.label = Number($("class").value);
   if (page.preset.styles) {
     const value = page.preset.truncations[$("truncation").value];
-    if (value !== 1) asked.truncation = value;
+    if (value !== 1) values.truncation = value;
   }
-  return asked;
+  return values;
 };
 
 async function showWall() {
+  const last = only("wall");
   const bitmap = await strip("wall", { first: page.first, number: page.number, ...chosen() });
-  page.wall = bitmap;
+  if (!last()) return;
   const [height, width] = page.preset.shape;
   const times = factor(width, page.wide ? 132 : 84);
   $("wall").style.setProperty("--tile", `${width * times}px`);
   $("wall").style.setProperty("--ratio", `${width} / ${height}`);
   while ($("wall").children.length < page.number) {
-    $("wall").append(make("button", { type: "button" }, make("canvas")));
+    $("wall").append(make("button", { type: "button" }, make("canvas", { width: 0 })));
   }
   [...$("wall").children].forEach((tile, index) => {
     tile.dataset.seed = page.first + index;
@@ -134,19 +142,22 @@ function mark() {
 }
 
 async function showEnds() {
+  const newest = only("ends");
   const bitmap = await strip("way", { start: page.start, end: page.end, ...chosen() });
+  if (!newest()) return;
   const times = factor(page.preset.shape[1], 44);
   const [first, last] = document.querySelectorAll(".slot[data-end] canvas");
   draw(first, bitmap, 0, times);
   draw(last, bitmap, page.preset.steps, times);
   for (const canvas of [first, last]) canvas.style.width = canvas.style.height = "";
-  return bitmap;
 }
 
 async function showMixes() {
   $("mix").hidden = !page.preset.styles;
   if (!page.preset.styles) return;
+  const last = only("mixes");
   const bitmap = await strip("mixes", { start: page.start, end: page.end, ...chosen() });
+  if (!last()) return;
   const times = factor(page.preset.shape[1], 120);
   [...$("mixes").children].forEach((button, index) => {
     draw(button.firstChild, bitmap, index, times);
@@ -170,9 +181,8 @@ function caption() {
   return `from seed ${start} to seed ${end}, step ${frame} of ${page.preset.steps}`;
 }
 
-let turn = 0;
 async function showBig() {
-  const mine = ++turn;
+  const last = only("big");
   const text = caption();
   let bitmap, index;
   if (page.mix) {
@@ -182,7 +192,7 @@ async function showBig() {
     bitmap = await strip("way", { start: page.start, end: page.end, ...chosen() });
     index = page.frame;
   }
-  if (mine !== turn) return; // another has been asked for since
+  if (!last()) return;
   draw($("big"), bitmap, index, bigFactor());
   $("big").setAttribute("aria-label", text);
   $("caption").textContent = text;
@@ -191,21 +201,27 @@ async function showBig() {
 
 let telling;
 function tellHow() {
-  const asked = { ...current(), scale: Number($("scale").value) };
-  $("download").href = address("picture", asked);
+  const wanted = { ...current(), scale: Number($("scale").value) };
+  const last = only("code");
+  $("download").href = address("picture", wanted);
   const { start, end } = page;
-  const animation = { verb: "walk", start, end, frame: null, ...chosen(), scale: asked.scale };
+  const animation = { verb: "walk", start, end, frame: null, ...chosen(), scale: wanted.scale };
   $("animation").href = address("picture", animation);
   clearTimeout(telling);
-  telling = setTimeout(safely(async () => showCode("picture", await json(address("said", asked)))), 150);
+  telling = setTimeout(safely(async () => {
+    const said = await json(address("said", wanted));
+    if (last()) showCode("picture", said);
+  }), 150);
 }
 
 const refresh = safely(async () => {
-  await Promise.all([showWall(), showBig(), showEnds(), showMixes()]);
+  await Promise.all([showWall(), showBig(), showEnds()]);
+  await showMixes(); // which the others need not wait for
 });
 const ends = safely(async () => {
   mark();
-  await Promise.all([showBig(), showEnds(), showMixes()]);
+  await Promise.all([showBig(), showEnds()]);
+  await showMixes();
 });
 
 function choose(seed, end = page.next) {
@@ -275,13 +291,13 @@ for (const event of ["pointerenter", "focus"]) {
 }
 $("truncation").addEventListener("input", safely(async () => {
   const value = page.preset.truncations[$("truncation").value];
-  const mine = ++turn;
+  const last = only("big");
   $("truncation-value").value = value.toFixed(2);
   page.mix = null;
   page.frame = 0;
   $("way").value = 0;
   const bitmap = await truncations();
-  if (mine !== turn) return;
+  if (!last()) return;
   draw($("big"), bitmap, Number($("truncation").value), bigFactor());
   $("big").setAttribute("aria-label", `seed ${page.start} at truncation ${value.toFixed(2)}`);
   $("caption").textContent = `seed ${page.start}`;
@@ -400,10 +416,10 @@ async function take(file) {
 
 async function go() {
   if (page.preset.directions) {
-    const asked = { photo: page.photo, direction: $("direction").value };
+    const values = { photo: page.photo, direction: $("direction").value };
     $("go").disabled = true;
     try {
-      await showMade(await json(address("translation", asked)));
+      await showMade(await json(address("translation", values)));
     } finally {
       $("go").disabled = false;
     }
@@ -411,7 +427,7 @@ async function go() {
   }
   const label = $("photo-class").value;
   const whole = !page.framed || (frame.zoom === 1 && frame.x === 0.5 && frame.y === 0.5);
-  const asked = {
+  const values = {
     place: page.place, w: page.preset.weights, photo: page.photo, box: whole ? null : part(),
     label: page.preset.classes && label !== "" ? Number(label) : null, steps: Number($("steps").value),
   };
@@ -423,7 +439,7 @@ async function go() {
   $("go").disabled = true;
   try {
     const headers = { "content-type": "application/json" };
-    const body = JSON.stringify({ data: [JSON.stringify(asked)] });
+    const body = JSON.stringify({ data: [JSON.stringify(values)] });
     const { event_id } = await json("/gradio_api/call/project", { method: "POST", headers, body });
     const result = await new Promise((resolve, reject) => {
       const events = new EventSource(`/gradio_api/call/project/${event_id}`);
@@ -699,7 +715,12 @@ async function openPreset() {
   page.preset = preset;
   document.body.classList.toggle("pixels", preset.pixels);
   Object.assign(page, { first: 0, start: 0, end: 7, next: "start", frame: 0, mix: null });
-  for (const box of document.querySelectorAll(".code")) box.replaceChildren();
+  for (const place of Object.keys(asked)) only(place);
+  // Nothing of the model before stays beside the name of this one.
+  for (const box of document.querySelectorAll(".code, #wall")) box.replaceChildren();
+  for (const canvas of document.querySelectorAll("canvas")) canvas.width = 0;
+  $("big").removeAttribute("aria-label");
+  $("caption").textContent = "";
   showCard();
   if (preset.directions) {
     options($("direction"), preset.directions.map((name) => [name, name.replaceAll("_", " ")]));
@@ -721,7 +742,7 @@ async function openPreset() {
     $("scale").value = larger;
     $("mixes").replaceChildren(
       ...preset.layers.map((name) => {
-        const button = make("button", { type: "button" }, make("canvas"), name);
+        const button = make("button", { type: "button" }, make("canvas", { width: 0 }), name);
         button.addEventListener("click", () => {
           page.mix = name;
           safely(showBig)();
@@ -790,6 +811,7 @@ const open = safely(async (place, view) => {
   for (const name of Object.keys(VIEWS)) $(name).hidden = true;
   $("views").replaceChildren();
   if (!page.run) await openPreset();
+  if (page.place !== place) return; // another was chosen meanwhile
   await show(view || possible()[0]);
 });
 
@@ -817,7 +839,7 @@ safely(async () => {
   if (!page.entries.length) throw new Error("There is no preset here: kgan ui DIR shows one of yours.");
   options($("entry"), page.entries.map((entry, index) => [index, entry.run ? `${entry.name} (run)` : entry.name]));
   const [name, view] = location.hash.slice(1).split("/");
-  const asked = page.entries.findIndex((entry) => entry.name === decodeURIComponent(name));
+  const named = page.entries.findIndex((entry) => entry.name === decodeURIComponent(name));
   const first = page.entries.findIndex((entry) => entry.name === "stylegan-lite-celeba");
-  await open(asked >= 0 ? asked : Math.max(0, first), view);
+  await open(named >= 0 ? named : Math.max(0, first), view);
 })();

@@ -203,6 +203,7 @@ let telling;
 function tellHow() {
   const wanted = { ...current(), scale: Number($("scale").value) };
   const last = only("code");
+  $("download").textContent = page.mix ? "Download sheet" : "Download PNG";
   $("download").href = address("picture", wanted);
   const { start, end } = page;
   const animation = { verb: "walk", start, end, frame: null, ...chosen(), scale: wanted.scale };
@@ -306,8 +307,9 @@ $("truncation").addEventListener("change", refresh);
 
 // ---- The command and the Python of a picture.
 
-// Text whose lines are broken at spaces alone: an option stays whole.
-function type(node, text) {
+// A command's lines are broken at spaces alone, so that options stay whole; Python's are not.
+function type(node, kind, text) {
+  node.style.whiteSpace = kind === "Python" ? "pre" : "";
   const parts = text.split(/([ \n]+)/);
   node.replaceChildren(...parts.map((part, at) => (at % 2 ? part : make("span", { textContent: part }))));
 }
@@ -327,7 +329,7 @@ function showCode(name, said) {
         for (const other of bar.querySelectorAll("[role=tab]")) {
           other.setAttribute("aria-selected", String(other === tab));
         }
-        type(box.querySelector("pre"), box.said[kind]);
+        type(box.querySelector("pre"), kind, box.said[kind]);
       });
       bar.append(tab);
     }
@@ -342,7 +344,7 @@ function showCode(name, said) {
   }
   box.said = kinds;
   const kind = box.querySelector("[aria-selected=true]").textContent;
-  type(box.querySelector("pre"), kinds[kind]);
+  type(box.querySelector("pre"), kind, kinds[kind]);
 }
 
 // ---- A photograph: projected, or translated.
@@ -410,6 +412,7 @@ async function take(file) {
   $("framing").hidden = !shown || !canFrame();
   $("given").src = page.url;
   $("given").hidden = !shown || canFrame();
+  $("given").style.width = `${$("preview").naturalWidth * factor($("preview").naturalWidth, 192)}px`;
   if (!$("framing").hidden) showPart();
   if (!canFrame()) await go();
 }
@@ -591,6 +594,7 @@ async function showRun(place) {
     `${state.model} · ${count(state.seen)} of ${count(state.images)} images (${share}%) · ` +
     `${clock(state.seconds)} of training · ${state.ended ? "ended" : ago}`;
   if (same) return;
+  document.body.classList.toggle("pixels", state.pixels);
   $("reel").max = Math.max(0, state.grids.length - 1);
   $("reel").disabled = $("play").disabled = state.grids.length < 2;
   showGrid(newest ? state.grids.length - 1 : watch.at);
@@ -643,10 +647,11 @@ function panel(names, columns, floors, images, now) {
   const [left, top, width, height] = [46, 6, 404, 132];
   const seen = columns.images_seen;
   const most = Math.max(...seen, now || 0, 1);
-  const shown = [...names.flatMap((name) => columns[name]), ...names.map((name) => floors[name])];
-  const values = shown.filter((value) => value !== null && value !== undefined);
-  let [low, high] = [Math.min(...values), Math.max(...values)];
-  const logarithmic = low > 0 && high > 100 * low; // as in curves.png
+  const values = names.flatMap((name) => columns[name]).filter((value) => value !== null);
+  const logarithmic = Math.min(...values) > 0 && Math.max(...values) > 100 * Math.min(...values); // as in curves.png
+  // The floor of a distance may be below 0, which no logarithm shows: then it is told, not drawn.
+  const lines = names.map((name) => floors[name]).filter((floor) => floor > 0 || (floor !== undefined && !logarithmic));
+  let [low, high] = [Math.min(...values, ...lines), Math.max(...values, ...lines)];
   const scale = logarithmic ? Math.log10 : (value) => value;
   if (low === high) [low, high] = [low - 0.5, high + 0.5];
   const x = (value) => left + (width * value) / most;
@@ -666,20 +671,20 @@ function panel(names, columns, floors, images, now) {
   const legend = make("figcaption");
   names.forEach((name, index) => {
     const color = COLORS[index % COLORS.length];
-    let path = "";
-    columns[name].forEach((value, row) => {
-      if (value === null) return;
-      const begins = path === "" || columns[name][row - 1] === null;
-      path += `${begins ? "M" : "L"}${x(seen[row]).toFixed(1)} ${y(value).toFixed(1)}`;
-      if (seen.length < 40) root.append(svg("circle", { cx: x(seen[row]), cy: y(value), r: 2, fill: color }));
-    });
-    root.append(svg("path", { d: path, stroke: color }));
+    // A metric is not in every row: its points are joined all the same.
+    const points = columns[name].flatMap((value, row) => (value === null ? [] : [[x(seen[row]), y(value)]]));
+    const steps = points.map(([px, py]) => `${px.toFixed(1)} ${py.toFixed(1)}`);
+    root.append(svg("path", { d: `M${steps.join("L")}`, stroke: color }));
+    if (points.length < 40) {
+      for (const [cx, cy] of points) root.append(svg("circle", { cx, cy, r: 2, fill: color }));
+    }
     const dash = make("i");
     dash.style.background = color;
     legend.append(make("span", {}, dash, name.replaceAll("_", " ")));
-    if (floors[name] !== undefined) {
+    if (floors[name] === undefined) return;
+    legend.append(make("span", { textContent: `floor ${short(floors[name])}` }));
+    if (lines.includes(floors[name])) {
       root.append(svg("line", { class: "floor", x1: left, x2: left + width, y1: y(floors[name]), y2: y(floors[name]) }));
-      legend.append(make("span", { textContent: `dashed: floor ${short(floors[name])}` }));
     }
   });
   return make("figure", {}, legend, root);

@@ -1,6 +1,8 @@
 """Pictures that the page asks for, with the command and the Python that make them."""
 
 import itertools
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from kgan.cli import drawing, provenance, walk
 from kgan.cli.provenance import Found, Origin
 from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents
+from kgan.recipe import Recipe
 from kgan.sampling import LAYERS, Sampling, StyleSampling
 from kgan.zoo.preset import Preset
 
@@ -64,15 +67,13 @@ def facts_of(preset: Preset, asked: dict[str, Any]) -> dict[str, Any]:
         more = {"rows": [values["start"]], "cols": [values["end"]], "layers": values["layers"]}
     labels = None if values["label"] is None else [values["label"]]
     scale = values["scale"] or 1
-    return drawing.facts_of(
-        preset, verb, labels, values["truncation"], scale, resample_of(preset), **more
-    )
+    resample = "nearest" if shows_pixels(preset.metadata["image_shape"], preset.recipe) else None
+    return drawing.facts_of(preset, verb, labels, values["truncation"], scale, resample, **more)
 
 
-def resample_of(preset: Preset) -> str:
-    """How pictures are enlarged: pixel by pixel where they are few, or pixel art."""
-    small = max(preset.metadata["image_shape"][:2]) <= _SMALL
-    return "nearest" if small or drawing.is_pixel_art(preset.recipe) else "lanczos"
+def shows_pixels(image_shape: Sequence[int], recipe: Recipe) -> bool:
+    """Whether pictures are enlarged pixel by pixel: where these are few, or pixel art."""
+    return max(image_shape[:2]) <= _SMALL or drawing.is_pixel_art(recipe)
 
 
 def is_animation(facts: dict[str, Any]) -> bool:
@@ -89,7 +90,7 @@ def file_of(model: Sampling, facts: dict[str, Any]) -> bytes:
 
 
 def command_of(preset: Preset, source: str, facts: dict[str, Any]) -> str:
-    """The command line that makes a picture.
+    """The command line that makes a picture, and behind it, of several files, which one it is.
 
     Args:
         preset: that draws it.
@@ -98,7 +99,8 @@ def command_of(preset: Preset, source: str, facts: dict[str, Any]) -> str:
     """
     origin = Origin(source, preset.metadata, is_same=True)
     form = "WEBP" if is_animation(facts) else "PNG"
-    return provenance.command(Found(Path(), form, facts=facts), origin, None)[0]
+    command, where = provenance.command(Found(Path(), form, facts=facts), origin, None)
+    return f"{command}  # {where}" if os.sep in where else command
 
 
 def python_of(source: str, facts: dict[str, Any]) -> str:

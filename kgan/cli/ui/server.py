@@ -340,7 +340,7 @@ def described(found: Opened) -> dict[str, Any]:
         "weights": preset.weights_sha256,
         "kind": model.kind,
         "shape": list(model.image_shape),
-        "pixels": pictures.resample_of(preset) == "nearest",
+        "pixels": pictures.shows_pixels(model.image_shape, preset.recipe),
         "lines": {key: str(value) for key, value in lines_of(preset).items()},
         "notes": [*notes_of(preset), *filter(None, [preset.recipe.data.limits])],
         "figures": [

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kgan.cli.ui import pictures
 from kgan.errors import KganError
 from kgan.files import images_in_name
 from kgan.runs import curves, log
@@ -23,11 +24,12 @@ def state(source: str, run: Path) -> dict[str, Any]:
         run: its directory.
 
     Returns:
-        Dict with `name`, `model`, `images` that are to be seen, `seen` so far, `seconds` of
-        training, `ended`, `quiet` (seconds since the log or a grid was last written, None if there
-        is neither), `grids` (the images seen at each), `columns` of the log by name, None where
-        there is no number, `panels` of them that are drawn together, `floors` of those that have
-        one, `lines` of the log, and the command to `resume`.
+        Dict with `name`, `model`, `pixels` (whether pictures are enlarged pixel by pixel), `images`
+        that are to be seen, `seen` so far, `seconds` of training, `ended`, `quiet` (seconds since
+        the log or a grid was last written, None if there is neither), `grids` (the images seen at
+        each), `columns` of the log by name, None where there is no number, `panels` of them that
+        are drawn together, `floors` of those that have one, `names` and `lines` of the log, and the
+        command to `resume`.
 
     Raises:
         KganError: if nothing tells of what is trained.
@@ -46,6 +48,7 @@ def state(source: str, run: Path) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "model": recipe.model,
+        "pixels": pictures.shows_pixels(recipe.arguments.get("image_shape") or [64, 64], recipe),
         "images": recipe.images,
         "seen": max([0, *seen[-1:], *grids]),
         "seconds": float(rows[-1][log.SECONDS]) if rows else 0.0,

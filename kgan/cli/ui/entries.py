@@ -57,7 +57,8 @@ class Entries:
     def __init__(self, sources: Sequence[str] = ()):
         self.all = [Entry.of(source) for source in sources or registry.names()]
         self._opened: OrderedDict[tuple[int, str], Opened] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is opened
+        self._opening = threading.Lock()  # which may take seconds, for which others need not wait
 
     def __getitem__(self, place: int) -> Entry:
         if not 0 <= place < len(self.all):
@@ -67,17 +68,21 @@ class Entries:
     def open(self, place: int) -> Opened:
         """The preset at a place as it is now: of a run the newest."""
         entry = self[place]
-        with self._lock:
-            before = next((o for (at, _), o in self._opened.items() if at == place), None)
-            if before is not None and entry.run is None:
-                return before
+        with self._opening:
+            with self._lock:
+                before = [o for (at, _), o in self._opened.items() if at == place]
+            if before and entry.run is None:
+                return before[0]
             preset = opened(entry.source)
-            key = place, preset.weights_sha256
-            if key not in self._opened:
-                self._opened[key] = Opened(preset, computed_by(preset, "auto", None))
+            for found in before:
+                if found.preset.weights_sha256 == preset.weights_sha256:
+                    return found
+            found = Opened(preset, computed_by(preset, "auto", None))
+            with self._lock:
+                self._opened[place, preset.weights_sha256] = found
                 while len(self._opened) > _MOST_OPEN:
                     self._opened.popitem(last=False)
-            return self._opened[key]
+            return found
 
     def opened(self, place: int, weights_sha256: str) -> Opened:
         """The preset that a page has opened, whatever a run has come to since.

@@ -783,6 +783,7 @@ function possible() {
 }
 
 function showTabs() {
+  const here = $("views").contains(document.activeElement);
   $("views").replaceChildren(
     ...possible().map((view) => {
       const text = view === "photo" && page.preset.directions ? "Translate" : VIEWS[view];
@@ -793,6 +794,7 @@ function showTabs() {
       return tab;
     }),
   );
+  if (here) $("views").querySelector("[aria-selected=true]").focus(); // for the keyboard to go on
 }
 
 const show = safely(async (view) => {

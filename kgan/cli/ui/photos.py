@@ -31,10 +31,12 @@ class Shelf(Generic[_Thing]):
 
     Args:
         what: words for one of them, for errors.
+        clear: is called with one that makes room.
     """
 
-    def __init__(self, what: str):
+    def __init__(self, what: str, clear: Callable[[_Thing], None] = lambda thing: None):
         self._what = what
+        self._clear = clear
         self._things: OrderedDict[str, _Thing] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -44,7 +46,7 @@ class Shelf(Generic[_Thing]):
         with self._lock:
             self._things[word] = thing
             if len(self._things) > _MOST_KEPT:
-                self._things.popitem(last=False)
+                self._clear(self._things.popitem(last=False)[1])
         return word
 
     def __getitem__(self, word: str) -> _Thing:

@@ -57,9 +57,11 @@ class _Guard:
         self.app = app
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self.app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0]
@@ -143,7 +145,9 @@ def serving(sources: Sequence[str] = (), port: int | None = None) -> Iterator[st
 def _add_routes(app, entries: Entries, folder: Path) -> None:
     from fastapi import Request, Response  # late: they come with Gradio
 
-    found_photos: photos.Shelf[photos.Photo] = photos.Shelf("a photograph that was dropped here")
+    found_photos: photos.Shelf[photos.Photo] = photos.Shelf(
+        "a photograph that was dropped here", lambda photo: photo.path.unlink(missing_ok=True)
+    )
     found_made: photos.Shelf[photos.Made] = photos.Shelf("a picture that was made here")
 
     def told(value: Any, status: int = 200) -> Response:

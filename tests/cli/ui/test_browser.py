@@ -15,7 +15,7 @@ from PIL import Image
 
 import kgan
 from kgan import images
-from kgan.cli.ui import server
+from kgan.cli.ui import entries, server
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright")
@@ -182,6 +182,7 @@ def test_the_keyboard_alone(page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_selector("#drop:visible")
+    assert page.evaluate("document.activeElement.textContent") == "Photograph"
 
 
 def test_a_projection(page, tmp_path):
@@ -282,6 +283,15 @@ def test_a_server_that_has_ended_is_told_in_a_sentence(browser):
         page.wait_for_selector("#big[aria-label]:visible")
     page.click("#next")
     page.wait_for_selector("#message:visible:has-text('not running any more')")
+    page.close()
+
+
+def test_where_there_is_no_preset_it_says_so(browser, monkeypatch):
+    monkeypatch.setattr(entries.registry, "names", lambda: [])
+    page = browser.new_page()
+    with server.serving() as address:
+        page.goto(address)
+        page.wait_for_selector("#message:visible:has-text('There is no preset here')")
     page.close()
 
 

@@ -54,10 +54,11 @@ class TestReceived:
 
 class TestShelf:
     def test_words_are_not_guessed_and_the_oldest_goes(self):
-        shelf = photos.Shelf("a thing")
+        cleared = []
+        shelf = photos.Shelf("a thing", cleared.append)
         words = [shelf.put(number) for number in range(40)]
         assert len(set(words)) == 40 and min(map(len, words)) > 20
-        assert shelf[words[-1]] == 39
+        assert shelf[words[-1]] == 39 and cleared == [*range(8)]
         with pytest.raises(KganError, match="Expected a thing. Received: none of that name"):
             shelf[words[0]]
 

@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import shutil
 import socket
 import sys
 import threading
@@ -169,6 +170,12 @@ class TestPhotographs:
         status, said = get(served, f"/kgan/made/{made['made']}/npz")
         assert status == 400 and said["error"] == "Expected png or npz. Received: npz"
 
+    def test_a_photograph_of_many_pixels(self, served):
+        file = io.BytesIO()
+        Image.new("RGB", (3000, 2000), "teal").save(file, "BMP")  # 18 MB
+        status, photo = self.sent(served, file.getvalue(), "sea.bmp")
+        assert status == 200 and photo["name"] == "sea.bmp"
+
     def test_a_text_is_refused(self, served):
         status, said = self.sent(served, b"hello", "notes.txt")
         assert status == 400 and "Received: notes.txt: no picture" in said["error"]
@@ -296,6 +303,32 @@ def test_two_browsers_see_no_mixture(served, vivid_preset, style_preset):
 
     with ThreadPoolExecutor(4) as browsers:
         list(browsers.map(one, range(4)))
+
+
+def test_no_other_host_is_asked_for_anything(vivid_preset, monkeypatch):
+    asked = []
+    for name in ("connect", "connect_ex"):
+        real = getattr(socket.socket, name)
+
+        def noted(self, place, real=real):
+            asked.append(place)
+            return real(self, place)
+
+        monkeypatch.setattr(socket.socket, name, noted)
+    with server.serving([str(vivid_preset)]) as found:
+        port = urllib.parse.urlsplit(found).port
+        get(port, address(port, 0, "picture", verb="sample", seed=3))
+    assert {place[0] for place in asked if isinstance(place, tuple)} == {"127.0.0.1"}
+
+
+def test_a_preset_that_is_gone_is_told_in_a_sentence(vivid_preset, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(vivid_preset, copy)
+    with server.serving([str(copy)]) as found:
+        port = urllib.parse.urlsplit(found).port
+        shutil.rmtree(copy)
+        status, said = get(port, "/kgan/presets/0")
+    assert status == 400 and said["error"].startswith("Expected the name or the directory")
 
 
 def test_a_port_that_is_anothers_is_refused():

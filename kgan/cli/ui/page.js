@@ -545,7 +545,7 @@ function showCard() {
   $("pictures").replaceChildren(
     ...pictures.map((name) => {
       const image = make("img", { className: "card-picture", loading: "lazy", alt: name });
-      image.src = `/kgan/presets/${page.place}/card/${name}`;
+      image.src = `/kgan/presets/${page.place}/card/${name}?w=${page.preset.weights}`;
       return image;
     }),
   );
@@ -604,12 +604,14 @@ async function showRun(place) {
 }
 
 function showGrid(at) {
-  const { grids, name } = watch.state;
+  const { grids, drawn, name } = watch.state;
+  // One that was drawn anew has another address.
+  const address = (index) => `/kgan/runs/${page.place}/grids/${grids[index]}?drawn=${drawn[index]}`;
   watch.at = at;
   $("reel").value = Math.max(0, at);
   if (at >= 0) {
     const image = $("film");
-    image.src = `/kgan/runs/${page.place}/grids/${grids[at]}`;
+    image.src = address(at);
     image.alt = `Grid of ${name} after ${count(grids[at])} images`;
     $("reel-value").value = `${count(grids[at])} images`;
     image.onload = () => {
@@ -617,7 +619,7 @@ function showGrid(at) {
       image.style.width = `${image.naturalWidth * times}px`;
     };
     for (const near of [at + 1, at - 1]) {
-      if (near in grids) new Image().src = `/kgan/runs/${page.place}/grids/${grids[near]}`;
+      if (near in grids) new Image().src = address(near);
     }
   }
   showCurves();

@@ -12,7 +12,7 @@ from kgan import images, latent_files
 from kgan.cli import drawing, translate
 from kgan.cli.project import Search
 from kgan.cli.quiet import import_tensorflow
-from kgan.data.folder import picture_size, read_picture
+from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError
 from kgan.files import plain_name, sha256
@@ -105,7 +105,6 @@ def received(content: bytes, name: str, folder: Path) -> Photo:
     photo = Photo(folder / secrets.token_urlsafe(16), plain_name(name, "photo"), threading.Event())
     photo.path.write_bytes(content)
     try:
-        width, height = _named(photo, picture_size)
         # To the least of sizes, but decoded: a file that is cut off is found out here.
         _named(photo, lambda path: read_picture(path, Rule.checked((4, 4, 3))))
     except KganError:

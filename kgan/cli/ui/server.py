@@ -1,11 +1,13 @@
 """The web server of the page: its files, pictures by address, and searches in Gradio's queue."""
 
 import functools
+import inspect
 import json
 import os
 import queue
 import tempfile
 import threading
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -86,7 +88,8 @@ class _Guard:
 def wait() -> None:
     """Returns at Ctrl-C."""
     with suppress(KeyboardInterrupt):
-        threading.Event().wait()
+        while True:
+            time.sleep(60)
 
 
 @contextmanager
@@ -204,21 +207,21 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
         return told(described(entries.open(place)))
 
     @get("/kgan/presets/{place}/card/{name}")
-    def card_picture(place: int, name: str) -> Response:
+    def card_picture(place: int, name: str, w: str) -> Response:
         one_of(SAMPLES, *PICTURES).check("name", name)
-        return png((entries.open(place).preset.directory / name).read_bytes())
+        preset = entries.opened(place, SHA256.check("w", w)).preset
+        return png((preset.directory / name).read_bytes())
 
     @get("/kgan/presets/{place}/strip/{kind}")
     def strip(place: int, kind: str, w: str, q: str) -> Response:
         found, values = asked_of_latents(place, w, q)
-        make = one_of(*_STRIPS).check("kind", kind)
+        make = _STRIPS[one_of(*_STRIPS).check("kind", kind)]
         if kind in ("truncated", "mixes") and not isinstance(found.model, StyleSampling):
             raise KganError(f"Expected a model with styles. Received: a {found.model.kind}")
-        try:
-            made = _STRIPS[make](found.model, **values)
-        except TypeError:  # of arguments that are missing, or others
-            raise KganError(f"Expected what {kind} is of. Received: {', '.join(values)}") from None
-        return png(pictures.strip(found.preset, made))
+        _, *names = inspect.signature(make).parameters
+        if values.keys() != set(names):
+            raise KganError(f"Expected {', '.join(names)}. Received: {', '.join(values)}")
+        return png(pictures.strip(found.preset, make(found.model, **values)))
 
     @get("/kgan/presets/{place}/picture")
     def picture(place: int, w: str, q: str) -> Response:

@@ -27,9 +27,9 @@ def state(source: str, run: Path) -> dict[str, Any]:
         Dict with `name`, `model`, `pixels` (whether pictures are enlarged pixel by pixel), `images`
         that are to be seen, `seen` so far, `seconds` of training, `ended`, `quiet` (seconds since
         the log or a grid was last written, None if there is neither), `grids` (the images seen at
-        each), `columns` of the log by name, None where there is no number, `panels` of them that
-        are drawn together, `floors` of those that have one, `names` and `lines` of the log, and the
-        command to `resume`.
+        each) and when each was `drawn`, `columns` of the log by name, None where there is no
+        number, `panels` of them that are drawn together, `floors` of those that have one, `names`
+        and `lines` of the log, and the command to `resume`.
 
     Raises:
         KganError: if nothing tells of what is trained.
@@ -43,8 +43,8 @@ def state(source: str, run: Path) -> dict[str, Any]:
     }
     grids = _grids(run)
     seen = [int(row[log.IMAGES]) for row in rows]
-    written = [_changed(path) for path in (run / "log.csv", *map(grids.get, grids))]
-    last = max(written, default=0.0)
+    drawn = [_changed(path) for path in grids.values()]
+    last = max(_changed(run / "log.csv"), *drawn, 0.0)
     return {
         "name": recipe.name,
         "model": recipe.model,
@@ -55,6 +55,7 @@ def state(source: str, run: Path) -> dict[str, Any]:
         "ended": opening.has_ended(run),
         "quiet": max(0.0, round(time.time() - last, 1)) if last else None,
         "grids": list(grids),
+        "drawn": drawn,
         "columns": columns,
         "panels": curves.panels(columns),
         "floors": _floors(run, columns),

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
 
-from kgan.cli import main
+from kgan.cli import main, ui
+from kgan.cli.ui import server
 
 
 def test_help_has_examples():
@@ -67,15 +69,16 @@ def test_it_draws_without_tensorflow_and_ends_at_ctrl_c(interruptible, tmp_path)
 
 
 def test_it_opens_a_browser_unless_told_not_to(monkeypatch):
-    pytest.importorskip("gradio")
-    from kgan.cli import ui
-    from kgan.cli.ui import server
+    @contextmanager
+    def serving(sources, port):
+        assert (sources, port) == (("dcgan-mnist",), 8000)
+        yield "http://127.0.0.1:8000/"
 
     opened = []
     monkeypatch.setattr(ui.webbrowser, "open", opened.append)
+    monkeypatch.setattr(server, "serving", serving)
     monkeypatch.setattr(server, "wait", lambda: None)
-    for options, number in ((["--no-browser"], 0), ([], 1)):
-        done = CliRunner().invoke(main, ["ui", "dcgan-mnist", *options])
-        assert done.exit_code == 0, done.output
-        assert len(opened) == number
-    assert opened[0] in done.output
+    for options, wanted in ((["--no-browser"], []), ([], ["http://127.0.0.1:8000/"])):
+        done = CliRunner().invoke(main, ["ui", "dcgan-mnist", "--port", "8000", *options])
+        assert done.exit_code == 0 and "http://127.0.0.1:8000/" in done.stdout
+        assert opened == wanted

@@ -307,10 +307,10 @@ $("truncation").addEventListener("change", refresh);
 
 // ---- The command and the Python of a picture.
 
-// A command's lines are broken at spaces alone, so that options stay whole; Python's are not.
+// A command's lines are broken before options alone; Python's are not.
 function type(node, kind, text) {
   node.style.whiteSpace = kind === "Python" ? "pre" : "";
-  const parts = text.split(/([ \n]+)/);
+  const parts = text.split(/( (?=-)|\n)/);
   node.replaceChildren(...parts.map((part, at) => (at % 2 ? part : make("span", { textContent: part }))));
 }
 

@@ -90,7 +90,7 @@ def file_of(model: Sampling, facts: dict[str, Any]) -> bytes:
 
 
 def command_of(preset: Preset, source: str, facts: dict[str, Any]) -> str:
-    """The command line that makes a picture, and behind it, of several files, which one it is.
+    """The command line that makes a picture, and below it, of several files, which one it is.
 
     Args:
         preset: that draws it.
@@ -100,7 +100,7 @@ def command_of(preset: Preset, source: str, facts: dict[str, Any]) -> str:
     origin = Origin(source, preset.metadata, is_same=True)
     form = "WEBP" if is_animation(facts) else "PNG"
     command, where = provenance.command(Found(Path(), form, facts=facts), origin, None)
-    return f"{command}  # {where}" if os.sep in where else command
+    return f"{command}\n# {where}" if os.sep in where else command
 
 
 def python_of(source: str, facts: dict[str, Any]) -> str:

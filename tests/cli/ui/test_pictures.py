@@ -61,7 +61,7 @@ def test_the_command_makes_the_same_file(asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(main, command[1:])
     assert done.exit_code == 0, done.output
-    wanted = tmp_path / (text.rpartition("  # ")[2] if "  # " in text else command[-1])
+    wanted = tmp_path / (text.rpartition("\n# ")[2] if "\n# " in text else command[-1])
     np.testing.assert_array_equal(pixels(io.BytesIO(content)), pixels(wanted))
     here = tmp_path / f"here{wanted.suffix}"
     here.write_bytes(content)

@@ -10,6 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from kgan import images, latent_files
 from kgan.cli import drawing, translate
+from kgan.cli.labels import labels_text
 from kgan.cli.project import Search
 from kgan.cli.quiet import import_tensorflow
 from kgan.data.folder import read_picture
@@ -162,8 +163,8 @@ def projected(
     result = search.run(picture, progress)
     facts = result.facts
     arguments = ["kgan", "project", source, photo.name, "--steps", str(steps)]
-    arguments += [] if box is None else ["--box", ",".join(f"{edge:.4g}" for edge in box)]
-    arguments += [] if label is None else ["--label", str(label)]
+    arguments += [] if box is None else ["--box", ",".join(map(str, box))]
+    arguments += [] if label is None else ["--label", labels_text([label], preset.metadata)]
     options = f", {steps}"
     if "extractor" in facts:
         options += f", kgan.metrics.extractor({facts['extractor']!r})"
@@ -226,9 +227,8 @@ def translated(
 
 def _reading(photo, rule):
     """The lines of Python that read a photograph by a rule."""
-    box = None if rule.box is None else [round(edge, 4) for edge in rule.box]
     shape = tuple(rule.image_shape)
-    made = f"Rule.checked({shape}, {rule.resize!r}, {rule.background!r}, {box})"
+    made = f"Rule.checked({shape}, {rule.resize!r}, {rule.background!r}, {rule.box})"
     return [
         "import kgan",
         "from kgan.data.folder import read_picture",

@@ -11,6 +11,7 @@ from PIL import Image
 
 from kgan import latent_files
 from kgan.cli import main
+from kgan.cli.project import Projection
 from kgan.cli.ui import photos
 from kgan.cli.ui.entries import Entries
 from kgan.errors import KganError
@@ -122,6 +123,19 @@ def test_a_projection_is_that_of_the_command(vivid_preset, picture, tmp_path, mo
     names = {}
     exec(made.python, names)
     np.testing.assert_array_equal(names["image"], np.asarray(Image.open(png))[2:18, 20:36])
+
+
+def test_a_class_is_told_by_its_name(style_preset, picture, tmp_path, monkeypatch):
+    facts = {"verb": "project", "error": 0.1}
+    styles = {"styles": np.zeros((1, 6, 8), np.float32)}
+    found = Projection(facts, styles, np.zeros((20, 38, 3), np.uint8))
+    monkeypatch.setattr(photos.Search, "run", lambda self, picture, progress: found)
+    source = str(style_preset)
+    photo = photos.received(picture, "photo.png", tmp_path)
+    preset = opened(source).preset
+    made = photos.projected(preset, source, photo, None, 2, 1, tmp_path, lambda done, total: None)
+    assert shlex.split(made.command)[-2:] == ["--label", "it's"]
+    assert "labels=[2]" in made.python
 
 
 def test_a_projection_ends_when_it_is_stopped(vivid_preset, picture, tmp_path):

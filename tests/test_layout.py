@@ -21,6 +21,9 @@ UPWARDS = ("from_preset", "save_to_preset")  # the functions that alone may reac
 # What may be imported late: it takes long, or need not be installed.
 HEAVY = {"h5py", "keras", "matplotlib", "tensorflow", "tensorflow_datasets"}
 OPTIONAL = {
+    "anyio",
+    "fastapi",
+    "gradio",
     "huggingface_hub",
     "IPython",
     "matplotlib",

@@ -21,7 +21,7 @@ from kgan.errors import KganWarning, one_line, say
 
 VERBS = (
     *("data", "evaluate", "export", "info", "inspect", "list", "mix", "project", "sample"),
-    *("train", "translate", "walk", "zoo"),
+    *("train", "translate", "ui", "walk", "zoo"),
 )
 
 

@@ -82,7 +82,7 @@ def facts_of(
         facts["truncation"] = truncation
     if scale > 1:
         facts["scale"] = scale
-        facts["resample"] = resample or ("nearest" if _is_pixel_art(preset.recipe) else "lanczos")
+        facts["resample"] = resample or ("nearest" if is_pixel_art(preset.recipe) else "lanczos")
     seen = preset.metadata["training"]["images_seen"]
     kind, hashed = preset.metadata["model"], preset.weights_sha256
     return images.provenance(kind, seen, name_of(preset), hashed, **facts)
@@ -226,7 +226,7 @@ def progress(number: int, label: str, unit: str) -> Iterator[Callable[[int], Non
         yield advance
 
 
-def _is_pixel_art(recipe: Recipe) -> bool:
+def is_pixel_art(recipe: Recipe) -> bool:
     """Whether a recipe says that its pictures are pixel art, whose pixels are to be seen."""
     said = f"{recipe.data.title} {recipe.data.note} {recipe.note}".lower()
     return recipe.data.extractor == "heroes" or re.search(r"pixel[ -]?art", said) is not None

@@ -31,7 +31,7 @@ def drawn_by(preset: Preset, engine: str, import_file: Path | None) -> Sampling:
         KganError: if the preset's model cannot be built or makes pictures of pictures, or ONNX
             Runtime is asked for and has no graph of it.
     """
-    model = _computed_by(preset, engine, import_file)
+    model = computed_by(preset, engine, import_file)
     check_sampling(model, preset)
     return model
 
@@ -47,7 +47,7 @@ def check_sampling(model, preset: Preset) -> None:
 
 def translated_by(preset: Preset, engine: str, import_file: Path | None) -> Translating:
     """What translates with a preset of pictures; see `drawn_by`."""
-    model = _computed_by(preset, engine, import_file)
+    model = computed_by(preset, engine, import_file)
     if not isinstance(model, Translating):
         raise KganError(
             "Expected a model that translates pictures. Received: "
@@ -56,7 +56,8 @@ def translated_by(preset: Preset, engine: str, import_file: Path | None) -> Tran
     return model
 
 
-def _computed_by(preset, engine, import_file):
+def computed_by(preset: Preset, engine: str, import_file: Path | None) -> Sampling | Translating:
+    """What computes the pictures of a preset, whichever of the two its model makes."""
     from kgan.zoo import samplers  # late: it imports ONNX Runtime
 
     if engine != "keras" and import_file is None:

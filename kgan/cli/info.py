@@ -1,6 +1,7 @@
 """`kgan info`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +10,7 @@ from kgan.cli.names import PresetName
 from kgan.errors import say
 from kgan.zoo import results
 from kgan.zoo.card import ancestry
+from kgan.zoo.preset import Preset
 
 
 @click.command()
@@ -30,10 +32,24 @@ def command(source: str, import_file: Path | None) -> None:
         from kgan.zoo import saving
 
         saving.described(found)
+    for key, value in lines_of(found).items():
+        say(f"{key + ':':13} {value}")
+    summary = results.summary(found.metadata.get("metrics") or [])
+    if summary:
+        say("\nFigures, in brackets those of real images in place of samples:")
+    for name, (value, floor) in summary.items():
+        beside = "" if floor is None else f" ({results.number(floor)})"
+        say(f"  {name.replace('_', ' '):18} {results.number(value)}{beside}")
+    for text in notes_of(found):
+        say(f"\n{text}")
+
+
+def lines_of(found: Preset) -> dict[str, Any]:
+    """What is known of a preset, by the words for it."""
     metadata, recipe = found.metadata, found.recipe
     training, counts = metadata["training"], metadata["parameters"]
     size = sum(file["size"] for file in metadata["files"].values())
-    lines = {
+    return {
         "Name": metadata["name"],
         "Model": metadata["model"],
         "Images": "x".join(map(str, metadata["image_shape"])),
@@ -52,14 +68,10 @@ def command(source: str, import_file: Path | None) -> None:
         "Made with": ", ".join(f"{k} {v}" for k, v in metadata["versions"].items()),
         "Path": found.directory,
     }
-    for key, value in lines.items():
-        say(f"{key + ':':13} {value}")
-    summary = results.summary(metadata.get("metrics") or [])
-    if summary:
-        say("\nFigures, in brackets those of real images in place of samples:")
-    for name, (value, floor) in summary.items():
-        beside = "" if floor is None else f" ({results.number(floor)})"
-        say(f"  {name.replace('_', ' '):18} {results.number(value)}{beside}")
-    for text in (recipe.note, recipe.data.note, recipe.data.licence_note):
-        if text:
-            say(f"\n{text}")
+
+
+def notes_of(found: Preset) -> list[str]:
+    """What its recipe says in sentences."""
+    recipe = found.recipe
+    texts = (recipe.note, recipe.data.note, recipe.data.licence_note)
+    return [text for text in texts if text]

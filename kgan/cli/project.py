@@ -1,6 +1,9 @@
 """`kgan project`."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -16,8 +19,117 @@ from kgan.cli.train import parse_box
 from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
 from kgan.errors import say
+from kgan.zoo.preset import Preset
 
 SHOWS = "left: a photograph that was given; right: the picture of the model closest to it"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What a search has found.
+
+    Attributes:
+        facts: that the file of latents says.
+        arrays: the latents or styles by that name, and the labels if there are any.
+        beside: uint8 picture (height, width, channels): what was given, and what was found.
+    """
+
+    facts: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+    beside: np.ndarray
+
+    @property
+    def facts_beside(self) -> dict[str, Any]:
+        """The facts that the picture says, of which one half is of no model."""
+        return {**self.facts, "shows": SHOWS, "digital_source_type": images.COMPOSITE}
+
+
+class Search:
+    """A search for the latents of a picture.
+
+    Args:
+        found: the preset that is to draw it.
+        rule: by which the picture is read.
+        labels: the class, alone in a list; None to try all.
+        steps, starts, seed: see `kgan.models.base.latent.LatentModel.project`.
+
+    Attributes:
+        steps: int, in all.
+    """
+
+    def __init__(
+        self,
+        found: Preset,
+        rule: Rule,
+        labels: Sequence[int] | None,
+        steps: int,
+        starts: int,
+        seed: int,
+    ):
+        self._found, self._rule, self._labels = found, rule, labels
+        self._steps, self._starts, self._seed = steps, starts, seed
+        tried = found.metadata.get("num_classes") or 1
+        self.steps = steps * (tried if labels is None else 1)
+
+    def run(self, picture: np.ndarray, progress: Callable[[int, int], bool | None]) -> Projection:
+        """Loads the model, for which TensorFlow is imported, and searches.
+
+        Args:
+            picture: uint8 array (height, width, channels), as the rule reads it.
+            progress: is told the steps that are done, and all; the search ends if it returns True.
+        """
+        # Late: they import TensorFlow.
+        from kgan.metrics.extractors import extractor
+        from kgan.runs.extraction import extractor_of
+        from kgan.zoo import saving
+
+        found, metadata = self._found, self._found.metadata
+        model = saving.load(found)
+        check_sampling(model, found)
+        features, domain = None, extractor_of(found.recipe)
+        if domain not in ("random", "inception"):  # of no domain, and not of TensorFlow
+            features = extractor(domain)
+        if features is not None and features.input_shape != self._rule.image_shape:
+            features = None
+        stopped_after = None
+
+        def told(done, total):
+            nonlocal stopped_after
+            stop = bool(progress(done, total))
+            if stop:
+                stopped_after = done
+            return stop
+
+        result = model.project(
+            picture[None],
+            self._steps,
+            features,
+            self._labels,
+            starts=self._starts,
+            seed=self._seed,
+            progress=told,
+        )
+        facts = images.provenance(
+            metadata["model"],
+            metadata["training"]["images_seen"],
+            drawing.name_of(found),
+            found.weights_sha256,
+            verb="project",
+            steps=self._steps,
+            stopped_after=stopped_after,
+            starts=self._starts,
+            seed=self._seed,
+            box=self._rule.box,
+            labels=result["labels"].tolist() if "labels" in result else None,
+            extractor=None if features is None else features.name,
+            error=float(result["error"][0]),
+            loss=float(result["loss"][0]),
+        )
+        facts = {key: value for key, value in facts.items() if value is not None}
+        kind = "styles" if "styles" in result else "latents"
+        arrays = {key: result[key] for key in (kind, "labels") if key in result}
+        both = np.concatenate([picture[None], result["images"]])
+        return Projection(facts, arrays, images.grid(both, columns=2))
 
 
 @click.command()
@@ -67,12 +179,12 @@ def command(
       kgan sample stylegan-lite-celeba --latents stylegan-lite-celeba-projection.npz
     """
     found = opened(source, import_file)
-    metadata, recipe = found.metadata, found.recipe
+    metadata = found.metadata
     labels = None if label is None else parse_labels(label, metadata)
     if labels is not None and len(labels) > 1:
         raise click.UsageError(f"Expected --label with one class. Received: --label {label}")
     box = None if box is None else parse_box(box)
-    rule = Rule.checked(metadata["image_shape"], "crop", recipe.data.background, box)
+    rule = Rule.checked(metadata["image_shape"], "crop", found.recipe.data.background, box)
     picture = read_picture(photo, rule)
     name = drawing.name_of(found)
     out = in_directory(out or Path(f"{name}-projection.png"), f"{name}-projection.png", ".png")
@@ -80,11 +192,7 @@ def command(
     for path in (out, beside):
         check_writable(path)
     import_models(import_file)
-    # Late: they import TensorFlow.
-    from kgan.metrics.extractors import extractor
-    from kgan.runs.extraction import extractor_of
-    from kgan.runs.train import Interrupted, collected_signals
-    from kgan.zoo import saving
+    from kgan.runs.train import Interrupted, collected_signals  # late: it imports TensorFlow
 
     height, width, _ = rule.image_shape
     part = "center" if box is None else "box"
@@ -93,15 +201,8 @@ def command(
         "--box frames it as the model's pictures are",
         err=True,
     )
-    model = saving.load(found)
-    check_sampling(model, found)
-    features, domain = None, extractor_of(recipe)
-    if domain not in ("random", "inception"):  # of no domain, and not of TensorFlow
-        features = extractor(domain)
-    if features is not None and features.input_shape != rule.image_shape:
-        features = None
-    tried = model.num_classes if model.num_classes and labels is None else 1
-    with collected_signals() as received, drawing.progress(steps * tried, "Steps", "steps") as show:
+    search = Search(found, rule, labels, steps, starts, seed)
+    with collected_signals() as received, drawing.progress(search.steps, "Steps", "steps") as show:
         made = 0
 
         def progress(done, total):
@@ -110,34 +211,12 @@ def command(
             made = done
             return bool(received)
 
-        result = model.project(
-            picture[None], steps, features, labels, starts=starts, seed=seed, progress=progress
-        )
-    kind = "styles" if "styles" in result else "latents"
-    facts = images.provenance(
-        metadata["model"],
-        metadata["training"]["images_seen"],
-        name,
-        found.weights_sha256,
-        verb="project",
-        steps=steps,
-        stopped_after=made if received else None,
-        starts=starts,
-        seed=seed,
-        box=box,
-        labels=result["labels"].tolist() if "labels" in result else None,
-        extractor=None if features is None else features.name,
-        error=float(result["error"][0]),
-        loss=float(result["loss"][0]),
-    )
-    facts = {key: value for key, value in facts.items() if value is not None}
-    both = np.concatenate([picture[None], result["images"]])
-    composite = {"shows": SHOWS, "digital_source_type": images.COMPOSITE}
-    images.save_png(images.grid(both, columns=2), out, {**facts, **composite})
-    arrays = {key: result[key] for key in (kind, "labels") if key in result}
-    latent_files.save(beside, facts, **arrays)
+        result = search.run(picture, progress)
+    facts = result.facts
+    images.save_png(result.beside, out, result.facts_beside)
+    latent_files.save(beside, facts, **result.arrays)
     if received:
-        say(f"Stopped after {made:,} of {steps * tried:,} steps: this is the best so far", err=True)
+        say(f"Stopped after {made:,} of {search.steps:,} steps: this is the best so far", err=True)
     say(f"Mean squared error {facts['error']:.4f} of pixels in [-1, 1]", err=True)
     say(out)
     say(beside)

@@ -113,18 +113,8 @@ def command(
     files = _files_of_folder(given, out, name) if given.is_dir() else [_file(given, out, name)]
     model = translated_by(found, engine, import_file)
     direction = model.known_direction(direction)
-    fit = _Fit.of(found, model, direction, size, box)
-    facts = drawing.facts_of(
-        found,
-        "translate",
-        *(None, None, 1, None),
-        direction=direction.replace("_", "-"),
-        **({} if fit.size is None else {"size": fit.size}),
-        **({} if box is None else {"box": box}),
-        **({"side_by_side": True} if side_by_side else {}),
-        shows=SHOWS[side_by_side],
-        digital_source_type=COMPOSITE,
-    )
+    fit = Fit.of(found, model, direction, size, box)
+    facts = facts_of(found, direction, fit, side_by_side)
     bad = 0
 
     def refuse(error: KganError) -> None:
@@ -159,7 +149,23 @@ class _File(NamedTuple):
     folder: Path
 
 
-class _Fit(NamedTuple):
+def facts_of(found: Preset, direction: str, fit: "Fit", side_by_side: bool) -> dict[str, Any]:
+    """What a translation says of what made it, but for the hash of what was given."""
+    box = fit.rule.box
+    return drawing.facts_of(
+        found,
+        "translate",
+        *(None, None, 1, None),
+        direction=direction.replace("_", "-"),
+        **({} if fit.size is None else {"size": fit.size}),
+        **({} if box is None else {"box": box}),
+        **({"side_by_side": True} if side_by_side else {}),
+        shows=SHOWS[side_by_side],
+        digital_source_type=COMPOSITE,
+    )
+
+
+class Fit(NamedTuple):
     """How pictures become what a model translates.
 
     Attributes:
@@ -180,7 +186,7 @@ class _Fit(NamedTuple):
         direction: str,
         size: str | int | None,
         box: list[float] | None,
-    ) -> "_Fit":
+    ) -> "Fit":
         height, width, channels = model.shapes(direction)[0]
         data = preset.recipe.data
         rule = Rule.checked((height, width, channels), data.resize, data.background, box)
@@ -252,7 +258,7 @@ def _translated(
     model: Translating,
     direction: str,
     files: list[_File],
-    fit: _Fit,
+    fit: Fit,
     refuse: Callable[[KganError], None],
 ) -> Iterator[tuple[_File, np.ndarray, np.ndarray]]:
     """Files with what was read of them and its translation, of no more than a chunk in memory."""

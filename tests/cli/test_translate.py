@@ -123,9 +123,9 @@ def test_folder(run, photo, monkeypatch):
     Image.new("L", (3, 3)).save("in/small.png")
     Image.new("RGB", (300, 260), "blue").save("in/large.png")
     waiting = []
-    real = translate._Fit.read
+    real = translate.Fit.read
     monkeypatch.setattr(
-        translate._Fit, "read", lambda self, path: waiting.append(path) or real(self, path)
+        translate.Fit, "read", lambda self, path: waiting.append(path) or real(self, path)
     )
     saved = []
     real_save = translate.images.save_png
@@ -158,14 +158,14 @@ def test_an_interrupt_leaves_whole_pictures_alone(run, photo, monkeypatch):
     Path("in").mkdir()
     for name in "abcdef":
         Path("in", f"{name}.jpg").write_bytes(photo.read_bytes())
-    real = translate._Fit.read
+    real = translate.Fit.read
 
     def read(self, path):
         if path.name == "f.jpg":
             raise KeyboardInterrupt
         return real(self, path)
 
-    monkeypatch.setattr(translate._Fit, "read", read)
+    monkeypatch.setattr(translate.Fit, "read", read)
     assert run("translate", "horses", "in").exit_code == 130
     made = sorted(Path("in-horses").iterdir())
     assert [path.name for path in made] == ["a.png", "b.png", "c.png", "d.png"]

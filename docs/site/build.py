@@ -27,8 +27,8 @@ from kgan.zoo import gallery
 ROOT = Path(__file__).parent.parent.parent
 CONFIG, STYLE = (Path(__file__).parent / name for name in ("zensical.toml", "site.css"))
 INTRODUCTION = (
-    "What the models of the zoo draw, first samples and all: each picture with the command that "
-    "draws it again, and says the same in its file (`kgan inspect`). [Figures](#figures) are below."
+    "What the models of the zoo draw, not picked by hand, each picture with the command that draws "
+    "it again. The files say the same: `kgan inspect FILE`. [Figures](#figures) are below."
 )
 MODULES = re.findall(r'"api/(kgan\.[\w.]+)\.md"', CONFIG.read_text("utf-8"))
 
@@ -57,7 +57,7 @@ def gallery_page() -> str:
         name = (facts.get("model") or facts["class"]).split(", ")[-1]
         text = f"![{alt}](../docs/images/{path.name})\n\n{alt}"
         text += f": `{command}`. " if command else ". "
-        more.setdefault(name, []).append(f"{text}[How](../docs/{page})\n")
+        more.setdefault(name, []).append(f"{text}[More](../docs/{page})\n")
     page = gallery.gallery(ROOT / "zoo")
     _, table, pictures = re.split("^(?=# |## )", page, maxsplit=2, flags=re.M)
     lines, name = ["# Gallery", "", INTRODUCTION, ""], None

@@ -51,8 +51,10 @@ def gallery_page() -> str:
     """The zoo's own page, with what each picture says of itself, and more pictures."""
     more = {}
     for path in sorted((ROOT / "docs/images").iterdir()):
-        page, alt = shown_in(path)
         facts, command = told(path)
+        if facts.get("verb") == "sample":  # as each preset's own picture, which stands above
+            continue
+        page, alt = shown_in(path)
         # A picture of several models is none of a preset: it names them as its class.
         name = (facts.get("model") or facts["class"]).split(", ")[-1]
         text = f"![{alt}](../docs/images/{path.name})\n\n{alt}"

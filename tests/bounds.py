@@ -17,6 +17,9 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+# What is held in a way that pip does not find: newer ones need protobuf 6, which TensorFlow before
+# 2.20 does not take, and do not say so.
+HELD = {"tensorflow-metadata": "1.17.3"}
 # Tests that say nothing of versions, or only of one.
 LEFT_OUT = {
     "tests/test_typing.py": "mypy reads the types of the versions that kgan is developed with",
@@ -42,7 +45,8 @@ def constraints(which: str) -> list[str]:
     """What pip is held to."""
     if which == "newest":
         return []
-    return [f"{name}=={version}" for name, version in declared().items() if version]
+    versions = {**declared(), **HELD}
+    return [f"{name}=={version}" for name, version in versions.items() if version]
 
 
 def main(which: str, arguments: list[str]) -> int:
@@ -65,7 +69,7 @@ def main(which: str, arguments: list[str]) -> int:
 def installed(environment: Path) -> list[str]:
     """The dependencies as they are in a virtual environment, such as `keras 3.15.1`."""
     places = [str(path) for path in environment.glob("lib*/**/site-packages")]
-    names = {normal(name) for name in declared()}
+    names = {normal(name) for name in {**declared(), **HELD}}
     found = {normal(d.name): d.version for d in distributions(path=places)}
     return [f"{name} {found[name]}" for name in sorted(names & found.keys())]
 

@@ -36,6 +36,7 @@ LABELS = np.arange(8) % 3
 NO_NUMBER = ("3", [3], {}, True, NAN, b"3", object())
 COUNT = (0, -1, 1.5, None, *NO_NUMBER)  # an int >= 1
 KERAS = (0, -1)  # Keras' own arguments, by whose own errors it refuses them
+OLD_KERAS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 15)  # it takes some of them
 COUNT_OR_NONE = tuple(value for value in COUNT if value is not None)
 COUNT_0 = COUNT[1:]  # an int >= 0
 SEED = (*COUNT_0, 2**64)
@@ -832,6 +833,8 @@ def test_what_is_refused_is_refused_in_one_line(world, row, monkeypatch, tmp_pat
         keras_own = argument == "dtype" or values is KERAS or name.startswith("layers.inputs")
         for value in values:
             error = _try(world, function, right, **{argument: value})
+            if values is KERAS and OLD_KERAS and error is None:
+                continue
             if not _is_refusal(error, keras_own):
                 found.append((argument, value, error))
     assert not found

@@ -42,7 +42,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         fused = (
             (training and self.trainable)
             and (x.shape.rank == 4 and self.axis in (-1, 3) and x.dtype.name in _FUSED)
-            and (mask is None and not self.synchronized and not self.renorm)
+            and (mask is None and not self.synchronized)
+            and not getattr(self, "renorm", False)  # Keras 3.10 has none
         )
         if not fused:
             return super().call(inputs, training=training, mask=mask)

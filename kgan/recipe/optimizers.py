@@ -17,6 +17,7 @@ _OPTIMIZERS = {
         *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion"),
         *("Muon", "Nadam", "RMSprop", "SGD", "ScheduleFreeAdamW"),
     )
+    if hasattr(keras.optimizers, name)  # ScheduleFreeAdamW is younger than the oldest Keras here
 }
 _RATE = number(0, 100)  # 0 holds a player still
 _MOMENT = Bound("a number from 0 to below 1", lambda v: number(0, 1).fits(v) and v < 1)

@@ -32,6 +32,12 @@ def test_help_names_every_verb(run_python, tmp_path):
     assert [line.split()[0] for line in listed] == list(VERBS)
 
 
+def test_help_can_be_asked_for_again():
+    """In one process: `kgan.cli.list`, imported by then, must not hide Python's."""
+    said = [CliRunner().invoke(main, ["--help"]).stdout for _ in range(2)]
+    assert said[0] == said[1] and "Commands:" in said[0]
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 def test_any_encoding_of_the_terminal(run_python, tmp_path, encoding):
     """What it lacks is escaped, in what is printed and in what is warned of and refused."""

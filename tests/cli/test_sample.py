@@ -243,7 +243,7 @@ class TestBadInput:
             (["tiny", "-n", "4.5"], 2, "'4.5' is not a valid integer"),
             (["tiny", "--seed", "-1"], 2, "-1 is not in the range"),
             (["tiny", "--batch-size", "0"], 2, "0 is not in the range x>=1"),
-            (["tiny", "--nope"], 2, "No such option '?--nope"),
+            (["tiny", "--nope"], 2, "No such option:? '?--nope"),
             (["tiny", "-n", "1025"], 2, r"at most 1024 images.*Received: -n 1025.*--separate"),
             (["tiny", "-n", "1025", "--out", "new/x.png"], 2, "at most 1024 images"),
             (["tiny", "--out", "x.npz", "--scale", "2"], 2, "Expected --scale with pictures"),

@@ -175,7 +175,7 @@ def _look(rules, batches, ahead=False, steps=None) -> Iterator:
         All batches, those looked at among them.
     """
     below0 = [Below0() for _ in rules.data_shapes]
-    seen, rest = [], iter(batches)
+    seen, rest = [], _in_turn(batches)
     some = False
     for batch in rest if steps is None else itertools.islice(rest, steps):
         some = True
@@ -189,6 +189,14 @@ def _look(rules, batches, ahead=False, steps=None) -> Iterator:
     for part in below0:
         part.decide()
     return itertools.chain(seen, rest)
+
+
+def _in_turn(batches):
+    """An iterator over batches; a PyDataset of Keras 3.10 has none of its own."""
+    if isinstance(batches, keras.utils.PyDataset):
+        count = batches.num_batches
+        return map(batches.__getitem__, itertools.count() if count is None else range(count))
+    return iter(batches)
 
 
 def some_of(x) -> np.ndarray:

@@ -7,6 +7,15 @@ import tensorflow as tf
 
 from kgan.errors import KganError, short
 
+# Those of Keras that read or set what optimizers have. Before 3.15 they know of one only, and would
+# give both players the generator's rate.
+_OF_OPTIMIZERS = (
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.ReduceLROnPlateau,
+    keras.callbacks.SwapEMAWeights,
+)
+KERAS_KNOWS_SEVERAL = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)
+
 
 class _Player:
     """An optimizer under the name of its attribute, and without its scaling of losses."""
@@ -94,4 +103,10 @@ def check_callbacks(callbacks, pair: OptimizerPair | None) -> None:
                 "Expected no SwapEMAWeights without an optimizer of use_ema=True: the model keeps "
                 "a moving average itself (ema_half_life), by which it samples. Received: "
                 "SwapEMAWeights"
+            )
+        if isinstance(callback, _OF_OPTIMIZERS) and not KERAS_KNOWS_SEVERAL:
+            raise KganError(
+                f"Expected Keras 3.15 or newer for {type(callback).__name__}: before, it knows of "
+                f"one optimizer only. Received: Keras {keras.__version__}; a learning rate that "
+                "falls by itself (keras.optimizers.schedules) does without"
             )

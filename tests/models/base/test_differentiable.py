@@ -138,11 +138,12 @@ def test_labels_are_passed_on():
     images, labels = keras.Input(SHAPE), keras.Input((), dtype="int32")
     x = layers.Dense(4, "gelu")(layers.Flatten()(images))
     scores = layers.Dot(1)([x, kgan.layers.SpectralEmbedding(3, 4)(labels)])
-    latents = keras.Input((4,))
-    y = layers.Reshape(SHAPE)(layers.Dense(64, "tanh")(latents))
+    latents, classes = keras.Input((4,)), keras.Input((), dtype="int32")
+    y = layers.Add()([latents, layers.Embedding(3, 4)(classes)])
+    y = layers.Reshape(SHAPE)(layers.Dense(64, "tanh")(y))
     model = WGANGP(
         SHAPE,
-        generator=keras.Model([latents, keras.Input((), dtype="int32")], y),
+        generator=keras.Model([latents, classes], y),
         discriminator=keras.Model([images, labels], scores),
         num_classes=3,
     )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import kgan
 from kgan.models import DCGAN, GAN, WGANGP, ConditionalGAN
+from kgan.models.base import pair
 from models.base.test_translation import TinyCycleGAN
 
 SHAPE = (16, 16, 1)
@@ -58,6 +59,11 @@ class TestCompile:
             np.testing.assert_array_equal(v, w)
 
 
+several = pytest.mark.skipif(
+    not pair.KERAS_KNOWS_SEVERAL, reason="callbacks of Keras before 3.15 know of one optimizer"
+)
+
+
 def rates(model):
     return [float(model.g_optimizer.learning_rate), float(model.d_optimizer.learning_rate)]
 
@@ -70,6 +76,7 @@ class TestLearningRates:
         optimizers = keras.optimizers.SGD(0.5), keras.optimizers.SGD(0.25)
         return new_model(GAN, *optimizers, dtype=request.param)
 
+    @several
     def test_scheduler(self, model):
         halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
         logs = fit(model, halve, epochs=2)
@@ -77,6 +84,7 @@ class TestLearningRates:
         assert logs["learning_rate_g_optimizer"] == [0.25, 0.125]
         assert logs["learning_rate_d_optimizer"] == [0.125, 0.0625]
 
+    @several
     def test_plateau(self, model):
         plateau = keras.callbacks.ReduceLROnPlateau(
             "g_loss", factor=0.5, patience=1, mode="min", min_delta=1e9
@@ -92,6 +100,7 @@ class TestLearningRates:
         model.optimizer.learning_rate = 0.125
         assert rates(model) == [0.125, 0.125]
 
+    @several
     def test_a_schedule_says_that_it_cannot_be_set(self):
         schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
         model = new_model(GAN, keras.optimizers.SGD(schedule), keras.optimizers.SGD(0.1))
@@ -124,6 +133,19 @@ class TestCallbacks:
             with pytest.raises(ValueError, match=message):
                 model.fit(IMAGES, callbacks=callbacks, verbose=0)
 
+    @pytest.mark.parametrize(
+        "callback",
+        [
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate),
+            keras.callbacks.ReduceLROnPlateau("g_loss"),
+        ],
+    )
+    def test_those_of_one_optimizer_are_refused(self, model, callback, monkeypatch):
+        monkeypatch.setattr(pair, "KERAS_KNOWS_SEVERAL", False)
+        with pytest.raises(ValueError, match=f"3.15 or newer for {type(callback).__name__}"):
+            model.fit(IMAGES, callbacks=[callback], verbose=0)
+
+    @several
     def test_swapped_weights_of_an_optimizer_that_averages(self):
         averaging = keras.optimizers.SGD(0.1, use_ema=True)
         model = new_model(GAN, averaging, keras.optimizers.SGD(0.1))

@@ -63,7 +63,13 @@ def wrapped():
     "network",
     [
         pytest.param(wrapped, id="a subclass in a functional network"),
-        pytest.param(Functional, id="a functional subclass"),
+        pytest.param(
+            Functional,
+            id="a functional subclass",
+            marks=pytest.mark.skipif(
+                keras.__version__.startswith("3.10."), reason="this Keras cannot clone it"
+            ),
+        ),
         pytest.param(lambda: generator(layers.Lambda(lambda x: 0.5 * x)), id="Lambda"),
     ],
 )

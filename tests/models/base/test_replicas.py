@@ -41,10 +41,11 @@ def assert_alike(one, two, tolerance=1e-12):
 @pytest.mark.parametrize("n", [8, 5, 2])
 def test_a_batch_of_any_size_is_that_of_one_device(n):
     models = small_gans()
-    logs = [model.train_on_batch(images(n), return_dict=True) for model in models]
-    assert logs[0] == pytest.approx(logs[1], rel=1e-12)
-    logs = [model.test_on_batch(images(n), return_dict=True) for model in models]
-    assert logs[0] == pytest.approx(logs[1], rel=1e-12)
+    for method in ("train_on_batch", "test_on_batch"):
+        logs = [getattr(model, method)(images(n), return_dict=True) for model in models]
+        # Of Keras 3.10 they are arrays.
+        logs = [{name: float(value) for name, value in one.items()} for one in logs]
+        assert logs[0] == pytest.approx(logs[1], rel=1e-12)
     assert int(models[1].images_seen.numpy()) == int(models[1].images_tested.numpy()) == n
     assert_alike(*models)
 

@@ -51,6 +51,8 @@ def gallery_page() -> str:
     """The zoo's own page, with what each picture says of itself, and more pictures."""
     more = {}
     for path in sorted((ROOT / "docs/images").iterdir()):
+        if path.name == "ui.png":  # a screenshot, which no preset drew
+            continue
         facts, command = told(path)
         if facts.get("verb") == "sample":  # as each preset's own picture, which stands above
             continue

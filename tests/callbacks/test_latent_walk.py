@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from frames import frames_of
 
 from kgan import images as pictures
 from kgan.callbacks import LatentWalk
@@ -28,22 +28,13 @@ def conditional():
     return model
 
 
-def _frames(path):
-    with Image.open(path) as picture:
-        frames = []
-        for i in range(picture.n_frames):
-            picture.seek(i)
-            frames.append(np.asarray(picture.convert("L")))
-    return np.stack(frames)
-
-
 def _walked(model, directory, **options):
     """The frames and the provenance of one walk of an untrained model."""
     callback = LatentWalk(directory, **options)
     callback.set_model(model)
     callback.on_train_begin()
     (path,) = directory.iterdir()
-    return _frames(path), pictures.read_provenance(path)
+    return frames_of(path, "L"), pictures.read_provenance(path)
 
 
 def test_walks_of_the_averaged_generator_through_the_same_latents(model, tmp_path):
@@ -53,7 +44,7 @@ def test_walks_of_the_averaged_generator_through_the_same_latents(model, tmp_pat
     model.fit(data, batch_size=8, verbose=0, callbacks=[callback])
     files = sorted((tmp_path / "walks").iterdir())
     assert [f.name for f in files] == [f"walk-{n:09d}.png" for n in (0, 8, 16)]
-    before, frames = _frames(files[0]), _frames(files[-1])
+    before, frames = frames_of(files[0], "L"), frames_of(files[-1], "L")
     assert frames.shape == (12, 2 * 18 + 2, 3 * 18 + 2)
     assert not np.array_equal(before, frames)
     expected = pictures.grid(model.sample(6, seed=5), columns=3)[..., 0]

@@ -6,7 +6,7 @@ import shlex
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from frames import frames_of
 
 import kgan
 from kgan.cli import main
@@ -36,12 +36,7 @@ def opened(directory):
 
 
 def pixels(file):
-    with Image.open(file) as picture:
-        frames = []
-        for frame in range(picture.n_frames):
-            picture.seek(frame)
-            frames.append(np.asarray(picture.convert("RGB")))
-        return np.stack(frames)
+    return frames_of(file, "RGB")
 
 
 @pytest.fixture(params=[("vivid", a) for a in PLAIN] + [("style", a) for a in OF_STYLES], ids=str)

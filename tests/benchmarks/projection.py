@@ -4,8 +4,9 @@ python tests/benchmarks/projection.py dcgan-celeba stylegan-lite-celeba
 python tests/benchmarks/projection.py dcgan-celeba stylegan-lite-celeba \
     --photo portrait.jpg 0.2,0.1,0.8,0.7 --sheet sheet.png
 
-The faces are 8 of the 1,000 in celeba/test, at even spaces: no preset has been trained on them. The
-samples are 8 of seed 1000. The data is looked for in KGAN_DATA_DIR.
+The faces are 8 of the 1,000 in celeba/test, at even spaces, framed as the preset's recipe says: no
+preset has been trained on them. The samples are 8 of seed 1000. The data is looked for in
+KGAN_DATA_DIR.
 """
 
 import time
@@ -17,9 +18,11 @@ import numpy as np
 import kgan
 from kgan import images
 from kgan.cli.train import parse_box
+from kgan.data import parts
 from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
 from kgan.metrics.extractors import extractor
+from kgan.zoo import preset
 
 FACES, SEED = 8, 1000
 SHOWN = {
@@ -58,16 +61,14 @@ def row(name: str, what: str, model, pictures: np.ndarray, features, **options):
 @click.option("--photo", "photos", type=(Path, str), multiple=True, help="File, and a box of it.")
 @click.option("--sheet", type=Path, help="PNG of the photos, or of faces and samples.")
 def main(names, steps, starts, photos, sheet) -> None:
-    """Prints the table, and draws the sheet: a row of pictures, below it one of each model's."""
+    """Prints the table, and draws the sheet: pictures, below each what a model makes of it."""
     features, options = extractor("faces"), {"steps": steps, "starts": starts}
     shape = features.input_shape
     if photos:
         framed = [read_picture(p, Rule.checked(shape, box=parse_box(b))) for p, b in photos]
         rows = [np.stack(framed)]
     else:
-        faces = kgan.data.load("celeba/test", shape).images
-        faces = faces[:: len(faces) // FACES][:FACES]
-        rows = [faces]
+        rows = []
         print("| model | pictures | random | error | least to most | features | s a picture |")
         print("|---|---|---|---|---|---|---|")
     for name in names:
@@ -75,8 +76,10 @@ def main(names, steps, starts, photos, sheet) -> None:
         if photos:
             rows.append(model.project(rows[0], features=features, **options)["images"])
             continue
+        faces = parts.load_held_out(preset.read(name).recipe.data, shape).images
+        faces = faces[:: len(faces) // FACES][:FACES]
         line, closest = row(name, "held-out faces", model, faces, features, **options)
-        rows.append(closest)
+        rows += [faces, closest]
         print(line, flush=True)
         own = model.sample(FACES, seed=SEED)
         line, closest = row(name, "its own samples", model, own, features, **options)

@@ -134,7 +134,7 @@ def test_draws_the_pictures_that_it_shows(shipped):
 @pytest.mark.slow  # and of this machine: on another processor sums may be rounded otherwise
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_are_those_of_before(name):
-    """Bit for bit on the machine that wrote hashes.json, before there was format 2.
+    """Bit for bit on the machine that wrote hashes.json, when the weights were entered.
 
     In a process of its own: in tests TensorFlow leaves graphs as they are, and rounds otherwise.
     """

@@ -55,7 +55,6 @@ def test_fine_tune(tmp_path, monkeypatch):
 
 # The most that an entry of the zoo may take in all, in bytes.
 MOST_BYTES = {
-    "cgan-fashion-mnist": 5.2e6,
     "cyclegan-emoji": 6e6,
     "cyclegan-horse2zebra": 6e6,
     "pix2pix-openmoji": 6.5e6,

@@ -69,9 +69,10 @@ def run(code, tmp_path, **environment):
 @pytest.mark.parametrize("name", BLOCKS)
 def test_block_runs_as_printed_in_a_new_process(name, data_dir, tmp_path):
     random = np.random.default_rng(0)
+    asked = [int(size) for size in re.findall(r"batch_size=(\d+)", BLOCKS[name])]
     for folder, (width, height) in FOLDERS.items():
         (tmp_path / folder).mkdir(parents=True)
-        for i in range(64):
+        for i in range(max([64, *asked])):  # a batch at least
             pixels = random.integers(0, 256, (height, width, 3), np.uint8)
             Image.fromarray(pixels).save(tmp_path / folder / f"{i:02d}.png")
     run(BLOCKS[name], tmp_path, TFDS_DATA_DIR=str(data_dir / "tensorflow_datasets"))

@@ -87,7 +87,7 @@ def save(
         (partial / RECIPE).write_text(recipe.to_toml(), "utf-8")
         (partial / WEIGHTS).write_bytes(weights.content(model))
         save_graphs(model, partial)
-        samples = _save_samples(model, recipe.name, partial)
+        samples = save_samples(_as_loaded(model, config), recipe.name, partial)
         if curves is not None and curves.is_file():
             shutil.copyfile(curves, partial / CURVES)
         metadata["samples"] = samples
@@ -169,8 +169,30 @@ def save_graphs(model, directory: Path, file_format: int = FORMAT) -> None:
     graphs.note(sha256(directory / CONFIG), sha256(directory / WEIGHTS), made)
 
 
-def _save_samples(model, name, directory):
-    """Draws samples.png, if the model can draw without being given pictures; returns how many."""
+def _as_loaded(model, config):
+    """What loads from a model's preset: its pictures are those that the card is to show.
+
+    A model that was trained in half precision loads in that of Keras, and draws other last bits.
+    """
+    if model.dtype_policy.name == keras.config.dtype_policy().name:
+        return model
+    loaded, held = type(model).from_config(config["config"]), weights.named(model)
+    for name, variable in weights.named(loaded).items():
+        variable.assign(held[name])
+    return loaded
+
+
+def save_samples(model, name: str, directory: Path) -> int:
+    """Draws samples.png, if the model can draw without being given pictures.
+
+    Args:
+        model: as it loads from the preset.
+        name: of the preset.
+        directory: of the preset, in which its weights are.
+
+    Returns:
+        How many pictures were drawn.
+    """
     preview = model.preview()
     if preview is None:
         return 0

@@ -281,7 +281,9 @@ def enter(run, recipe, zoo, hardware):
     with preset.writing(zoo / texts.name) as partial:
         preset.copy(found, partial)
         (partial / RECIPE).write_text(made.to_toml(), "utf-8")
-        saving.save_graphs(saving.load(found), partial)
+        model = saving.load(found)
+        saving.save_graphs(model, partial)
+        saving.save_samples(model, texts.name, partial)
         values = {**found.metadata, "name": texts.name, "training": training, "metrics": []}
         preset.complete(partial, values)
     registry.write(zoo)

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras import layers
 from models.harness import TWO_REPLICAS
 from models.test_gan import SHAPE, small_networks
+from PIL import Image
 from untrusted import hostile
 from untrusted.hostile import rewrite, rewrite_weights
 
@@ -27,7 +28,7 @@ from kgan.models import DCGAN, GAN, WGANGP
 from kgan.recipe import Recipe
 from kgan.untrusted import memory
 from kgan.zoo import saving
-from kgan.zoo.metadata import METADATA, RECIPE, WEIGHTS
+from kgan.zoo.metadata import METADATA, RECIPE, SAMPLES, WEIGHTS
 from kgan.zoo.preset import read
 from kgan.zoo.saving import load_weights
 
@@ -586,3 +587,14 @@ def test_a_model_that_no_preset_can_hold_is_found_before(arguments, message):
     saving.check(Odd(), Recipe("a", "Odd"))
     with pytest.raises(KganError, match=message):
         saving.check(Odd(**arguments), Recipe("a", "Odd"))
+
+
+@pytest.mark.parametrize("trained_in", ["float32", "mixed_bfloat16"])
+def test_card_shows_what_loads_whatever_precision_the_training_had(trained_in, tmp_path):
+    model = DCGAN(image_shape=(28, 28, 1), width=8, dtype=trained_in)
+    kgan.zoo.save(model, tmp_path / "made")
+    loaded = kgan.zoo.load(tmp_path / "made")
+    assert loaded.dtype_policy.name == "float32"
+    shown = np.asarray(Image.open(tmp_path / "made" / SAMPLES))
+    pictures, columns, _ = loaded.preview()
+    np.testing.assert_array_equal(shown, kgan.images.grid(pictures, columns).squeeze())

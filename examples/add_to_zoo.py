@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from kgan.files import plain_name
 from kgan.runs import evaluate as evaluation
 from kgan.zoo import registry, saving
 from kgan.zoo.preset import complete, copy, read, writing
@@ -23,7 +24,7 @@ def main(preset: Path, zoo: Path, name: str | None) -> None:
     """Measures PRESET against real images and copies it into the directory ZOO."""
     found = read(preset)  # checks the hash of every file
     metadata = {**found.metadata, "name": name or found.metadata["name"]}
-    target = zoo / metadata["name"]
+    target = zoo / plain_name(metadata["name"], "preset")  # a stranger may have named it
     results = evaluation.evaluate(preset)
     with writing(target) as partial:
         copy(found, partial)

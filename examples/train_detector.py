@@ -19,7 +19,7 @@ from PIL import Image
 import kgan
 from kgan.data import parts
 from kgan.errors import KganError
-from kgan.files import write
+from kgan.files import plain_name, write
 from kgan.metrics import Extractor, extractor
 from kgan.metrics.protocol import evenly
 from kgan.models.base.latent import LatentModel
@@ -241,7 +241,8 @@ def main(sources: tuple[str, ...], out: Path, seed: int) -> None:
         for preset in presets:
             detector = train(preset, domain, samples, seed)
             out.mkdir(parents=True, exist_ok=True)
-            write(out / f"{detector.preset}.json", detector.to_json())
+            name = plain_name(detector.preset, "preset")  # a stranger may have named it
+            write(out / f"{name}.json", detector.to_json())
             click.echo("\n".join(detecting.table(detector)))
     if out == detecting.DIRECTORY:
         write_page(out, PAGE)

@@ -26,12 +26,15 @@ class AdversarialLoss(NamedTuple):
         generator: function of (real_logits, fake_logits), to be minimised by G.
         relativistic: whether G's loss depends on the real logits; they may be None if not.
         bounded: whether D's loss is never below 0, so that at 0 it has nothing left to learn.
+        signed: whether logits above 0 stand for data. Where only their differences count, the
+            sign of one says nothing.
     """
 
     discriminator: Callable
     generator: Callable
     relativistic: bool = False
     bounded: bool = True
+    signed: bool = True
 
 
 def _cross_entropy_discriminator(real_logits, fake_logits):
@@ -89,9 +92,11 @@ LOSSES = {
     "non_saturating": AdversarialLoss(_cross_entropy_discriminator, _non_saturating_generator),
     "least_squares": AdversarialLoss(_least_squares_discriminator, _least_squares_generator),
     "hinge": AdversarialLoss(_hinge_discriminator, _negative_score),
-    "wasserstein": AdversarialLoss(_wasserstein_discriminator, _negative_score, bounded=False),
+    "wasserstein": AdversarialLoss(
+        _wasserstein_discriminator, _negative_score, bounded=False, signed=False
+    ),
     "relativistic": AdversarialLoss(
-        _relativistic_discriminator, _relativistic_generator, relativistic=True
+        _relativistic_discriminator, _relativistic_generator, relativistic=True, signed=False
     ),
 }
 

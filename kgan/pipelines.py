@@ -1,7 +1,7 @@
 """Pipelines of data that leave the processor to the training that they are for."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
@@ -47,26 +47,31 @@ def same_everywhere(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 @contextmanager
-def own_pipelines(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def own_pipelines(
+    strategy: tf.distribute.Strategy, is_enough: Callable | None = None
+) -> Iterator[None]:
     """Makes the pipelines that Keras builds, of any kind of data, `steady`.
 
     Of data that are the `same_everywhere` each of several processes gets its slice of the global
     batch, so that together they train on what one alone would. Any other data TensorFlow shards.
-    A batch of fewer images than there are devices, as the last one may be, is left out.
+    A batch of too few images, as the last one may be, is left out.
 
     Keras has no other place for that: it builds a pipeline of arrays, generators and the like
     and gives it to the strategy, as it does with a user's own.
 
     Args:
         strategy: of the model.
+        is_enough: whether a batch of so many images, an int or a tensor, has enough for all
+            devices. None: an image for each.
     """
     if _DISTRIBUTE in vars(strategy):  # within a `fit` that evaluates, or beside another one
         yield
         return
-    distribute = getattr(strategy, _DISTRIBUTE)
+    distribute, devices = getattr(strategy, _DISTRIBUTE), strategy.num_replicas_in_sync
+    is_enough = is_enough or (lambda images: images >= devices)
 
     def distribute_own_way(dataset, *args, **kwargs):
-        dataset = _for_all_devices(steady(dataset), strategy.num_replicas_in_sync)
+        dataset = _for_all_devices(steady(dataset), devices, is_enough)
         if workers.count(strategy) > 1 and _is_same_everywhere(dataset):
             return strategy.distribute_datasets_from_function(lambda own: _slices(dataset, own))
         return distribute(dataset, *args, **kwargs)
@@ -79,8 +84,8 @@ def own_pipelines(strategy: tf.distribute.Strategy) -> Iterator[None]:
         delattr(strategy, _DISTRIBUTE)
 
 
-def _for_all_devices(dataset, devices):
-    """Without batches of fewer images than there are devices.
+def _for_all_devices(dataset, devices, is_enough):
+    """Without batches of too few images.
 
     Of no image at all some operations of TensorFlow make NaN, or have the wrong shape.
 
@@ -89,20 +94,21 @@ def _for_all_devices(dataset, devices):
     """
     first = tf.nest.flatten(dataset.element_spec)[0].shape
     size = first[0] if first.rank else devices
-    if devices == 1 or (size is not None and size >= devices):
-        return dataset
+    if is_enough(1) or (size is not None and (is_enough(size) or devices == 1)):
+        return dataset  # of one device the step sees the size
     if size is not None:
         raise few_images(size, devices)
     # Keras has counted them, and would warn that one is missing.
     warnings.filterwarnings("ignore", message=r"\s*Your input ran out of data")
-    return dataset.filter(lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= devices)
+    return dataset.filter(lambda *batch: is_enough(tf.shape(tf.nest.flatten(batch)[0])[0]))
 
 
 def few_images(images: int, devices: int) -> KganError:
-    """The error of a batch that leaves a device without an image."""
-    return KganError(
-        f"Expected batches of at least {devices} images, one for each device. Received: {images}"
-    )
+    """The error of a batch that leaves a device without an image, or an update of a device."""
+    expected = f"at least {devices} images, one for each device"
+    if images >= devices:
+        expected = f"more images, enough for all updates on each of {devices} devices"
+    return KganError(f"Expected batches of {expected}. Received: {images}")
 
 
 def _is_same_everywhere(dataset):

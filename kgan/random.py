@@ -14,6 +14,9 @@ __getattr__ = moved_names(
 )
 
 
+_MOST_SEED = (1 << 47) - 1  # beside the number of a draw, of 16 bits, in an int64
+
+
 class _Entered(threading.local):  # replicas are traced in threads of their own
     draws: tuple = ()  # innermost last
 
@@ -129,7 +132,7 @@ class Draws:
         # The stateless generators key their stream with both words: (seed, which draw) and when.
         return tf.stack(
             [
-                tf.constant((self.seed & 0xFFFFFFFF) << 16 | next(self._numbers), tf.int64),
+                tf.constant((self.seed & _MOST_SEED) << 16 | next(self._numbers), tf.int64),
                 tf.cast(self.counter, tf.int64),
             ]
         )

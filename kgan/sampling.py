@@ -418,6 +418,8 @@ class StyleSampling(Sampling):
         n = len(rows) * len(columns)
         if labels is None and self.num_classes is not None:
             labels = int(sample_labels(rows[0], 0, 1, self.num_classes)[0])
+        if labels is not None and np.ndim(labels):
+            raise KganError(f"Expected labels to be one class. Received: labels={short(labels)}")
         classes = checked_labels(labels, n, self.num_classes)
         options = check_options(options, self.SAMPLE_OPTIONS, self.kind)
         seeds = [*rows, *columns]

@@ -1,5 +1,6 @@
 """Randomness is the same however the work is cut."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -117,3 +118,9 @@ def test_names_that_moved_to_latents_warn_once(name):
 def test_unknown_name_is_no_attribute():
     with pytest.raises(AttributeError, match="'kgan.random' has no attribute 'sample_latent'"):
         _ = kgan.random.sample_latent
+
+
+def test_seeds_beyond_32_bits_are_others():
+    values = [Draws(seed, 0, 4).normal((3,)) for seed in (0, 2**32, 2**40, 2**46)]
+    for one, other in itertools.combinations(values, 2):
+        assert not np.isclose(one, other).any()

@@ -225,6 +225,7 @@ class TestMix:
             ({"columns": [1.5]}, "columns to be a list"),
             ({"layers": "all"}, "layers to be one of"),
             ({"truncation": 3}, "truncation to be a number"),
+            ({"labels": [0, 1]}, "labels to be one class"),
         ],
     )
     def test_bad_arguments(self, wrong, message):

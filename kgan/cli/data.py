@@ -8,7 +8,7 @@ from kgan import data, images
 from kgan.cli.paths import ExpandedPath, in_directory
 from kgan.cli.renamed import RenamedCommand
 from kgan.cli.train import parse_box
-from kgan.data.folder import LABELS, check_skipped
+from kgan.data.folder import LABELS, check_skipped, find_folder
 from kgan.data.pairing import check_unequal
 from kgan.data.resize import RESIZES
 from kgan.errors import say
@@ -86,6 +86,8 @@ def check(
     """
     if out is not None:
         out = in_directory(out, "data.png", ".png")
+        for place in (folder, *([target] if target is not None else [])):
+            _check_outside(out, place)
     shape = (size, size, int(channels))
     part = None if box is None else parse_box(box)
     if target is None and paired is None:
@@ -115,3 +117,12 @@ def check(
         check_skipped(side)
     if isinstance(report, data.PairReport):
         check_unequal(report)
+
+
+def _check_outside(out, folder):
+    """Raises UsageError if the sheet would be one of the images the next time."""
+    if out.resolve().is_relative_to(find_folder(folder).resolve()):
+        raise click.UsageError(
+            "Expected --out with a place apart from the images, or the sheet would be among them. "
+            f"Received: {out}"
+        )

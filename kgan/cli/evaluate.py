@@ -10,7 +10,7 @@ from kgan.checks import TRUNCATION
 from kgan.cli.bounded import Bounded
 from kgan.cli.models import import_models, import_option
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath
+from kgan.cli.paths import ExpandedPath, check_writable
 from kgan.errors import say
 from kgan.files import write
 from kgan.recipe import PAIRED
@@ -153,8 +153,10 @@ def command(
     from kgan.runs import evaluate as evaluation
     from kgan.runs.compare import compare
 
+    if json_path is not None:
+        check_writable(json_path, "--json")
     if update_card:
-        evaluation.check_card(source)
+        source = str(evaluation.card_directory(source))
     names = None if metrics is None else [name.strip() for name in metrics.split(",")]
     if against is not None:
         results = compare(source, against, split, images, names, extractor, size, data_dir)
@@ -164,8 +166,8 @@ def command(
             target=target,
             paired=paired,
         )
+    say(text(results))  # first, for whatever comes after may fail
     if json_path is not None:
         write(json_path, json.dumps(results, indent=2) + "\n")
     if update_card:
         evaluation.update_card(source, results, data_dir)
-    say(text(results))

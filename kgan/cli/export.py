@@ -40,7 +40,7 @@ def command(
       kgan export dcgan-celeba
       kgan export cgan-mnist --format litert --out digits.tflite
       kgan export stylegan-lite-celeba --format saved_model --out served
-      kgan export cyclegan-emoji --direction b-to-a
+      kgan export runs/my-cyclegan --direction b-to-a
     """
     found = opened(source, import_file)
     name, ending = plain_name(found.metadata["name"], "generator"), EXPORTS[format]

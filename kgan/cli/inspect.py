@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from kgan.cli import provenance
 from kgan.cli.detect import detect, detect_option
@@ -73,8 +74,15 @@ def command(
       kgan inspect photo.png --detect dcgan-celeba
     """
     if judge is not None:
-        if verify or as_json:
-            raise click.UsageError("Expected --detect without --verify and --json.")
+        named = ("verify", "as_json", "preset", "engine", "import_file")
+        others = [
+            parameter.opts[0]
+            for parameter in ctx.command.params
+            if parameter.name in named
+            and ctx.get_parameter_source(parameter.name) is not ParameterSource.DEFAULT
+        ]
+        if others:
+            raise click.UsageError(f"Expected --detect without {' and '.join(others)}.")
         ctx.exit(detect(judge, list(_files(paths))))
     presets = _Presets(preset, engine, import_file)
     alone = len(paths) == 1 and not paths[0].is_dir()

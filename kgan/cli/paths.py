@@ -61,7 +61,18 @@ def is_called_a_file(out: Path) -> bool:
     return not out.is_dir() and (ending in _FORMATS or ending in Image.registered_extensions())
 
 
-def check_writable(out: Path) -> None:
+def check_other(out: Path, given: Path, what: str) -> None:
+    """Raises UsageError if what is written would take the place of what it is made of.
+
+    Args:
+        out, given: files; that of `given` is there.
+        what: is given, in words: `"the picture"`.
+    """
+    if out.resolve() == given.resolve():
+        raise click.UsageError(f"Expected --out with another file. Received: {what}, {out}")
+
+
+def check_writable(out: Path, option: str = "--out") -> None:
     """Makes the directory of a file; raises ClickException if the file cannot be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,5 +80,6 @@ def check_writable(out: Path) -> None:
             pass
     except OSError as error:
         raise click.ClickException(
-            f"Expected an output path that can be written. Received: --out {out}: {error.strerror}"
+            f"Expected an output path that can be written. Received: {option} {out}: "
+            f"{error.strerror}"
         ) from None

@@ -1,5 +1,6 @@
 """`kgan project`."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ from kgan.cli.engines import check_sampling
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_writable, in_directory
+from kgan.cli.paths import ExpandedPath, check_other, check_writable, in_directory
 from kgan.cli.train import parse_box
 from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
-from kgan.errors import say
+from kgan.errors import KganError, say
 from kgan.zoo.preset import Preset
 
 SHOWS = "left: a photograph that was given; right: the picture of the model closest to it"
@@ -189,6 +190,8 @@ def command(
     name = drawing.name_of(found)
     out = in_directory(out or Path(f"{name}-projection.png"), f"{name}-projection.png", ".png")
     beside = out.with_suffix(".npz")
+    check_other(out, photo, "the photo")
+    _check_replaceable(beside)
     for path in (out, beside):
         check_writable(path)
     import_models(import_file)
@@ -222,3 +225,16 @@ def command(
     say(beside)
     if received:
         raise Interrupted(received[0])
+
+
+def _check_replaceable(beside):
+    """Raises UsageError if the place of the latents, which nobody named, is taken by other data."""
+    if not os.path.lexists(beside):
+        return
+    try:
+        latent_files.read(beside)
+    except KganError:
+        raise click.UsageError(
+            "Expected --out with a name under which .npz holds nothing but latents, for they are "
+            f"put beside the picture. Received: {beside}, which is there already"
+        ) from None

@@ -19,7 +19,13 @@ from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
+from kgan.cli.paths import (
+    ExpandedPath,
+    check_other,
+    check_writable,
+    in_directory,
+    is_called_a_file,
+)
 from kgan.errors import KganError, say
 from kgan.files import aside, replacing, sha256
 from kgan.latent_files import PROVENANCE
@@ -129,6 +135,8 @@ def command(
         what = f"-n {number}" if given is None else f"{number:,} in {latents}"
         drawing.check_number(number, what, "; use --separate, or --out FILE.npz")
     drawing.check_pixels(found.metadata["image_shape"], number if in_a_grid else 1, scale)
+    if latents is not None:
+        check_other(out, latents, "the latents")
     check_writable(out)
     model = drawn_by(found, engine, import_file)
     if given is None:

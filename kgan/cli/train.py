@@ -1,6 +1,7 @@
 """`kgan train`."""
 
 import logging
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -300,7 +301,9 @@ def command(
         if strategy != "auto":
             kept["--strategy"] = strategy
         more = [str(word) for pair in kept.items() if pair[1] is not None for word in pair]
-        again = shlex.join(["kgan", "train", *more, str(out)])
+        # With its directory, for a name alone may be that of a preset.
+        place = out if out.name != str(out) else os.path.join(os.curdir, out)
+        again = shlex.join(["kgan", "train", *more, str(place)])
         say(f"Saved. Go on with: {again}", err=True)
         raise
     say(preset)

@@ -15,7 +15,13 @@ from kgan.cli import drawing
 from kgan.cli.engines import engine_option, translated_by
 from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
+from kgan.cli.paths import (
+    ExpandedPath,
+    check_other,
+    check_writable,
+    in_directory,
+    is_called_a_file,
+)
 from kgan.cli.train import parse_box
 from kgan.data.folder import find_images, picture_size, read_picture
 from kgan.data.resize import Rule
@@ -103,9 +109,9 @@ def command(
 
     \b
     Examples:
-      kgan translate cyclegan-horse2zebra horse.jpg
-      kgan translate cyclegan-horse2zebra zebras/ --direction b-to-a --out horses/
-      kgan translate cyclegan-horse2zebra horse.jpg --size full --side-by-side
+      kgan translate pix2pix-openmoji drawing.png
+      kgan translate runs/my-cyclegan zebras/ --direction b-to-a --out horses/
+      kgan translate runs/my-cyclegan horse.jpg --size full --side-by-side
     """
     found = opened(source, import_file)
     box = None if box is None else parse_box(box)
@@ -221,8 +227,7 @@ class Fit(NamedTuple):
 def _file(path: Path, out: Path | None, name: str) -> _File:
     """A picture that was named; raises UsageError if its translation would take its place."""
     target = in_directory(out or Path(f"{path.stem}-{name}.png"), f"{path.stem}.png", ".png")
-    if target.resolve() == path.resolve():
-        raise click.UsageError(f"Expected --out with another file. Received: the picture, {target}")
+    check_other(target, path, "the picture")
     check_writable(target)
     return _File(path, target, target.parent)
 

@@ -3,6 +3,7 @@
 import fnmatch
 import hashlib
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,7 +22,7 @@ from kgan.data.folder import (
 )
 from kgan.data.images import ImageSet, load
 from kgan.data.pair_set import PairSet, load_pairs
-from kgan.errors import KganError, short
+from kgan.errors import KganError, KganWarning, short
 from kgan.recipe import Data
 
 
@@ -293,9 +294,12 @@ def _check_classes(data, data_dir):
 def _check_apart(data, data_dir):
     """Raises KganError unless what a recipe holds out is there, and apart from what it trains on.
 
-    Of TFDS no example may be in both, of folders no file and no file's content.
+    Of TFDS no example may be in both, of folders no file and no file's content. Of what nobody has
+    named, a folder `test` beside `train`, that is a warning.
     """
     if not data.held_out:
+        if held_out_sources(data, data_dir) is not None:
+            _warn_of_same(data, data_dir)
         return
     sides = [(data.sources(), held_out_sources), (data.targets(), held_out_targets)]
     for sources, held_out_of in sides[: 2 if data.target else 1]:
@@ -306,6 +310,21 @@ def _check_apart(data, data_dir):
             _check_examples_apart(sources, data.split, named, data_dir)
             training, held_out = _files(sources, data_dir), _files(named, data_dir)
         _refuse_same(training, held_out)
+
+
+def _warn_of_same(data, data_dir):
+    found = _tests_beside(data, data_dir)
+    for source, test in zip((data.sources(), data.targets()), found, strict=False):
+        training, held_out = _files(source, data_dir), _files([test], data_dir)
+        try:
+            _refuse_same(training, held_out)
+        except KganError as error:
+            warnings.warn(
+                f"{error}. It is held out for its folder {printable(test)}; figures of such "
+                "pictures say little",
+                KganWarning,
+                stacklevel=4,
+            )
 
 
 def _divided(data, sources, is_held_out, data_dir):

@@ -54,7 +54,7 @@ class EqualizedDense(_Equalized, keras.layers.Dense):
     Args:
         units: int, and every other argument of `keras.layers.Dense`.
         learning_rate_multiplier: float, how fast the kernel learns relative to other layers; it
-            does not change what the layer computes at first.
+            does not change what the layer computes at first. The bias is not scaled.
         seed: int, of the initial kernel.
 
     Example:

@@ -3,6 +3,7 @@
 Source: Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.2661.
 """
 
+import warnings
 from typing import ClassVar
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -15,13 +16,16 @@ from keras import layers
 
 from kgan import losses
 from kgan._renamed import warn
+from kgan.augment import AdaptiveAugment
 from kgan.checks import Bound, number, one_of, whole
-from kgan.errors import KganError
+from kgan.errors import KganError, KganWarning
 from kgan.models.base.adversarial import Batch, add_gradients, output_dtype
 from kgan.models.base.differentiable import check_twice_differentiable
 from kgan.models.base.latent import LatentModel, with_labels
 from kgan.models.base.networks import check_network
 from kgan.random import Draws
+
+R1_INTERVAL = 16  # steps
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -91,7 +95,7 @@ class GAN(LatentModel):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        cls.has_own_penalty = cls.has_own_penalty or "penalty" in vars(cls)
+        cls.has_own_penalty = cls.penalty is not GAN.penalty
 
     def __init__(
         self,
@@ -103,7 +107,7 @@ class GAN(LatentModel):
         width: int = 1200,
         loss: str = "non_saturating",
         r1_gamma: float = 0.0,
-        r1_interval: int = 16,
+        r1_interval: int = R1_INTERVAL,
         **kwargs,
     ):
         if latent_dim is None and generator is None:
@@ -119,13 +123,24 @@ class GAN(LatentModel):
             **kwargs,
         )
         self.adversarial_loss = losses.get(loss)
+        if isinstance(self.augment, AdaptiveAugment) and not self.adversarial_loss.signed:
+            warnings.warn(
+                f"AdaptiveAugment finds its strength by the sign of D's outputs for data, which "
+                f"says nothing under the loss {loss!r}, where only differences count: DiffAugment "
+                "is of a fixed strength",
+                KganWarning,
+                stacklevel=2,
+            )
         if not self.has_own_penalty:
             self.penalty_weight, self.penalty_interval = r1_gamma / 2, r1_interval
-        elif r1_gamma:
-            raise KganError(
-                f"Expected r1_gamma=0 of a {type(self).__name__}, which has a penalty of its own. "
-                f"Received: r1_gamma={r1_gamma!r}"
-            )
+        else:
+            r1 = (("r1_gamma", r1_gamma, 0), ("r1_interval", r1_interval, R1_INTERVAL))
+            for name, value, none in r1:
+                if value != none:
+                    raise KganError(
+                        f"Expected {name}={none} of a {type(self).__name__}, which has a penalty "
+                        f"of its own. Received: {name}={value!r}"
+                    )
         if self.has_penalty:
             self._means["gradient_penalty"] = keras.metrics.Mean("gradient_penalty")
         brought = {"generator": generator, "discriminator": discriminator}
@@ -212,8 +227,12 @@ class GAN(LatentModel):
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         super().compile(g_optimizer, d_optimizer, **kwargs)
         if self.has_penalty:
+            # In training, as the penalty is; on replicas, which can't be told apart here, it is
+            # looked at as in inference.
+            alone = self.distribute_strategy.num_replicas_in_sync == 1
+            draws = Draws(self.seed, 0, 2) if alone else None
             check_twice_differentiable(
-                self.discriminate,
+                lambda images, labels=None: self.discriminate(images, labels, draws),
                 self.discriminator.trainable_variables,
                 self.image_shape,
                 self.num_classes,
@@ -241,12 +260,17 @@ class GAN(LatentModel):
             `real_score`, `fake_score`.
         """
         real, draws = self.begin_step(data)
-        fakes = self.generate_batch(draws)
+        labels = self._labels_to_fake(real)
+        fakes = self.generate_batch(draws, labels)
         self.update_discriminator(real, fakes, draws)
         if not self.share_fakes:
-            fakes = self.generate_batch(draws)
+            fakes = self.generate_batch(draws, labels)
         self.update_generator(real, fakes, draws)
         return self.end_step(draws, fakes)
+
+    def _labels_to_fake(self, real: Batch):
+        """The classes of the data, where an image is compared with a fake; else None."""
+        return real.labels if self.adversarial_loss.relativistic else None
 
     def generate_batch(self, draws: Draws, labels=None) -> Batch:
         """Generated images under the tape of their making.
@@ -258,7 +282,8 @@ class GAN(LatentModel):
         if labels is None and self.num_classes is not None:
             labels = draws.labels(self.num_classes)
         with tf.GradientTape() as tape, draws:
-            images = self.generate(labels, draws)
+            # A generator of the user's may end in half precision.
+            images = tf.cast(self.generate(labels, draws), self.variable_dtype)
         return Batch(images, labels, tape)
 
     def forge(self, draws: Draws) -> Batch:
@@ -341,9 +366,12 @@ class GAN(LatentModel):
         """The losses on held-out images, of both networks in inference mode, not augmented."""
         real = self.unpack(data)
         draws = self.draws(real.images, self.images_tested, stream=1)
-        labels = None if self.num_classes is None else draws.labels(self.num_classes)
+        labels = self._labels_to_fake(real)
+        if labels is None and self.num_classes is not None:
+            labels = draws.labels(self.num_classes)
         latents = draws.normal((self.latent_dim,))
         fakes = self.generator(with_labels(latents, labels), training=False)
+        fakes = tf.cast(fakes, self.variable_dtype)
         real_logits = self.discriminate(real.images, real.labels)
         fake_logits = self.discriminate(fakes, labels)
         self.images_tested.assign_add(tf.cast(draws.global_batch, tf.int64))

@@ -15,6 +15,7 @@ from keras import layers
 
 from kgan import losses
 from kgan.checks import Bound, number, shape_of_images, whole
+from kgan.errors import KganError
 from kgan.layers import Downsample2D, GroupedConv2D, LeakyReLU, LearnedConstant, Upsample2D
 from kgan.models.base.adversarial import output_dtype
 from kgan.models.base.latent import LatentModel, label_input, one_hot
@@ -46,7 +47,9 @@ class _Network:
     def block(self, x):
         """Figure 3, right: 1x1 up, grouped 3x3, 1x1 down to 0, beside the identity."""
         y, channels, biased = x, x.shape[-1], {"gain": self.gain, "use_bias": True}
-        grouped = {"padding": "same", "groups": max(1, 2 * channels // GROUP)}
+        most = 2 * channels // GROUP
+        groups = max((n for n in range(1, most + 1) if not 2 * channels % n), default=1)
+        grouped = {"padding": "same", "groups": groups}
         for convolve in (
             self.linear(layers.Conv2D, 2 * channels, 1, **biased),
             self.linear(GroupedConv2D, 2 * channels, 3, **grouped, **biased),
@@ -103,6 +106,8 @@ class R3GAN(GAN):
     COMMAND = "r3gan"
     COUNTS_IMAGES = ("decay_images",)
 
+    share_fakes = False
+
     def __init__(
         self,
         image_shape=(64, 64, 3),
@@ -117,6 +122,9 @@ class R3GAN(GAN):
         ema_half_life: float | None = 500_000,
         **kwargs,
     ):
+        if "loss" in kwargs:
+            received = f"Received: loss={kwargs['loss']!r}"
+            raise KganError(f"Expected no loss beside R3GAN's own. {received}")
         arguments = {"num_classes": num_classes, "width": width, "max_channels": max_channels}
         arguments |= {"blocks": blocks, "gamma": gamma, "final_gamma": final_gamma}
         arguments |= {"decay_images": decay_images, "ema_half_life": ema_half_life}
@@ -173,14 +181,6 @@ class R3GAN(GAN):
         """Adam (0, 0.99) with 2e-4 to 5e-5; Keras has no schedule for the paper's second beta."""
         rates = (CosineOfImages(2e-4, 5e-5, self.decay_images) for _ in range(2))
         return tuple(keras.optimizers.Adam(rate, 0.0, 0.99, epsilon=1e-8) for rate in rates)
-
-    def train_step(self, data) -> dict:
-        """Both updates: an image is compared with a fake of the same class."""
-        real, draws = self.begin_step(data)
-        self.update_discriminator(real, self.generate_batch(draws, real.labels), draws)
-        fakes = self.generate_batch(draws, real.labels)
-        self.update_generator(real, fakes, draws)
-        return self.end_step(draws, fakes)
 
     def penalty(self, real, fakes, draws):
         """R1 + R2: ‖∇ D(x)‖² + ‖∇ D(G(z))‖² (equations 4 and 5)."""

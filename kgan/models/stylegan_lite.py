@@ -78,7 +78,7 @@ def build_mapping(
         x = layers.Concatenate()([x, PixelNormalization()(embedded)])
         network_inputs = [latents, labels]
     for _ in range(num_layers):
-        # Learns 100 times more slowly than the rest: section 4 of the first paper.
+        # The kernel learns 100 times more slowly than the rest: appendix C of the first paper.
         x = EqualizedDense(
             latent_dim,
             activation=scaled_leaky_relu,
@@ -161,8 +161,9 @@ def build_discriminator(
     if num_classes is not None:
         labels = label_input()
         wanted = EqualizedDense(filters, seed=next(seeds))(one_hot(labels, num_classes))
-        x = layers.Dot(axes=1)([x, PixelNormalization(dtype=output_dtype())(wanted)])
-        x = layers.Rescaling(1 / math.sqrt(filters))(x)
+        wanted = PixelNormalization(dtype=output_dtype())(wanted)
+        x = layers.Dot(axes=1, dtype=output_dtype())([x, wanted])
+        x = layers.Rescaling(1 / math.sqrt(filters), dtype=output_dtype())(x)
         network_inputs = [images, labels]
     return keras.Model(network_inputs, x, name="discriminator")
 
@@ -335,7 +336,7 @@ class StyleGANLite(StyleSampling, GAN):
         w = self.mapping(with_labels(latents, labels), training=False)
         if truncation is not None:
             w = self.w_mean + truncation * (w - self.w_mean)
-        return self._repeat(w).numpy()
+        return self._repeat(w).numpy().astype(np.float32)
 
     def draw_styles_chunk(self, styles) -> np.ndarray:
         if self._synthesize is None:
@@ -348,7 +349,8 @@ class StyleGANLite(StyleSampling, GAN):
         def mapped(seed, number):
             latents = tf.constant(sample_latents(seed, 0, number, self.latent_dim))
             labels = None if label is None else tf.fill((number,), label)
-            return self.mapping(with_labels(latents, labels), training=False).numpy()
+            w = self.mapping(with_labels(latents, labels), training=False)
+            return w.numpy().astype(np.float32)  # in which means over many are right
 
         w = mapped(0, 10_000)
         mean, deviation = w.mean(axis=0), w.std(axis=0).mean()

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.checks import Bound, number, whole
+from kgan.checks import Bound, number, or_none, whole
 from kgan.errors import KganError, KganWarning
 from kgan.models import dcgan
 from kgan.models.base import inputs
@@ -79,6 +79,9 @@ class WGANGP(GAN):
         penalty_weight: float = 10.0,
         **kwargs,
     ):
+        if "loss" in kwargs:
+            received = f"Received: loss={kwargs['loss']!r}"
+            raise KganError(f"Expected no loss beside WGANGP's own. {received}")
         if latent_dim is None and generator is None:
             latent_dim = 128
         super().__init__(
@@ -155,11 +158,21 @@ class WGANGP(GAN):
         return steps * (self.critic_steps if optimizer == "d_optimizer" else 1)
 
     def fit(self, x: Any = None, y: Any = None, batch_size=None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit`; batches should be a multiple of `critic_steps`."""
+        """`keras.Model.fit`; batches should be a multiple of `critic_steps`.
+
+        One too small for all updates, as the last one may be, is left out.
+        """
+        or_none(whole(1)).check("batch_size", batch_size)
         x, y = inputs.split(x, y)
         if hasattr(x, "dtype"):  # of arrays Keras makes batches whose size the step cannot see
             self._check_size(min(batch_size or 32, len(x)))
         return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def is_enough(self, images):
+        # A device has that many rows at least, less those that are left over, which are its last.
+        left_over = images % self.critic_steps
+        devices = self.distribute_strategy.num_replicas_in_sync
+        return images >= devices * (self.critic_steps + left_over)
 
     def _check_size(self, size: int | None) -> None:
         """Refuses batches too small for every update to have an image; warns of a remainder."""

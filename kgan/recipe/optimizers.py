@@ -1,5 +1,6 @@
 """Optimizers as recipes hold them: tables of plain values."""
 
+import copy
 import json
 import math
 
@@ -142,12 +143,15 @@ _SCHEDULES = {
 def bind(optimizer: keras.optimizers.Optimizer, images_seen) -> None:
     """Tells a schedule that counts images which those are.
 
+    The optimizer gets a copy of it, for other models may have been given the same.
+
     Args:
         optimizer: of a model.
         images_seen: the variable in which the model counts them.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if isinstance(inner._learning_rate, OfImages):
+        inner._learning_rate = copy.copy(inner._learning_rate)
         inner._learning_rate.images_seen = images_seen
 
 

@@ -20,9 +20,8 @@ from kgan.checks import whole
 from kgan.errors import KganError, KganWarning, printable, reason, say
 from kgan.files import clear, partials, write
 from kgan.recipe import Recipe
-from kgan.zoo import metadata, opening
-from kgan.zoo.metadata import METADATA, RECIPE
-from kgan.zoo.preset import check_replaceable
+from kgan.zoo import metadata, opening, preset
+from kgan.zoo.metadata import METADATA, NEIGHBOURS, RECIPE, TRANSLATIONS
 
 LOCK = ".lock"
 VERSIONS = "versions.json"
@@ -43,6 +42,8 @@ def check(directory: Path, resume: bool) -> bool:
             another process is training in it.
     """
     if not directory.is_dir():
+        if os.path.lexists(directory):
+            raise KganError(f"Expected a directory for the run. Received: {directory}, a file")
         return False
     occupied = set(os.listdir(directory)) - {LOCK}
     occupied -= {path.name for path in partials(directory)}  # of one killed before it had a recipe
@@ -159,7 +160,7 @@ def check_place(directory: Path) -> bool:
         KganError: if anything else is.
     """
     try:
-        check_replaceable(directory)
+        preset.check_replaceable(directory)
     except KganError:
         if not _is_torn(directory):
             raise
@@ -179,6 +180,31 @@ def make_way(directory: Path) -> None:
     if check_place(directory):
         warnings.warn(f"The damaged {directory} is replaced", KganWarning, stacklevel=3)
         shutil.rmtree(directory)
+
+
+@contextmanager
+def keeping_figures(directory: Path) -> Iterator[None]:
+    """A context in which a preset is written anew: figures of the same weights stay in its card.
+
+    Args:
+        directory: of the preset; it need not be there.
+    """
+    try:
+        before = preset.read(directory)
+    except KganError:
+        before = None
+    names = [] if before is None else [NEIGHBOURS, TRANSLATIONS]
+    pictures = {x: (directory / x).read_bytes() for x in names if x in before.metadata["files"]}
+    yield
+    if before is None or not before.metadata.get("metrics"):
+        return
+    after = preset.read(directory)
+    if after.weights_sha256 == before.weights_sha256 and not after.metadata.get("metrics"):
+        with preset.writing(directory) as partial:
+            preset.copy(after, partial)
+            for name, content in pictures.items():
+                (partial / name).write_bytes(content)
+            preset.complete(partial, {**after.metadata, "metrics": before.metadata["metrics"]})
 
 
 def _is_torn(directory):
@@ -304,5 +330,5 @@ def _json(path):
     """What a file of the run says; None if it is not there or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None

@@ -184,7 +184,10 @@ def evaluate(
         for found, comparison in zip(figures, comparisons, strict=True):
             found.append(comparison.figures(first(samples, comparison.samples)))
         if sets.training is not None and not nearest:
-            nearest.append(nearest_training_images(sets, samples, usual, seed))
+            row = nearest_training_images(sets, samples, usual, seed)
+            if given.absent:  # so these are not the labels that a seed gives
+                row["labels"] = options["labels"][: row["generated_images"]].tolist()
+            nearest.append(row)
     results = [
         row
         for found, comparison in zip(figures, comparisons, strict=True)
@@ -227,10 +230,16 @@ def update_card(
         data_dir: see `kgan.data.load`.
 
     Raises:
-        ValueError: if the preset is not in a directory of this machine.
+        KganError: if the preset is not in a directory of this machine, or has other weights than
+            those that were measured.
     """
     found = preset.read(_own_directory(source))
-    directory = found.directory
+    directory, measured = found.directory, results[0]["weights_sha256"]
+    if measured != found.weights_sha256:
+        raise KganError(
+            f"Expected figures of the weights in {directory}, {found.weights_sha256[:12]}…. "
+            f"Received: figures of {measured[:12]}…"
+        )
     with preset.writing(directory) as partial:
         preset.copy(found, partial)
         _save_pictures(found, results, partial, data_dir)
@@ -240,14 +249,22 @@ def update_card(
         gallery.write_gallery(directory.parent)
 
 
-def check_card(source: str | os.PathLike) -> None:
-    """Raises KganError if `update_card` could not write: before hours of measuring, not after."""
+def card_directory(source: str | os.PathLike) -> Path:
+    """The directory of the preset that `source` is now, whose card `update_card` can write.
+
+    A run gets newer presets while the one is measured, so both functions are to get this directory.
+
+    Raises:
+        KganError: if it is none of this machine, or cannot be written: before hours of measuring,
+            not after.
+    """
     place = _own_directory(source)
     if not os.access(place.resolve().parent, os.W_OK):
         raise KganError(
             "Expected a preset in a directory that can be written, to write figures into. "
             f"Received: {place}"
         )
+    return place.absolute()  # which no name of a registry is
 
 
 def _own_directory(source) -> Path:
@@ -274,7 +291,9 @@ def _save_pictures(found, results, directory, data_dir):
 def _save_neighbours(found, nearest, directory, data_dir):
     recipe, model = found.recipe, saving.load(found)
     indices, seed = nearest[0]["training_images"], nearest[0]["seed"]
-    samples = model.sample(len(indices), seed=seed)
+    options = {name: nearest[0].get(name) for name in ("truncation", "labels")}
+    options = {name: value for name, value in options.items() if value is not None}
+    samples = model.sample(len(indices), seed=seed, **options)
     training = parts.load_training(recipe.data, model.image_shape, data_dir)
     names = at_hand.class_names_of(model, recipe.data)
     trained_on = at_hand.of_model(training, names, []).images[indices]

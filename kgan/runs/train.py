@@ -213,11 +213,12 @@ def _go_on(recipe, directory, model, data, judge, data_dir) -> Path:
                     KganWarning,
                     stacklevel=4,
                 )
-        if found:
-            run_directory.make_way(preset)
-            selection.keep_best(found, preset, directory / CURVES)
-        else:
-            save(directory / CURVES)
+        with run_directory.keeping_figures(preset):
+            if found:
+                run_directory.make_way(preset)
+                selection.keep_best(found, preset, directory / CURVES)
+            else:
+                save(directory / CURVES)
 
     if step < last:
         say(strategies.described(strategy), err=True)

@@ -209,7 +209,7 @@ def cache_directory() -> Path:
     """Where downloaded presets are kept."""
     if os.environ.get("KGAN_CACHE"):
         return files.expanded(os.environ["KGAN_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kgan"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kgan"
 
 
 def _fetch_files(url, name, wanted, content, entry):

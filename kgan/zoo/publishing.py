@@ -183,12 +183,13 @@ def _copy(place, pin, directory, where):
 
 
 def _warn_of_folders(name, recipe):
-    told = [
-        place for place in recipe.data.places() if os.path.isabs(place) or place.startswith("~")
-    ]
-    if told:
+    parent = (recipe.parent or {}).get("source", "")
+    for place in [*recipe.data.places(), parent]:
+        if not os.path.isabs(place) and not place.startswith("~"):
+            continue
+        what = "the preset that it began from was" if place == parent else "its images were"
         warnings.warn(
-            f"The recipe of {name} says where its images were, for all to read: {told[0]}",
+            f"The recipe of {name} says where {what}, for all to read: {place}",
             KganWarning,
             stacklevel=4,
         )

@@ -96,6 +96,8 @@ def test_folder_in_the_data_directory(check, tmp_path, monkeypatch):
         (["nowhere"], 1, "a folder of images. Received: nowhere, which does not exist"),
         (["photos/film.mov"], 1, r"Received: the file photos/film\.mov"),
         (["photos", "--background", "whitish"], 1, "a color such as .*'whitish'"),
+        (["photos", "--out", "photos"], 2, r"apart from the images.*photos/data\.png"),
+        (["photos", "--out", "photos/dog/new/x.png"], 2, "apart from the images"),
     ],
 )
 def test_bad_input(check, arguments, code, message):

@@ -1,14 +1,17 @@
 """`kgan evaluate`."""
 
+import errno
 import json
+import shutil
 
 import click.testing
 import numpy as np
 import pytest
 from PIL import Image
 
+import kgan
 from kgan import data
-from kgan.cli import evaluate, main
+from kgan.cli import evaluate, main, paths
 from kgan.metrics import extractor, precision_recall
 from kgan.metrics.measuring import METRICS
 from kgan.runs import evaluate as evaluation
@@ -159,3 +162,48 @@ def test_a_card_that_cannot_be_written_is_refused_first(tiny_preset, folder, mon
     monkeypatch.setattr(evaluation, "evaluate", lambda *args: pytest.fail("it was measured"))
     result = run(tiny_preset, "--data", folder, "--update-card")
     assert result.exit_code == 1 and "a directory that can be written" in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_refused_first(tiny_preset, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(paths.tempfile, "TemporaryFile", _full)
+    monkeypatch.setattr(evaluation, "evaluate", lambda *args: pytest.fail("it was measured"))
+    result = run(tiny_preset, "--data", folder, "--json", tmp_path / "figures.json")
+    assert result.exit_code == 1 and "Received: --json" in result.stderr
+
+
+def _full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_figures_are_printed_whatever_becomes_of_their_files(
+    tiny_preset, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate, "write", _full)
+    options = ["--metrics", "precision_recall", "--seeds", 0, "--json", tmp_path / "figures.json"]
+    result = run(tiny_preset, "--data", folder, *options)
+    assert result.exit_code == 1 and "No space left" in result.stderr
+    assert "precision" in result.stdout and "recall" in result.stdout
+
+
+def test_the_card_is_that_of_the_preset_that_was_measured(tiny_preset, folder, tmp_path):
+    """Though the run has saved another one meanwhile."""
+    run_directory = tmp_path / "run"
+    shutil.copytree(tiny_preset, run_directory / "snapshots/images-000000000")
+    (run_directory / "checkpoints").mkdir()
+    shutil.copyfile(tiny_preset / "recipe.toml", run_directory / "recipe.toml")
+    measure = evaluation.evaluate
+
+    def evaluated(source, *args, **kwargs):
+        results = measure(source, *args, **kwargs)
+        model = kgan.zoo.load(tiny_preset)
+        model.images_seen.assign(64)
+        model.save_to_preset(run_directory / "snapshots/images-000000064")
+        return results
+
+    options = ["--data", folder, "--metrics", "precision_recall", "--seeds", 0, "--update-card"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "evaluate", evaluated)
+        result = run(run_directory, *options)
+    assert result.exit_code == 0, result.output
+    found = [kgan.zoo.info(path)["metrics"] for path in sorted(run_directory.glob("snapshots/*"))]
+    assert len(found) == 2 and found[0] and not found[1]

@@ -509,6 +509,16 @@ def test_bad_input(arguments, code, message):
     assert re.fullmatch(rf"Error: .*{message}.*\n", done.stderr) and done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "options", [["--verify"], ["--json"], ["--preset", "vivid"], ["--engine", "keras", "--json"]]
+)
+def test_options_that_judging_has_no_use_for_are_refused(options):
+    done = inspect("x.png", "--detect", "vivid", *options)
+    assert done.exit_code == 2
+    refused = re.search("Expected --detect without (.*)\\.", done.stderr)[1].split(" and ")
+    assert sorted(refused) == sorted(option for option in options if option.startswith("--"))
+
+
 def test_no_tensorflow(run_kgan, tmp_path):
     save(json.dumps(FACTS), tmp_path / "x.png")
     (tmp_path / "tensorflow.py").write_text("raise ImportError('TensorFlow was imported')")

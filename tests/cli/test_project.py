@@ -187,6 +187,12 @@ class TestSampleLatents:
         with np.load("x.npz") as file:
             np.testing.assert_array_equal(file["images"][4], _pixels("tiny-samples/latents-4.png"))
 
+    def test_they_are_not_overwritten_by_what_they_draw(self, run, latents):
+        before = sha256(latents)
+        done = run("sample", "tiny", "--latents", latents, "--out", latents)
+        assert done.exit_code == 2 and "another file. Received: the latents" in done.stderr
+        assert sha256(latents) == before
+
     @pytest.mark.parametrize("option", ["-n", "--seed", "--labels"])
     def test_options_in_whose_place_they_stand_are_refused(self, run, latents, option):
         name = "styled" if option == "--labels" else "tiny"
@@ -243,11 +249,23 @@ class TestSampleLatents:
         (("tiny", "photo.png", "--seed", "-1"), 2, "--seed"),
         (("tiny", "photo.png", "--out", "x.jpg"), 2, "Expected --out with .png"),
         (("tiny", "photo.png", "--out", "text.png/x.png"), 1, "text.png"),
+        (("tiny", "photo.png", "--out", "photo.png"), 2, "another file. Received: the photo"),
+        (("tiny", "photo.png", "--out", "a/../photo.png"), 2, "another file. Received: the photo"),
+        (("tiny", "photo.png", "--out", "images.png"), 2, "images.npz, which is there already"),
     ],
 )
 def test_bad_input(run, tmp_path, args, code, message):
     (tmp_path / "text.png").write_text("no picture")
-    before = sorted(tmp_path.iterdir())
+    (tmp_path / "a").mkdir()
+    np.savez(tmp_path / "images.npz", images=np.zeros((1, 8, 8, 1), np.uint8))
+    before = {path: path.is_file() and sha256(path) for path in tmp_path.iterdir()}
     done = run("project", *args)
     assert done.exit_code == code and message in done.stderr
-    assert sorted(tmp_path.iterdir()) == before
+    assert {path: path.is_file() and sha256(path) for path in tmp_path.iterdir()} == before
+
+
+def test_latents_of_a_search_before_are_replaced(run):
+    for seed in (0, 1):
+        options = ("--steps", 1, "--starts", 1, "--seed", seed)
+        assert run("project", "tiny", "photo.png", "--out", "x.png", *options).exit_code == 0
+    assert latent_files.read("x.npz")[1]["seed"] == 1

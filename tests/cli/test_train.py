@@ -357,6 +357,28 @@ def test_a_recipe_of_other_proportions_keeps_them(tmp_path, monkeypatch):
     assert seen == [([16, 28, 1], runs), ([28, 28, 1], runs), ([16, 28, 3], runs)]
 
 
+@pytest.mark.parametrize(
+    "out, again", [("dcgan-mnist", "./dcgan-mnist"), ("./-x", "./-x"), ("runs/a b", "'runs/a b'")]
+)
+def test_what_it_goes_on_with_is_the_run(train, tmp_path, monkeypatch, out, again):
+    """Though a preset is called as its directory is."""
+
+    def stopped(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kgan.runs.train.Interrupted", KeyboardInterrupt)
+    monkeypatch.setattr("kgan.runs.train.train", stopped)
+    done = train("dcgan-mnist", "--out", out)
+    assert f"Go on with: kgan train {again}\n" in done.stderr
+
+
+def test_a_file_in_the_place_of_the_run_is_refused_before_anything_is_read(train, tmp_path):
+    (tmp_path / "taken").touch()
+    done = train("dcgan", "--data", "nowhere", "--size", 16, "--out", "taken")
+    assert done.exit_code == 1
+    assert done.stderr == "Error: Expected a directory for the run. Received: taken, a file\n"
+
+
 def test_held_out_images_are_measured_against(train, tmp_path):
     """From a folder to figures, with nothing but the command line."""
     _write_images(tmp_path / "photos", 40)

@@ -90,6 +90,14 @@ class TestNamedSources:
         ):
             training(**data)
 
+    def test_of_a_folder_that_nobody_named_the_same_bytes_are_told(self, here):
+        write(here / "train", (1, 2))
+        write(here / "test", (3,))
+        assert shades(training(source="train")) == [1, 2]
+        shutil.copyfile(here / "train/2.png", here / "test/copy.png")
+        with pytest.warns(KganWarning, match=r"test/copy\.png, held out.*for its folder test"):
+            assert shades(training(source="train")) == [1, 2]
+
     def test_files_that_differ_at_their_end_are_others(self, here):
         write(here / "train", (1,))
         (here / "test").mkdir()

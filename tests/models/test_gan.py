@@ -1,6 +1,7 @@
 """The base class, and the original GAN."""
 
 import re
+import warnings
 
 import keras
 import numpy as np
@@ -9,9 +10,11 @@ import tensorflow as tf
 from keras import layers
 
 import kgan
+from kgan.errors import KganWarning
 from kgan.models import GAN
 from kgan.models.base import latent
 from kgan.random import Draws
+from kgan.recipe.optimizers import LinearOfImages
 from kgan.untrusted.memory import cost
 from models.harness import SHAPE, TWO_REPLICAS, CoreHarness, Harness, assert_equal, floats
 
@@ -187,6 +190,45 @@ def test_r1_that_is_refused(wrong):
 def test_a_class_with_a_penalty_of_its_own_takes_no_r1():
     with pytest.raises(ValueError, match="of a LazyR1, which has a penalty of its own"):
         LazyR1(SHAPE, **users(), r1_gamma=1.0)
+
+
+def test_a_penalty_may_come_from_a_mixin():
+    class Mixin:
+        penalty = LazyR1.penalty
+
+    class Mixed(Mixin, GAN):
+        pass
+
+    model = Mixed(SHAPE, **users())
+    assert model.has_penalty
+    model.compile(run_eagerly=True)
+    logs = model.train_on_batch(np.zeros((4, *SHAPE), "uint8"), return_dict=True)
+    assert logs["gradient_penalty"] > 0
+    assert not GAN(SHAPE, **users()).has_penalty
+
+
+@pytest.mark.parametrize("loss", ["wasserstein", "relativistic", "hinge"])
+def test_where_a_sign_says_nothing_an_augmentation_that_goes_by_it_is_warned_of(loss):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        GAN(SHAPE, **users(), loss=loss, augment="AdaptiveAugment")
+    said = [str(w.message) for w in caught if w.category is KganWarning]
+    assert ["DiffAugment" in text for text in said] == ([] if loss == "hinge" else [True])
+
+
+def test_numbers_of_numpy_are_taken():
+    model = GAN(SHAPE, np.int64(4), width=np.int64(5), seed=np.uint8(3), r1_gamma=np.float32(0.5))
+    assert model.get_config()["width"] == 5 and type(model.width) is int
+
+
+def test_a_rate_that_counts_images_may_be_given_to_several():
+    rate = LinearOfImages(1.0, 0.0, 100)
+    models = [GAN(SHAPE, **users()) for _ in range(2)]
+    for model in models:
+        model.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))
+    models[0].images_seen.assign(50)
+    rates = [float(m.g_optimizer.learning_rate) for m in models]
+    np.testing.assert_allclose(rates, [0.5, 1.0], rtol=1e-6)
 
 
 def test_step_is_the_two_updates_written_out_by_hand():

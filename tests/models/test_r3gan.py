@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kgan.errors import KganError
 from kgan.models import R3GAN
 from kgan.models.r3gan import SIDES
 from kgan.random import Draws
@@ -139,9 +140,31 @@ def test_fakes_are_of_the_classes_of_the_images_that_they_are_compared_with():
             np.testing.assert_array_equal(real.labels, fakes.labels)
             super().update_discriminator(real, fakes, draws)
 
-    model = Recording((16, 16, 1), 4, 3, width=1, max_channels=2)
+        def discriminate(self, images, labels=None, draws=None):
+            told.append(labels)
+            return super().discriminate(images, labels, draws)
+
+    model, told = Recording((16, 16, 1), 4, 3, width=1, max_channels=2), []
     model.compile(run_eagerly=True)
-    model.train_on_batch(np.zeros((4, 16, 16, 1), "uint8"), np.array([2, 0, 1, 2]))
+    data = np.zeros((4, 16, 16, 1), "uint8"), np.array([2, 0, 1, 2])
+    model.train_on_batch(*data)
+    told.clear()
+    model.test_on_batch(*data)
+    assert len(told) == 2  # in validation too
+    for labels in told:
+        np.testing.assert_array_equal(labels, data[1])
+
+
+@pytest.mark.parametrize("width, groups", [(28, 2), (10, 1), (50, 5), (48, 6)])
+def test_any_width_has_groups_of_channels_that_come_out_even(width, groups):
+    model = R3GAN((16, 16, 1), 4, width=width, max_channels=width)
+    found = {layer.groups for layer in model.generator.layers if hasattr(layer, "groups")}
+    assert max(found) == groups and 2 * width % groups == 0
+
+
+def test_a_loss_is_refused():
+    with pytest.raises(KganError, match="no loss beside R3GAN's own. Received: loss='hinge'"):
+        R3GAN((16, 16, 1), loss="hinge")
 
 
 def test_cosines_go_on_where_a_saved_model_or_its_preset_was(tmp_path):

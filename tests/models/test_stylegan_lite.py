@@ -311,6 +311,20 @@ def test_path_lengths_have_full_precision_under_a_mixed_policy():
     assert model._path_lengths(Draws(0, 0, 2)).dtype == tf.float32
 
 
+def test_logits_and_the_mean_of_w_have_full_precision_under_a_mixed_policy():
+    w = {}
+    for policy in ("float32", "mixed_bfloat16"):
+        with floats(policy):
+            model = StyleGANLite(SHAPE, **TINY, num_classes=3)
+        assert model.discriminator.compute_dtype in ("float32", "bfloat16")
+        assert model.discriminator.output.dtype == "float32"
+        w[policy] = model.projection_space(0, 2, 0)
+        styles = model.styles_chunk(latents(2), np.zeros(2, "int32"))
+        assert styles.dtype == np.float32
+    means = [space.mean for space in w.values()]
+    np.testing.assert_allclose(*means, atol=0.02 * np.abs(means[0]).max())
+
+
 class Every2nd(StyleGANLite):
     PATH_LENGTH_INTERVAL = 2
 

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -21,6 +22,7 @@ class TestWGANGP(Harness):
     config = {"latent_dim": 8, "width": 8, "critic_steps": 2}
     smooth_config = config
     smallest_batch = 2  # an image for every update
+    last_batch = 7  # cut into 4 and 3
     indifferent = ("logits/bias",)  # it cancels in D(x) - D(G(z))
 
     def test_distance_is_the_negative_loss_before_the_penalty(self, trained_model):
@@ -126,6 +128,51 @@ def test_batches_without_an_image_for_every_update():
         model.train_on_batch(images(4))
 
 
+@pytest.mark.parametrize("form", ["arrays", "dataset"])
+def test_a_last_batch_too_small_for_every_update_is_left_out(form):
+    class Recording(WGANGP):
+        def end_step(self, draws, fakes):
+            tf.debugging.assert_equal(tf.shape(fakes.images)[0], 2)
+            return super().end_step(draws, fakes)
+
+    model = critic(5, Recording)
+    arguments = {"x": images(13), "batch_size": 10}
+    if form == "dataset":
+        arguments = {"x": tf.data.Dataset.from_tensor_slices(images(13)).batch(10)}
+    model.fit(**arguments, epochs=2, verbose=0)
+    assert int(model.images_seen) == 2 * 10
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    with pytest.raises(ValueError, match="Expected"):
+        model.fit(tf.data.Dataset.from_tensor_slices(images(8)).batch(4), verbose=0)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_a_batch_that_is_enough_has_an_image_for_every_update_on_every_device(devices, steps):
+    model = SimpleNamespace(
+        critic_steps=steps, distribute_strategy=SimpleNamespace(num_replicas_in_sync=devices)
+    )
+    some = 0
+    for size in range(1, 64):
+        if WGANGP.is_enough(model, size):
+            some += 1
+            for rows in np.array_split(np.arange(size), devices):
+                used = rows[rows < size - size % steps]
+                assert set(used % steps) == set(range(steps))
+        else:
+            assert size < devices * 2 * steps
+    assert some
+
+
+def test_a_generator_that_ends_in_half_precision():
+    latents = keras.Input((6,))
+    x = layers.Dense(int(np.prod(SHAPE)), "tanh", dtype="mixed_bfloat16")(latents)
+    model = WGANGP(SHAPE, generator=keras.Model(latents, layers.Reshape(SHAPE)(x)), width=2)
+    model.compile(run_eagerly=True)
+    assert np.isfinite(list(model.train_on_batch(images(5), return_dict=True).values())).all()
+    assert np.isfinite(list(model.test_on_batch(images(5), return_dict=True).values())).all()
+
+
 def test_critic_judges_every_image_by_itself():
     model = WGANGP((28, 28, 1), latent_dim=4, width=4)
     kinds = [type(layer).__name__ for layer in model.discriminator.layers]
@@ -156,6 +203,8 @@ def test_defaults_are_the_papers():
 @pytest.mark.parametrize(
     ("name", "wrong", "expected"),
     [
+        ("loss", "hinge", "no loss beside WGANGP's own"),
+        ("r1_interval", 4, "r1_interval=16 of a WGANGP"),
         ("critic_steps", 0, "an int from 1 to 1,000"),
         ("critic_steps", 1.5, "an int from 1 to 1,000"),
         ("penalty_weight", -1, "a number from 0"),

@@ -12,7 +12,7 @@ from PIL import Image
 
 import kgan
 from kgan import data
-from kgan.errors import KganWarning
+from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
 from kgan.images import grid
 from kgan.latents import sample_labels
@@ -568,6 +568,16 @@ def test_refusals(trained, photos, options, message):
 def test_a_preset_that_names_no_data_needs_some(tiny_preset):
     with pytest.raises(ValueError, match="Expected --data"):
         evaluation.evaluate(tiny_preset)
+
+
+def test_figures_of_other_weights_are_refused(results, tiny_preset, tmp_path, photos):
+    shutil.copytree(tiny_preset, tmp_path / "p")
+    before = (tmp_path / "p/metadata.json").read_text()
+    with pytest.raises(KganError, match="Expected figures of the weights in"):
+        evaluation.update_card(
+            tmp_path / "p", [{**r, "weights_sha256": 64 * "0"} for r in results], photos
+        )
+    assert (tmp_path / "p/metadata.json").read_text() == before
 
 
 def test_images_that_may_not_be_shown_are_not(results, trained, photos, tmp_path):

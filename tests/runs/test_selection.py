@@ -12,6 +12,7 @@ import kgan
 from kgan.errors import KganWarning
 from kgan.files import sha256
 from kgan.metrics import protocol
+from kgan.runs import evaluate as evaluation
 from kgan.runs import selection
 from kgan.runs import train as training
 from runs.squares import h5_values, recipe, weights
@@ -166,9 +167,14 @@ class TestResumedAfterItsEnd:
         said = capfd.readouterr().err
         assert "The run has ended" in said and "Going on" not in said
         assert f"Snapshot 3 of 3, {snapshots[2].name}: kernel distance {values[2]:.4g}" in said
+        figures = evaluation.evaluate(ended / "preset", metrics=["precision_recall"])
+        evaluation.update_card(ended / "preset", figures)
+        before = kgan.zoo.preset.read(ended / "preset").metadata
         training.train(recipe(folder), ended, resume=True)  # now all of them have their value
         assert "Snapshot" not in capfd.readouterr().err
         assert selected_of(ended / "preset") == chosen
+        after = kgan.zoo.preset.read(ended / "preset").metadata
+        assert after["metrics"] == figures and after["files"].keys() == before["files"].keys()
 
     def test_a_run_killed_before_its_preset_was_written_has_not_ended(
         self, folder, uninterrupted, ended

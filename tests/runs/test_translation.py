@@ -12,6 +12,7 @@ import kgan
 from kgan import recipe as recipes
 from kgan.cli import main
 from kgan.errors import KganError
+from kgan.runs import evaluate as evaluation
 from kgan.runs import train as training
 from kgan.zoo import building
 from runs.squares import weights
@@ -102,9 +103,16 @@ def test_resumed_it_goes_on_as_if_it_had_not_stopped(run, kinds, tmp_path):
 
 
 def test_resumed_after_its_end_it_stays(run, kinds, capsys):
+    """Its figures too, and the pictures of its card."""
     before = weights(run)
+    results = evaluation.evaluate(run / "preset", metrics=["mean_absolute_error"])
+    evaluation.update_card(run / "preset", results)
+    card = (run / "preset/README.md").read_text()
+    assert "translations.png" in card
     training.train(recipe(kinds, held_out={"names": "*0.png"}), run, resume=True)
     assert weights(run) == before and "measured" not in capsys.readouterr().err
+    assert kgan.zoo.info(run / "preset")["metrics"] == results
+    assert (run / "preset/README.md").read_text() == card
 
 
 def test_other_files_on_either_side_are_noticed(run, kinds, tmp_path):

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,15 @@ def test_load_from_url_once_then_from_the_cache(served, tiny_preset, tmp_path):
     (root / "tiny" / WEIGHTS).unlink()
     assert kgan.zoo.load(f"{url}/tiny").sample(1, seed=0).shape == (1, 16, 16, 3)
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+@pytest.mark.parametrize("kgan_cache", [None, ""])
+def test_names_of_directories_that_are_set_but_empty_count_as_unset(kgan_cache, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.delenv("KGAN_CACHE", raising=False)
+    if kgan_cache is not None:
+        monkeypatch.setenv("KGAN_CACHE", kgan_cache)
+    assert download.cache_directory() == Path.home() / ".cache/kgan"
 
 
 def test_registry_url(served, monkeypatch):

@@ -122,6 +122,9 @@ class TestPrepare:
                 KganWarning, match="x says where its images were, for all to read: [/~]"
             ):
                 publishing._warn_of_folders("x", Recipe(name="x", model="DCGAN", data=Data(source)))
+        parent = {"name": "y", "source": "/home/me/y", "images_seen": 1, "weights_sha256": 64 * "a"}
+        with pytest.warns(KganWarning, match="the preset that it began from was, .*: /home/me/y"):
+            publishing._warn_of_folders("x", Recipe(name="x", model="DCGAN", parent=parent))
 
     def test_large_weights_are_told(self, mine, tmp_path, monkeypatch):
         monkeypatch.setenv("KGAN_MOST_WEIGHTS", "0")

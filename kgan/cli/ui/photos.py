@@ -151,7 +151,6 @@ def projected(
     shape, background = preset.metadata["image_shape"], preset.recipe.data.background
     rule = Rule.checked(shape, "crop", background, box)
     picture = _named(photo, lambda path: read_picture(path, rule))
-    photo.stop.clear()
 
     def progress(done, total):
         told(done, total)

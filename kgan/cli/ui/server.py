@@ -326,6 +326,7 @@ def _add_routes(app, entries: Entries, folder: Path) -> None:
                 or_none(whole(0)).check("label", values.get("label")),
                 whole(1, 10_000).check("steps", values.get("steps")),
             )
+            photo.stop.clear()  # of the search before
             threading.Thread(target=search, args=arguments, daemon=True).start()
             message: dict[str, Any] = {}
             while "result" not in message:

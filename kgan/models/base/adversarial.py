@@ -176,6 +176,8 @@ class AdversarialModel(keras.Model):
         for name, value in arguments.items():
             known[name].check(name, value)
             if name not in ("image_shape", "augment"):
+                # Keras' layers take no numbers of NumPy's.
+                value = value.item() if isinstance(value, np.generic) else value
                 setattr(self, _attribute(name), value)
         self.image_shape = tuple(image_shape)
         self.augment = augmentation.get(augment)
@@ -414,7 +416,7 @@ class AdversarialModel(keras.Model):
             x, y = inputs.split(*held_out)
             x = inputs.check_data(x, y, self, ahead=True, steps=steps)
             call["validation_data"] = x if y is None else (x, y)
-        with self._own_way():
+        with self._own_way(self.is_enough):
             history = super().fit(**call)
         if history.epoch and not history.history:  # Keras only warns
             raise inputs.no_data(call["x"])
@@ -452,11 +454,19 @@ class AdversarialModel(keras.Model):
 
         return super()._make_function(step)
 
+    def is_enough(self, images):
+        """Whether a batch of so many images, an int or a tensor, has some for every device.
+
+        A model whose step takes several of each device defines it anew.
+        """
+        return images >= self.distribute_strategy.num_replicas_in_sync
+
     @contextmanager
-    def _own_way(self) -> Iterator[None]:
+    def _own_way(self, is_enough=None) -> Iterator[None]:
         """Keras' loops on kgan's pipelines, with kgan's errors."""
         strategy = self.distribute_strategy
-        with workers.own_errors(strategy), inputs.own_errors(self), own_pipelines(strategy):
+        pipelines = own_pipelines(strategy, is_enough)
+        with workers.own_errors(strategy), inputs.own_errors(self), pipelines:
             yield
 
     def _prepare(self, call: dict) -> None:

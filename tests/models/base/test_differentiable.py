@@ -172,5 +172,19 @@ def test_batch_normalization_is_refused_before():
         model_of(network(layers.BatchNormalization(name="the_layer")))
 
 
+def test_batch_normalization_under_r1_is_warned_of():
+    """In training, where it has a variance of its own: in inference it is a constant."""
+    latents = keras.Input((4,))
+    x = layers.Reshape(SHAPE)(layers.Dense(int(np.prod(SHAPE)), "tanh")(latents))
+    model = GAN(
+        SHAPE,
+        generator=keras.Model(latents, x),
+        discriminator=network(layers.BatchNormalization()),
+        r1_gamma=1.0,
+    )
+    with pytest.warns(KganWarning, match="tf.nn.moments"):
+        model.compile()
+
+
 def test_models_without_penalty_take_any_discriminator():
     model_of(network(layers.UpSampling2D(interpolation="bilinear")), kind=GAN)

@@ -298,8 +298,7 @@ def _check_apart(data, data_dir):
     named, a folder `test` beside `train`, that is a warning.
     """
     if not data.held_out:
-        if held_out_sources(data, data_dir) is not None:
-            _warn_of_same(data, data_dir)
+        _warn_of_same(data, data_dir)
         return
     sides = [(data.sources(), held_out_sources), (data.targets(), held_out_targets)]
     for sources, held_out_of in sides[: 2 if data.target else 1]:
@@ -313,7 +312,9 @@ def _check_apart(data, data_dir):
 
 
 def _warn_of_same(data, data_dir):
-    found = _tests_beside(data, data_dir)
+    if any(map(tfds.is_name, data.sources() + data.targets())):  # whose splits share nothing
+        return
+    found = _tests_beside(data, data_dir) or []
     for source, test in zip((data.sources(), data.targets()), found, strict=False):
         training, held_out = _files(source, data_dir), _files([test], data_dir)
         try:

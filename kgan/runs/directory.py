@@ -42,7 +42,7 @@ def check(directory: Path, resume: bool) -> bool:
             another process is training in it.
     """
     if not directory.is_dir():
-        if os.path.lexists(directory):
+        if directory.exists():
             raise KganError(f"Expected a directory for the run. Received: {directory}, a file")
         return False
     occupied = set(os.listdir(directory)) - {LOCK}

@@ -159,6 +159,9 @@ def test_what_needs_known_sides_is_refused_where_they_are_open():
         layers.RepeatVector(4),
         layers.BatchNormalization(),
         own.EqualizedDense(5, learning_rate_multiplier=0.01, bias_initializer="ones"),
+        own.EqualizedDense(
+            5, learning_rate_multiplier=0.5, bias_initializer="ones", scale_bias=True
+        ),
         own.PixelNormalization(epsilon=0.1),
     ],
     ids=lambda layer: layer.name,

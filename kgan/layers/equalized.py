@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from kgan.checks import SEED, number, or_none
+from kgan.checks import FLAG, SEED, number, or_none
 from kgan.layers.reparametrized import Reparametrized
 
 
@@ -33,8 +33,10 @@ class _Equalized(Reparametrized):
 
     def express(self, graph, x) -> str:
         """What `call` computes, in a `kgan.graph.Graph`."""
-        kernel = graph.op("Mul", graph.weight(self._kernel), graph.constant(self._gain))
-        return graph.like(self, x, kernel)
+        return graph.like(self, x, self._express_kernel(graph))
+
+    def _express_kernel(self, graph):
+        return graph.op("Mul", graph.weight(self._kernel), graph.constant(self._gain))
 
     def get_config(self) -> dict:
         return {
@@ -54,13 +56,19 @@ class EqualizedDense(_Equalized, keras.layers.Dense):
     Args:
         units: int, and every other argument of `keras.layers.Dense`.
         learning_rate_multiplier: float, how fast the kernel learns relative to other layers; it
-            does not change what the layer computes at first. The bias is not scaled.
+            does not change what the layer computes at first.
+        scale_bias: bool, whether the bias learns as slowly, as in the official code of StyleGAN2.
         seed: int, of the initial kernel.
 
     Example:
 
-    >>> kgan.layers.EqualizedDense(512, learning_rate_multiplier=0.01)(latents)
+    >>> kgan.layers.EqualizedDense(512, learning_rate_multiplier=0.01, scale_bias=True)(latents)
     """
+
+    def __init__(self, *args, scale_bias: bool = False, **kwargs):
+        FLAG.check("scale_bias", scale_bias)
+        super().__init__(*args, **kwargs)
+        self.scale_bias = scale_bias
 
     def call(self, inputs, training=None):
         """Multiplies by the scaled kernel, adds the bias, applies the activation.
@@ -72,7 +80,21 @@ class EqualizedDense(_Equalized, keras.layers.Dense):
         Returns:
             Float tensor (batch, ..., units).
         """
-        return super().call(inputs, training=training)
+        if not (self.scale_bias and self.use_bias):
+            return super().call(inputs, training=training)
+        x = keras.ops.matmul(inputs, self.kernel) + self.bias * self.learning_rate_multiplier
+        return x if self.activation is None else self.activation(x)
+
+    def express(self, graph, x) -> str:
+        if not (self.scale_bias and self.use_bias):
+            return super().express(graph, x)
+        scale = graph.constant(float(self.learning_rate_multiplier))
+        bias = graph.op("Mul", graph.weight(self.bias), scale)
+        y = graph.op("Add", graph.op("MatMul", x, self._express_kernel(graph)), bias)
+        return graph.activation(self.activation, y)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "scale_bias": self.scale_bias}
 
 
 @keras.saving.register_keras_serializable("kgan")

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from kgan.checks import Bound, number, or_none, shape_of_images, whole
+from kgan.checks import FLAG, Bound, number, or_none, shape_of_images, whole
 from kgan.latents import sample_latents
 from kgan.layers import (
     Blur2D,
@@ -66,7 +66,11 @@ def _channels(side: int, image_side: int, width: int, max_channels: int) -> int:
 
 
 def build_mapping(
-    latent_dim: int, num_layers: int, num_classes: int | None, seeds: Iterator[int]
+    latent_dim: int,
+    num_layers: int,
+    num_classes: int | None,
+    slow_biases: bool,
+    seeds: Iterator[int],
 ) -> keras.Model:
     """Latents z (batch, latent_dim), and labels, to latents w of the same shape."""
     latents = keras.Input((latent_dim,), name="latents")
@@ -78,11 +82,12 @@ def build_mapping(
         x = layers.Concatenate()([x, PixelNormalization()(embedded)])
         network_inputs = [latents, labels]
     for _ in range(num_layers):
-        # The kernel learns 100 times more slowly than the rest: appendix C of the first paper.
+        # Learns 100 times more slowly than the rest: appendix C of the first paper.
         x = EqualizedDense(
             latent_dim,
             activation=scaled_leaky_relu,
             learning_rate_multiplier=0.01,
+            scale_bias=slow_biases,
             seed=next(seeds),
         )(x)
     return keras.Model(network_inputs, x, name="mapping")
@@ -195,6 +200,9 @@ class StyleGANLite(StyleSampling, GAN):
             latents, from a random layer on.
         path_length_weight: float, of path length regularisation (section 3.2); 0 for none, as
             small models are usually trained. The paper's is 2.
+        slow_biases: bool, whether the biases of the mapping network learn as slowly as its
+            kernels, as in the official code: samples vary more. False for trainings and presets of
+            kgan 0.1, which go on as they began.
         discriminator_width: int, the `width` of D, whose `max_channels` are in proportion. None
             for that of G.
         loss, ema_half_life, augment, seed: see `kgan.models.GAN`.
@@ -219,6 +227,7 @@ class StyleGANLite(StyleSampling, GAN):
         "r1_gamma": or_none(GAN.ARGUMENTS["r1_gamma"]),
         "max_channels": whole(1, 1 << 14),
         "mapping_layers": whole(1, 64),
+        "slow_biases": FLAG,
         "style_mixing": number(0, 1),
         "path_length_weight": number(0, 1e9),
         "discriminator_width": or_none(whole(1, 1 << 14)),
@@ -243,6 +252,7 @@ class StyleGANLite(StyleSampling, GAN):
         path_length_weight: float = 0.0,
         ema_half_life: float | None = 20_000,
         discriminator_width: int | None = None,
+        slow_biases: bool = False,
         **kwargs,
     ):
         self.ARGUMENTS["image_shape"].check("image_shape", image_shape)
@@ -259,6 +269,7 @@ class StyleGANLite(StyleSampling, GAN):
             path_length_weight=path_length_weight,
             ema_half_life=ema_half_life,
             discriminator_width=discriminator_width,
+            slow_biases=slow_biases,
             **kwargs,
         )
         self._synthesize = None
@@ -272,6 +283,7 @@ class StyleGANLite(StyleSampling, GAN):
                 self.latent_dim,
                 self.mapping_layers,
                 self.num_classes,
+                self.slow_biases,
                 self.initial_seeds("generator"),
             ),
             build_synthesis(

@@ -80,6 +80,24 @@ def test_outputs_of_unit_variance_for_inputs_of_unit_variance():
     assert abs(np.var(layer(normal(2000, 100))) - 1) < 0.025
 
 
+def test_a_bias_that_learns_as_slowly():
+    options = {"bias_initializer": "ones", "activation": "tanh", "seed": 0, "dtype": "float64"}
+    x, multiplier = normal(5, 6), 0.01
+    layers = [
+        EqualizedDense(4, learning_rate_multiplier=multiplier, scale_bias=scale, **options)
+        for scale in (False, True)
+    ]
+    before = [np.arctanh(layer(x)) for layer in layers]
+    np.testing.assert_allclose(before[0] - before[1], 1 - multiplier, rtol=1e-9)
+    with tf.GradientTape(persistent=True) as tape:
+        sums = [tf.reduce_sum(layer(x)) for layer in layers]
+    same = [tape.gradient(s, layer.bias.value) for s, layer in zip(sums, layers, strict=True)]
+    slope = [tf.reduce_sum(1 - layer(x) ** 2, 0) for layer in layers]
+    np.testing.assert_allclose(same[0], slope[0], rtol=1e-9)
+    np.testing.assert_allclose(same[1], multiplier * slope[1], rtol=1e-9)
+    assert EqualizedDense.from_config(layers[1].get_config()).scale_bias
+
+
 def test_no_bias():
     layer = EqualizedDense(4, use_bias=False, dtype="float64")
     x = normal(5, 6)

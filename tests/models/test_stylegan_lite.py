@@ -202,8 +202,9 @@ def test_networks_with_lazy_penalties_learn_as_much_more_slowly():
             np.testing.assert_allclose(config["beta_2"], 0.99**share, rtol=1e-12)
 
 
-def test_mapping_learns_100_times_more_slowly():
-    model = StyleGANLite(SHAPE, **TINY, ema_half_life=None)
+@pytest.mark.parametrize("slow_biases", [False, True])
+def test_mapping_learns_100_times_more_slowly(slow_biases):
+    model = StyleGANLite(SHAPE, **TINY, ema_half_life=None, slow_biases=slow_biases)
     model.compile(run_eagerly=True)
     mapping = model.mapping.layers[-1]
     affine = next(x.affine for x in model.synthesis.layers if isinstance(x, ModulatedConv2D))
@@ -215,6 +216,10 @@ def test_mapping_learns_100_times_more_slowly():
         for layer, old in zip((mapping, affine), before, strict=True)
     )
     np.testing.assert_allclose(moved, 0.01 * reference, rtol=0.01)
+    bias = np.abs(np.array(mapping.bias)).max() * (0.01 if slow_biases else 1)
+    np.testing.assert_allclose(bias, 2.5e-3 * (0.01 if slow_biases else 1), rtol=0.02)
+    again = StyleGANLite.from_config(model.get_config())
+    assert again.mapping.layers[-1].scale_bias is slow_biases
 
 
 def test_training_mixes_the_styles_of_two_latents_from_a_random_layer_on():

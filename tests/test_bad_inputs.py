@@ -653,7 +653,12 @@ def _table():
         (
             layers.EqualizedDense,
             {"units": 3},
-            {"units": KERAS, "learning_rate_multiplier": (*number, 0), "seed": (-1, "no", 1.5, [])},
+            {
+                "units": KERAS,
+                "learning_rate_multiplier": (*number, 0),
+                "scale_bias": ("yes", 2),
+                "seed": (-1, "no", 1.5, []),
+            },
         ),
         (
             layers.EqualizedConv2D,

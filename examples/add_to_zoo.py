@@ -23,8 +23,8 @@ from kgan.zoo.results import text
 def main(preset: Path, zoo: Path, name: str | None) -> None:
     """Measures PRESET against real images and copies it into the directory ZOO."""
     found = read(preset)  # checks the hash of every file
-    metadata = {**found.metadata, "name": name or found.metadata["name"]}
-    target = zoo / plain_name(metadata["name"], "preset")  # a stranger may have named it
+    name = plain_name(name or found.metadata["name"], "preset")  # a stranger may have named it
+    metadata, target = {**found.metadata, "name": name}, zoo / name
     results = evaluation.evaluate(preset)
     with writing(target) as partial:
         copy(found, partial)

@@ -570,6 +570,23 @@ def test_a_preset_that_names_no_data_needs_some(tiny_preset):
         evaluation.evaluate(tiny_preset)
 
 
+def test_neighbours_are_shown_of_the_samples_that_were_measured(
+    results, trained, photos, tmp_path, monkeypatch
+):
+    shutil.copytree(trained, tmp_path / "p")
+    kind, asked = type(kgan.zoo.load(trained)), []
+    sample = kind.sample
+
+    def recorded(self, n, seed=None, **options):
+        asked.append(options)
+        return sample(self, n, seed=seed)
+
+    monkeypatch.setattr(kind, "sample", recorded)
+    told = {"truncation": 0.5, "labels": 8 * [0]}
+    evaluation.update_card(tmp_path / "p", [{**row, **told} for row in results], photos)
+    assert asked == [told] and (tmp_path / "p/neighbours.png").is_file()
+
+
 def test_figures_of_other_weights_are_refused(results, tiny_preset, tmp_path, photos):
     shutil.copytree(tiny_preset, tmp_path / "p")
     before = (tmp_path / "p/metadata.json").read_text()

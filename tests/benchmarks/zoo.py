@@ -271,9 +271,12 @@ def graphs(zoo):
 @click.argument("zoo", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--hardware", help="That it was trained on, if not on this machine.")
 def enter(run, recipe, zoo, hardware):
-    """Copies a run's preset into the zoo, with the texts of a recipe; then measure it there."""
+    """Copies a run's preset into the zoo, with the texts of a recipe; then measure it there.
+
+    What a preset is selected by may be told after the training too: `kgan train RUN --resume`.
+    """
     found, texts = preset.read(run / "preset"), kgan.recipe.read(recipe)
-    made = dataclasses.replace(found.recipe, name=texts.name, note=texts.note)
+    made = dataclasses.replace(found.recipe, name=texts.name, note=texts.note, select=texts.select)
     for name in ("title", "licence", "licence_note", "show", "note", "limits"):
         setattr(made.data, name, getattr(texts.data, name))
     training = found.metadata["training"]

@@ -24,6 +24,7 @@ NAMES = (
     "dcgan-fashion-mnist",
     "dcgan-mnist",
     "gan-mnist",
+    "r3gan-fashion-mnist",
     "stylegan-lite-celeba",
     "wgan-gp-fashion-mnist",
     "wgan-gp-mnist",

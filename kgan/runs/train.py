@@ -23,7 +23,7 @@ from kgan.errors import KganError, KganWarning, say
 from kgan.files import expanded, write
 from kgan.images import save_png
 from kgan.metrics import extractors
-from kgan.models.base.adversarial import OPTIMIZERS
+from kgan.models.base.pair import OPTIMIZERS
 from kgan.models.base.translation import TranslationModel
 from kgan.recipe import Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched

@@ -7,12 +7,11 @@ the watch for divergence go by this declaration, and know of no latents, labels 
 import functools
 import itertools
 import math
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 
@@ -22,11 +21,8 @@ import numpy as np
 import tensorflow as tf
 
 from kgan import augment as augmentation
-from kgan import images, workers
 from kgan.checks import (
     FLAG,
-    PATH,
-    Below0,
     Bound,
     number,
     one_of,
@@ -35,8 +31,7 @@ from kgan.checks import (
     whole,
 )
 from kgan.errors import KganError
-from kgan.graph import NotExpressible
-from kgan.models.base import exporting, inputs, keras_files
+from kgan.models.base.fitting import Fitting
 from kgan.models.base.fused import approach, fuse
 from kgan.models.base.networks import (
     check_logits,
@@ -45,13 +40,12 @@ from kgan.models.base.networks import (
     copied,
     described,
 )
-from kgan.models.base.pair import OptimizerPair, check_callbacks
-from kgan.pipelines import few_images, own_pipelines
+from kgan.models.base.pair import OPTIMIZERS, OptimizerPair
+from kgan.models.base.saving import Saving
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
 
 EMA_RAMP = 0.05  # of the images seen: the longest half-life of the moving average
-OPTIMIZERS = ("g_optimizer", "d_optimizer")
 
 _COMPILE = {  # of Keras' own arguments
     **dict.fromkeys(("run_eagerly", "auto_scale_loss"), FLAG),
@@ -82,21 +76,7 @@ class Batch(NamedTuple):
     tape: tf.GradientTape | None = None
 
 
-class Pass(NamedTuple):
-    """A function that a model makes pictures by.
-
-    Attributes:
-        function: as it was traced.
-        example: the tensors that it takes.
-        shape: what it is to give.
-    """
-
-    function: Any
-    example: list[tf.Tensor]
-    shape: tuple[int, ...]
-
-
-class AdversarialModel(keras.Model):
+class AdversarialModel(Fitting, Saving):
     """The base of all models: networks that play against each other, with two optimizers.
 
     `kgan.models.base.latent.LatentModel` turns latents into images,
@@ -153,7 +133,6 @@ class AdversarialModel(keras.Model):
 
     watches_divergence = False
     ema_ramp: float | None = EMA_RAMP  # None where training begins from trained networks
-    origin: Origin | None = None  # the preset that it was loaded from
 
     def __init__(
         self,
@@ -182,12 +161,49 @@ class AdversarialModel(keras.Model):
         self.image_shape = tuple(image_shape)
         self.augment = augmentation.get(augment)
         self._brought: tuple[str, ...] = ()
-        self._below0: tuple[Below0, ...] | None = None
         self._means = {name: keras.metrics.Mean(name) for name in self.LOGS}
         # The counters from which all randomness is drawn are weights, so that they are saved.
         self.images_seen = self.add_state("images_seen", "int64")
         self.images_tested = self.add_state("images_tested", "int64")
         self.diverged = self.add_state("diverged", "int64", shape=(3,))
+
+    def get_config(self) -> dict:
+        config = super().get_config()
+        for name in self.ARGUMENTS:
+            config[name] = getattr(self, _attribute(name))
+        config["image_shape"] = list(self.image_shape)
+        config["augment"] = augmentation.to_config(self.augment)
+        for name in self._brought:
+            config[name] = described(name, getattr(self, name))
+        if self.origin is not None:
+            config["origin"] = self.origin.to_config()
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None):
+        config = dict(config)
+        origin = config.pop("origin", None)
+        for names in cls.PLAYERS.values():
+            for name in names:
+                if isinstance(config.get(name), dict):
+                    config[name] = keras.saving.deserialize_keras_object(
+                        config[name], custom_objects=custom_objects
+                    )
+        model = cls(**config)
+        if origin is not None:
+            model.origin = Origin.from_config(origin)
+        return model
+
+    def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
+        """A weight that starts at 0 and that the step sets, alike on all replicas."""
+        return self.add_weight(
+            shape=shape,
+            initializer="zeros",
+            dtype=dtype,
+            trainable=False,
+            aggregation="only_first_replica",
+            name=name,
+        )
 
     # Players.
 
@@ -395,127 +411,6 @@ class AdversarialModel(keras.Model):
         """The names of what `evaluate` returns, in its order."""
         return list(self.TEST_LOGS or self.LOGS)
 
-    # Data that cannot be trained on is refused before training begins, or at the batch.
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit` on what the class documents: uint8, or floats in [-1, 1].
-
-        x may be (images, labels) as well, a generator may give images alone. There are no weights
-        of samples and classes.
-        """
-        call = inputs.named(super().fit, (x, y, *args), kwargs)
-        check_callbacks(call.get("callbacks"), getattr(self, "optimizer", None))
-        if workers.count(self.distribute_strategy) > 1:
-            call["callbacks"] = _with_same_end(call.get("callbacks"))
-        self._prepare(call)
-        if isinstance(call["x"], (tf.data.Dataset, Iterator)):
-            call.setdefault("shuffle", False)  # Keras would warn that it cannot
-        if call.get("validation_data") is not None:
-            held_out = inputs.parts(call["validation_data"])
-            steps = call.get("validation_steps")
-            x, y = inputs.split(*held_out)
-            x = inputs.check_data(x, y, self, ahead=True, steps=steps)
-            call["validation_data"] = x if y is None else (x, y)
-        with self._own_way(self.is_enough):
-            history = super().fit(**call)
-        if history.epoch and not history.history:  # Keras only warns
-            raise inputs.no_data(call["x"])
-        for name in OPTIMIZERS:  # for those with `use_ema`, as Keras does with its own one
-            getattr(self, name).finalize_variable_values(self.variables_of(name))
-        return history
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.evaluate` on data as for `fit`."""
-        call = inputs.named(super().evaluate, (x, y, *args), kwargs)
-        if not call.get("_use_cached_eval_dataset"):  # `fit` has them checked
-            self._prepare(call)
-        with self._own_way():
-            return super().evaluate(**call)
-
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.train_on_batch` on a batch as for `fit`."""
-        call = inputs.named(super().train_on_batch, (x, y, *args), kwargs)
-        return super().train_on_batch(**self._look(call))
-
-    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.test_on_batch` on a batch as for `fit`."""
-        call = inputs.named(super().test_on_batch, (x, y, *args), kwargs)
-        return super().test_on_batch(**self._look(call))
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Nothing: all is built. For Keras to try it under a strategy would cost a batch."""
-
-    def _make_function(self, step_function: Callable) -> Callable:
-        if workers.count(self.distribute_strategy) == 1:
-            return super()._make_function(step_function)
-
-        def step(data):  # between workers Keras reduces logs by their first axis
-            return {name: tf.reshape(value, (1,)) for name, value in step_function(data).items()}
-
-        return super()._make_function(step)
-
-    def is_enough(self, images):
-        """Whether a batch of so many images, an int or a tensor, has some for every device.
-
-        A model whose step takes several of each device defines it anew.
-        """
-        return images >= self.distribute_strategy.num_replicas_in_sync
-
-    @contextmanager
-    def _own_way(self, is_enough=None) -> Iterator[None]:
-        """Keras' loops on kgan's pipelines, with kgan's errors."""
-        strategy = self.distribute_strategy
-        pipelines = own_pipelines(strategy, is_enough)
-        with workers.own_errors(strategy), inputs.own_errors(self), pipelines:
-            yield
-
-    def _prepare(self, call: dict) -> None:
-        """Checks x and y of a call of `fit` or `evaluate`, and puts what Keras takes in place."""
-        x, y = inputs.split(call["x"], call["y"])
-        call.update(x=inputs.check_data(x, y, self), y=y)
-
-    def _look(self, call: dict) -> dict:
-        """The same of a call with one batch; what floats hold shows over several of these."""
-        x, y = inputs.split(call["x"], call["y"])
-        if self._below0 is None:
-            self._below0 = tuple(Below0() for _ in self.data_shapes)
-        x = inputs.some_of(x) if hasattr(x, "shape") else x
-        inputs.look(self, x, y, self._below0)
-        x, y = (part if part is None else self._dealt(part) for part in (x, y))
-        return {**call, "x": x, "y": y}
-
-    def _dealt(self, part):
-        """A part of a batch, cut among replicas as `fit` cuts it."""
-        strategy = self.distribute_strategy
-        replicas = strategy.num_replicas_in_sync
-        if replicas == 1:
-            return part
-        if len(part) < replicas:
-            raise few_images(len(part), replicas)
-        rows = [tf.constant(some) for some in np.array_split(part, replicas)]
-        return strategy.experimental_distribute_values_from_function(
-            lambda own: rows[int(own.replica_id_in_sync_group)]
-        )
-
-    @property
-    def data_shapes(self) -> tuple[tuple[int, int, int], ...]:
-        """Shapes (height, width, channels) of the parts of a batch that are images."""
-        return (self.image_shape,)
-
-    def check_batch(self, first, second=None) -> bool:
-        """Refuses a batch that cannot be trained on.
-
-        Args:
-            first, second: its parts, as values or, of a pipeline, only as their types.
-
-        Returns:
-            Whether the types told everything, and the values need not be looked at.
-
-        Raises:
-            ValueError: saying what was received, what is expected and how to convert.
-        """
-        raise NotImplementedError(f"{type(self).__name__} does not define check_batch()")
-
     # What a training step begins and ends with.
 
     def begin_step(self, data) -> tuple[Any, Draws]:
@@ -707,62 +602,7 @@ class AdversarialModel(keras.Model):
         first = bad & (self.diverged == 0)
         self.diverged.assign(tf.where(first, self.images_seen, self.diverged))
 
-    # Saving.
-
-    def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
-        """A weight that starts at 0 and that the step sets, alike on all replicas."""
-        return self.add_weight(
-            shape=shape,
-            initializer="zeros",
-            dtype=dtype,
-            trainable=False,
-            aggregation="only_first_replica",
-            name=name,
-        )
-
-    def preset_state(self) -> dict:
-        """What presets hold beside the networks, for training to go on from there."""
-        return {"images_seen": self.images_seen}
-
-    @classmethod
-    def more_values(cls, arguments: dict[str, Any]) -> int:
-        """How many values a model keeps that no preset holds, beside counters and means.
-
-        Args:
-            arguments: of its constructor, within their bounds.
-        """
-        return 0
-
-    def passes(self) -> list[Pass]:
-        """How it makes pictures, for a preset to be tried out before it is trusted to make any."""
-        return []
-
-    def expressions(self) -> dict[str, Callable]:
-        """How it makes pictures: by averaged network what writes it in a `kgan.graph.Graph`.
-
-        Each returns outputs by name, or raises `kgan.graph.NotExpressible` if no graph is known.
-        """
-        return {next(iter(self.AVERAGED), "generator"): self.express}
-
-    def express(self, graph) -> dict:
-        """How it makes pictures, in a `kgan.graph.Graph`: its outputs by name.
-
-        Raises:
-            kgan.graph.NotExpressible: if no graph is known for it.
-        """
-        raise NotExpressible(f"a {type(self).__name__}")
-
-    def check_call(self, kind: type) -> None:
-        """Raises NotExpressible if images are made otherwise than by `call` of a class."""
-        if type(self).call is not kind.call:
-            raise NotExpressible(f"{type(self).__name__} with a call() of its own")
-
-    def preview(self) -> tuple[Any, int, dict] | None:
-        """Pictures for a card, their number a row, and what to draw them again with.
-
-        None if the model cannot draw without being given pictures.
-        """
-        return None
+    # What it shows.
 
     def check_held_out(self, held_out: tuple[Any, Any] | None) -> None:
         """Raises KganError if `grid_pictures` could not show these."""
@@ -781,106 +621,6 @@ class AdversarialModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} does not define grid_pictures()")
 
-    def save(self, filepath, overwrite: bool = True, zipped=None, **kwargs: Any) -> None:
-        """`keras.Model.save`; what stands there stays until the new file is whole.
-
-        Args:
-            filepath: path that ends in `.keras`, or with `zipped=False` of a directory.
-            overwrite, zipped: see `keras.Model.save`.
-            **kwargs: see `keras.Model.save`.
-
-        Raises:
-            ValueError: for another path, or if it cannot be written.
-        """
-        path = os.fspath(PATH.check("filepath", filepath))
-        if "://" in path or zipped is False:
-            super().save(path, overwrite, zipped, **kwargs)
-            return
-        if not path.endswith(".keras"):
-            raise KganError(
-                "Expected a path that ends in .keras; save_to_preset(directory) writes a preset, "
-                f"export(directory) a SavedModel to serve. Received: {path}"
-            )
-        if not overwrite and os.path.exists(path):  # Keras asks
-            super().save(path, overwrite, zipped, **kwargs)
-            return
-        self._write(path, keras_files.archive(self, **kwargs))
-
-    def save_weights(self, filepath, overwrite: bool = True, max_shard_size=None) -> None:
-        """`keras.Model.save_weights`; what stands there stays until the new file is whole."""
-        path = os.fspath(PATH.check("filepath", filepath))
-        if "://" in path or max_shard_size is not None or not path.endswith(".weights.h5"):
-            super().save_weights(path, overwrite, max_shard_size)
-            return
-        if not overwrite and os.path.exists(path):  # Keras asks
-            super().save_weights(path, overwrite)
-            return
-        self._write(path, keras_files.weights(self))
-
-    def _write(self, path: str, content: bytes) -> None:
-        if workers.is_chief(self.distribute_strategy):  # all have made it: losses are of all
-            keras_files.write_over(path, content)
-
-    def export(
-        self,
-        filepath,
-        format: str = "tf_saved_model",
-        verbose: bool | None = None,
-        input_signature=None,
-        **kwargs: Any,
-    ) -> None:
-        """Writes what makes the pictures, the averaged generator, for use without kgan.
-
-        The file holds its weights and says what made it. It takes inputs by name, `latents` and
-        what else `call` does, of as many images as one likes, and gives `images`, floats in
-        [-1, 1].
-
-        Args:
-            filepath: path of a file that ends in `.onnx` or `.tflite`, which is replaced, or of a
-                directory that does not exist, is empty or holds an export.
-            format: `"onnx"`, `"litert"`, or `"tf_saved_model"`, also `"saved_model"`.
-            verbose: bool, whether to say where it is.
-            input_signature: types of the inputs, as `keras.Model.export` has them, that fix the
-                size of the batch.
-            **kwargs: attributes of LiteRT's converter, such as `optimizations`.
-
-        Raises:
-            ValueError: for another format, ending or input, if something else stands there, or
-                if the format has no operation that the networks need.
-
-        Example:
-
-        ```python
-        model.export("served")
-        images = tf.saved_model.load("served").serve(latents)
-        ```
-        """
-        exporting.export(
-            self.exported(), filepath, format, verbose, input_signature=input_signature, **kwargs
-        )
-
-    def exported(self) -> exporting.Exported:
-        """What `export` writes: by default the first averaged network."""
-        network = next(iter(self.averages.values()))
-        names = [f"input_{i}" if i else "input" for i, _ in enumerate(network.inputs)]
-        return exporting.of_network(network, names, self.provenance())
-
-    def provenance(self) -> dict[str, Any]:
-        """What is to be said of what the model makes, as `kgan.images.provenance` has it.
-
-        A preset is named if the model has not been trained on since it was loaded from it.
-        """
-        seen, more = int(self.images_seen.numpy()), {}
-        if self.origin is None:
-            return images.provenance(type(self).__name__, seen)
-        lineage, data = self.origin.lineage, self.origin.recipe.data
-        if lineage["images_seen"] == seen:
-            more = {"name": lineage["name"], "weights_sha256": lineage["weights_sha256"]}
-        for name in ("licence", "licence_note", "class_names"):
-            if getattr(data, name):
-                more[name] = getattr(data, name)
-        return images.provenance(type(self).__name__, seen, **more)
-
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """`keras.Model.summary`, with the networks under the names of their attributes."""
         averages = {f"ema_{name}": network for name, network in self.averages.items()}
@@ -893,69 +633,6 @@ class AdversarialModel(keras.Model):
         finally:
             for attribute, network in shown.items():
                 network.name = names[attribute]
-
-    def get_config(self) -> dict:
-        config = super().get_config()
-        for name in self.ARGUMENTS:
-            config[name] = getattr(self, _attribute(name))
-        config["image_shape"] = list(self.image_shape)
-        config["augment"] = augmentation.to_config(self.augment)
-        for name in self._brought:
-            config[name] = described(name, getattr(self, name))
-        if self.origin is not None:
-            config["origin"] = self.origin.to_config()
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict, custom_objects=None):
-        config = dict(config)
-        origin = config.pop("origin", None)
-        for names in cls.PLAYERS.values():
-            for name in names:
-                if isinstance(config.get(name), dict):
-                    config[name] = keras.saving.deserialize_keras_object(
-                        config[name], custom_objects=custom_objects
-                    )
-        model = cls(**config)
-        if origin is not None:
-            model.origin = Origin.from_config(origin)
-        return model
-
-    def save_to_preset(self, directory: str | os.PathLike) -> None:
-        """Writes a preset: what is needed to draw and to train on, without optimizer state.
-
-        Args:
-            directory: path of a directory that does not exist, is empty or holds a preset, which
-                is replaced.
-
-        Raises:
-            ValueError: if the directory holds something else, or the model has networks that
-                cannot be described by Keras' own layers.
-        """
-        from kgan import zoo
-
-        zoo.save(self, directory)
-
-    @classmethod
-    def from_preset(cls, source: str | os.PathLike) -> Self:
-        """Loads a preset, ready to draw and for `fit`; see `kgan.zoo.load`.
-
-        Args:
-            source: a preset directory, or a name in `kgan.zoo.names()`.
-
-        Raises:
-            ValueError: if there is no such preset, a file in it is damaged, or it holds a model
-                of another class than this one.
-        """
-        from kgan import zoo
-
-        model = zoo.load(source)
-        if not isinstance(model, cls):
-            raise KganError(
-                f"Expected a preset of a {cls.__name__}. Received: {str(source)!r}, which holds "
-                f"a {type(model).__name__}"
-            )
-        return model
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
@@ -972,14 +649,6 @@ def output_dtype() -> str:
 def add_gradients(gradients: list, more: list) -> list:
     """Sums by variable; a loss that does not depend on a variable has None for it."""
     return [m if g is None else g + m for g, m in zip(gradients, more, strict=True)]
-
-
-def _with_same_end(callbacks):
-    """Keras' callbacks, in whichever form, and after them what lets workers stop together."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(workers.SameEnd())
-        return callbacks
-    return [*keras.tree.flatten([] if callbacks is None else callbacks), workers.SameEnd()]
 
 
 def _read_only(networks: dict[str, keras.Model]) -> Mapping[str, keras.Model]:

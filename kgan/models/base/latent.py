@@ -12,8 +12,9 @@ from kgan.checks import FUNCTION, SEED, Bound, or_none, whole
 from kgan.errors import KganError
 from kgan.latents import sample_latents
 from kgan.models.base import inputs, projection
-from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
+from kgan.models.base.adversarial import AdversarialModel, Batch
 from kgan.models.base.exporting import Exported
+from kgan.models.base.saving import Pass
 from kgan.sampling import Sampling, checked_labels
 from kgan.untrusted import memory
 

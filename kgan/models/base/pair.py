@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from kgan.errors import KganError, short
 
+OPTIMIZERS = ("g_optimizer", "d_optimizer")  # of the generators, of the discriminators
+
 # Those of Keras that read or set what optimizers have. Before 3.15 they know of one only, and would
 # give both players the generator's rate.
 _OF_OPTIMIZERS = (

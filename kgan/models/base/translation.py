@@ -12,7 +12,8 @@ import tensorflow as tf
 from kgan.checks import CHANNELS, Bound, check_images, or_none
 from kgan.errors import KganError
 from kgan.models.base import exporting, inputs
-from kgan.models.base.adversarial import AdversarialModel, Batch, Pass
+from kgan.models.base.adversarial import AdversarialModel, Batch
+from kgan.models.base.saving import Pass
 from kgan.translating import Translating, chunk_of
 from kgan.untrusted import memory
 

@@ -134,14 +134,14 @@ def run_kgan(run_python, tmp_path) -> Callable[..., subprocess.CompletedProcess]
 @pytest.fixture
 def at_hub(monkeypatch, tmp_path):
     """A hub on this machine, and nothing else of the user's: no token, no cache, no registries."""
-    from kgan.zoo import download, registry
+    from kgan.zoo import exchange, registry
     from zoo import stand_in
 
     for name in ("HF_TOKEN", "HF_TOKEN_PATH", "KGAN_OFFLINE", "KGAN_ZOO", "KGAN_MOST_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(exchange, "_PAUSES", (0.01, 0.01))
     monkeypatch.setattr(registry, "_failures", {})
     monkeypatch.setattr(registry, "_warned", set())
     with stand_in.serving() as found:

@@ -13,7 +13,7 @@ import click
 
 from kgan import files
 from kgan.errors import KganError, KganWarning, one_line, printable, reason
-from kgan.zoo import download, gallery, hub, hub_card, metadata, opening, preset, registry
+from kgan.zoo import download, exchange, gallery, hub, hub_card, metadata, opening, preset, registry
 from kgan.zoo.metadata import CARD, METADATA, number_of_samples
 
 _TRIED = 4  # samples
@@ -209,7 +209,7 @@ def look(target: str, private: bool = False) -> Destination:
     download.split_url(target)  # which checks HF_ENDPOINT
     if repository.is_commit:
         raise KganError(f"Expected a branch to publish to. Received: the commit of {target}")
-    if download.is_offline():
+    if exchange.is_offline():
         raise KganError(f"Cannot publish to {repository}: KGAN_OFFLINE is set")
     errors = _library().errors
     with _talking(repository):
@@ -250,7 +250,7 @@ def _read(url, name, check):
     try:
         values, _ = download.fetch_json(f"{url}/{name}")
         check(values, name)
-    except download.Unreachable:
+    except exchange.Unreachable:
         raise
     except KganError:
         return None

@@ -15,7 +15,7 @@ import kgan
 from kgan import files
 from kgan.errors import KganError, KganWarning, printable, reason
 from kgan.files import expanded, recover, sha256
-from kgan.zoo import download, hub
+from kgan.zoo import download, exchange, hub
 from kgan.zoo.metadata import (
     CONFIG,
     METADATA,
@@ -114,7 +114,7 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
         for registry in registries()
         if registry in _failures
     )
-    if download.is_offline():
+    if exchange.is_offline():
         missing += "; KGAN_OFFLINE is set: of other machines only what is in the cache is known"
     raise KganError(
         f"Expected the name or the directory of a preset. Received: {text!r}; {hint}{missing}"
@@ -169,7 +169,7 @@ def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
         named = "" if registry == str(builtin_directory()) else "; KGAN_ZOO names it"
         where = printable(download.shown(registry))
         why = f"the registry {where}: {printable(why)}{named}"
-        entries = _cached_entries(registry) if isinstance(error, download.Unreachable) else {}
+        entries = _cached_entries(registry) if isinstance(error, exchange.Unreachable) else {}
         _failures[registry] = _Failure(why, time.monotonic(), entries)
         if registry not in _warned:
             _warned.add(registry)
@@ -182,7 +182,7 @@ def _entries(registry: str) -> dict[str, tuple[str, str | None]]:
 
 def _remote_entries(registry):
     url, pin = download.split_url(registry)
-    if download.is_offline():
+    if exchange.is_offline():
         if pin is not None:
             raise KganError("KGAN_OFFLINE is set, and its pin cannot be checked")
         if not hub.is_fixed(url):

@@ -19,13 +19,13 @@ import kgan
 from kgan import files
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
-from kgan.zoo import download, preset, registry
+from kgan.zoo import download, exchange, preset, registry
 from kgan.zoo.metadata import CARD, METADATA, WEIGHTS
 
 
 @pytest.fixture(autouse=True)
 def _without_pauses(monkeypatch):
-    monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr(exchange, "_PAUSES", (0.01, 0.01))
     monkeypatch.delenv("KGAN_OFFLINE", raising=False)
 
 
@@ -165,7 +165,7 @@ def test_redirections_at_home_are_followed(sly):
 def test_the_world_outside_cannot_send_us_to_this_machine():
     request = urllib.request.Request("https://example.org/x")
     with pytest.raises(urllib.error.URLError, match="Expected to be sent to https://"):
-        download._Redirects().redirect_request(request, None, 302, "", {}, "http://localhost/x")
+        exchange._Redirects().redirect_request(request, None, 302, "", {}, "http://localhost/x")
 
 
 def test_announced_size_is_believed_before_it_comes(sly):
@@ -311,7 +311,7 @@ def test_offline_uses_the_cache_and_local_registries(served, tmp_path, monkeypat
     sources = [f"{url}/tiny", f"{url}/tiny#sha256={pin}", "tiny", "digits"]
     monkeypatch.setenv("KGAN_ZOO", os.pathsep.join([url, str(zoo)]))
     preset.read("tiny")
-    monkeypatch.setattr(download, "_receive", None)  # whoever goes out fails
+    monkeypatch.setattr(exchange, "_receive", None)  # whoever goes out fails
     monkeypatch.setenv("KGAN_OFFLINE", "1")
     for source in sources:
         preset.read_metadata(source)

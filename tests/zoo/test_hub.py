@@ -2,6 +2,7 @@
 
 import os
 import time
+import urllib.request
 import warnings
 
 import pytest
@@ -10,7 +11,7 @@ import kgan
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
 from kgan.zoo import cache as caches
-from kgan.zoo import download, hub, preset, registry
+from kgan.zoo import download, exchange, hub, preset, registry
 from kgan.zoo.metadata import CARD, METADATA, WEIGHTS
 from zoo import stand_in
 from zoo.sound import make_preset
@@ -208,19 +209,19 @@ class TestOffline:
 
     def test_hub_that_cannot_be_reached(self, two, monkeypatch):
         preset.read("hf://someone/faces")
-        reached = download._receive
+        reached = exchange._receive
 
         def unplugged(url, *args):
-            raise download._Broken("Network is unreachable", again=True)
+            raise exchange.Broken("Network is unreachable", again=True)
 
-        monkeypatch.setattr(download, "_receive", unplugged)
+        monkeypatch.setattr(exchange, "_receive", unplugged)
         with pytest.warns(
             KganWarning, match="Cannot get .*unreachable; used is what was there on 2"
         ):
             assert weights_of("hf://someone/faces") == "model.weights.h5 of b"
         with pytest.raises(KganError, match="Cannot get .*Network is unreachable$"):
             preset.read("hf://someone/faces@v1")
-        monkeypatch.setattr(download, "_receive", reached)
+        monkeypatch.setattr(exchange, "_receive", reached)
 
     @pytest.mark.parametrize("how", ["offline", "unreachable"])
     def test_of_a_registry_what_was_got_is_known(self, at_hub, tmp_path, monkeypatch, how):
@@ -237,10 +238,10 @@ class TestOffline:
 
         def unplugged(*args):
             tried.append(args)
-            raise download._Broken("Network is unreachable", again=True)
+            raise exchange.Broken("Network is unreachable", again=True)
 
-        monkeypatch.setattr(download, "_PAUSES", ())
-        monkeypatch.setattr(download, "_receive", unplugged)
+        monkeypatch.setattr(exchange, "_PAUSES", ())
+        monkeypatch.setattr(exchange, "_receive", unplugged)
         with pytest.warns(
             KganWarning, match="sed only what the cache has of .*hf://some"
         ) as caught:
@@ -305,8 +306,8 @@ class TestTokens:
 
     def test_whoever_is_sent_to_the_hub_brings_none(self, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", "https://hub.example")
-        follow = download._Redirects().redirect_request
-        away = download.urllib.request.Request("https://cdn.example/x")
+        follow = exchange._Redirects().redirect_request
+        away = urllib.request.Request("https://cdn.example/x")
         away.add_unredirected_header("Authorization", "Bearer x")
         for start, end, brought in (
             ("https://hub.example/x", "https://hub.example/y", True),
@@ -316,7 +317,7 @@ class TestTokens:
             ("https://hub.example/x", "https://hub.example@evil.example/y", False),
             ("https://cdn.example/x", "https://hub.example/y", False),
         ):
-            request = download.urllib.request.Request(start)
+            request = urllib.request.Request(start)
             request.add_unredirected_header("Authorization", "Bearer x")
             followed = follow(request, None, 302, "", {"X-Repo-Commit": None}, end)
             assert followed.has_header("Authorization") == brought, (start, end)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kgan.errors import KganError, KganWarning
-from kgan.zoo import download, opening, preset, registry
+from kgan.zoo import exchange, opening, preset, registry
 from zoo.sound import change_metadata, make_preset
 
 
@@ -102,7 +102,7 @@ def failing(tmp_path, monkeypatch) -> str:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     make_preset(tmp_path / "more" / "cars")
     monkeypatch.setenv("KGAN_ZOO", os.pathsep.join([url, str(tmp_path / "more")]))
-    monkeypatch.setattr(download, "_PAUSES", ())
+    monkeypatch.setattr(exchange, "_PAUSES", ())
     return url
 
 
@@ -123,8 +123,8 @@ def test_name_that_may_be_in_the_failing_registry_says_so(failing):
 
 def test_server_that_failed_is_not_waited_for_again_at_once(failing, monkeypatch):
     tries = []
-    receive = download._receive
-    monkeypatch.setattr(download, "_receive", lambda *args: tries.append(args) or receive(*args))
+    receive = exchange._receive
+    monkeypatch.setattr(exchange, "_receive", lambda *args: tries.append(args) or receive(*args))
     with pytest.warns(KganWarning):
         for _ in range(3):
             registry.names()
@@ -135,7 +135,7 @@ def test_server_that_failed_is_not_waited_for_again_at_once(failing, monkeypatch
 
 
 def test_registries_are_not_asked_for_what_is_nearer(failing, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "_receive", None)  # whoever goes out fails
+    monkeypatch.setattr(exchange, "_receive", None)  # whoever goes out fails
     monkeypatch.chdir(tmp_path)
     builtin = registry.builtin_directory()
     assert registry.resolve("dcgan-mnist")[0] == str(builtin / "dcgan-mnist")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from kgan.errors import KganError
-from kgan.zoo import download
+from kgan.zoo import download, exchange
 from zoo.sound import METADATA
 
 SOUND = b'{"a": 1}'
@@ -304,7 +304,7 @@ class _Peak:
 @pytest.fixture
 def impatient(monkeypatch, tmp_path):
     for name, value in LIMITS.items():
-        monkeypatch.setattr(download, name, value)
+        monkeypatch.setattr(exchange, name, value)
     monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
     for name in ("KGAN_OFFLINE", "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -389,7 +389,7 @@ def fetch(behaviour, tmp_path, monkeypatch):
         requests.append(request.decode())
         behaviour(connection, request)
 
-    monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(exchange, "_PAUSES", (0.01, 0.01, 0.01))
     monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "cache"))
     with server(beside_sound_metadata(file)) as port, warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -4,12 +4,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import tensorflow as tf
 
 from kgan import workers
 from kgan.errors import KganError
 
 _DISTRIBUTE = "experimental_distribute_dataset"
+_EPOCHS = "_kgan_epochs"
 _EVERYWHERE = "kgan.data"  # among the frameworks that have made a pipeline
 
 
@@ -32,6 +34,60 @@ def steady(dataset):
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
+
+
+class Epochs:
+    """The numbers of the epochs of a pipeline, of which each has an order of its own.
+
+    Attributes:
+        next: number of the next pass.
+        fitted: the same for the next `fit`, for which it does not count who else has looked at
+            some batches.
+    """
+
+    def __init__(self):
+        self.next = self.fitted = 0
+
+    def take(self) -> np.int64:
+        """The number of a pass that begins."""
+        number = self.next
+        self.next += 1
+        return np.int64(number)
+
+
+def counted(dataset: tf.data.Dataset, epochs: Epochs) -> tf.data.Dataset:
+    """Marks a `tf.data.Dataset` that takes the numbers of its passes from `epochs`.
+
+    What is made of it by `map`, `take` and the like is marked too.
+    """
+    setattr(dataset, _EPOCHS, epochs)
+    return dataset
+
+
+def _epochs_in(dataset):
+    if isinstance(dataset, tf.data.Dataset):
+        if hasattr(dataset, _EPOCHS):
+            yield getattr(dataset, _EPOCHS)
+        for source in dataset._inputs():
+            yield from _epochs_in(source)
+
+
+@contextmanager
+def epochs_of_fit(dataset, first: int = 0) -> Iterator[None]:
+    """Within it the passes of a pipeline are the epochs of a `fit`.
+
+    Args:
+        dataset: anything; only kgan's own pipelines count their passes.
+        first: int, the first epoch, where training goes on; 0 for that after the last `fit`.
+    """
+    found = list(_epochs_in(dataset))
+    for epochs in found:
+        epochs.next = first or epochs.fitted
+    try:
+        yield
+    finally:
+        for epochs in found:
+            epochs.fitted = epochs.next
 
 
 def same_everywhere(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from kgan.checks import FLAG, SEED, whole
 from kgan.data.cache import Stored
 from kgan.errors import KganError
-from kgan.pipelines import same_everywhere, steady
+from kgan.pipelines import Epochs, counted, same_everywhere, steady
 
 _FLIP, _SHUFFLE = 1, 0
 
@@ -39,6 +39,8 @@ class Batched:
     ) -> tf.data.Dataset:
         """One epoch a pass, each in an order of its own, the same in every process.
 
+        `fit` with an `initial_epoch` goes on in the order of that epoch.
+
         Args:
             batch_size: int. When shuffled, a last partial batch is left out.
             shuffle: whether to change the order at each pass.
@@ -52,10 +54,7 @@ class Batched:
         check_order(batch_size, shuffle, flip, seed)
         self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
-        epochs = iter(range(2**62))
-
-        def next_epoch():
-            return np.int64(next(epochs))
+        epochs = Epochs()
 
         def one_epoch(epoch):
             numbers = tf.data.Dataset.range(steps).map(lambda step: epoch * steps + step)
@@ -63,9 +62,9 @@ class Batched:
 
         orders = self._orders(batch_size, shuffle, flip, seed)
         passes = tf.data.Dataset.from_tensors(0).map(
-            lambda _: tf.ensure_shape(tf.numpy_function(next_epoch, [], tf.int64), ())
+            lambda _: tf.ensure_shape(tf.numpy_function(epochs.take, [], tf.int64), ())
         )
-        batches = passes.flat_map(one_epoch)
+        batches = counted(passes, epochs).flat_map(one_epoch)
         return _ahead(batches.apply(tf.data.experimental.assert_cardinality(steps)))
 
     def stream(

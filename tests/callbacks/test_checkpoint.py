@@ -12,7 +12,7 @@ import pytest
 import kgan
 from kgan.callbacks import Checkpoint
 from kgan.errors import KganWarning
-from kgan.models import DCGAN, GAN
+from kgan.models import DCGAN, GAN, ConditionalGAN
 from kgan.models.base import keras_files, pair
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1), dtype="uint8")
@@ -54,6 +54,48 @@ def test_resumed_training_equals_uninterrupted_to_the_bit(tmp_path):
     assert fit(second, tmp_path / "b", epochs=4) == 2
     for a, b in zip(everything(whole), everything(second), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", [GAN, ConditionalGAN])  # of the latter labels are looked at before
+def test_order_and_flips_go_on_too(kind, tmp_path):
+    more = {"num_classes": 2} if kind is ConditionalGAN else {}
+    source = (IMAGES, np.arange(len(IMAGES)) % 2) if more else IMAGES
+
+    def train(directory, *epochs):
+        """Some calls of `fit`, each until an epoch, in one process."""
+        model = kind((16, 16, 1), latent_dim=4, width=5, **more)
+        model.compile()
+        checkpoint = Checkpoint(directory)
+        first = checkpoint.restore(model)
+        data = kgan.data.dataset(source, (16, 16, 1), 8, flip=True).map(lambda *batch: batch)
+        next(iter(data))  # a look counts for nothing
+        for last in epochs:
+            model.fit(data, epochs=last, initial_epoch=first, verbose=0, callbacks=[checkpoint])
+            first = last
+        return everything(model)
+
+    whole = train(tmp_path / "a", 3)
+    train(tmp_path / "b", 1)
+    resumed = train(tmp_path / "b", 2, 3)
+    for a, b in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_fit_after_fit_goes_on_in_another_order():
+    data = kgan.data.dataset(IMAGES, (16, 16, 1), 8)
+    seen = []
+
+    class Seen(GAN):
+        def unpack(self, data):
+            seen.append(data.numpy())
+            return super().unpack(data)
+
+    model = Seen((16, 16, 1), latent_dim=4, width=5)
+    model.compile(run_eagerly=True)
+    for _ in range(2):
+        model.fit(data, verbose=0)
+    assert len(seen) == 6
+    assert not np.array_equal(np.concatenate(seen[:3]), np.concatenate(seen[3:]))
 
 
 def test_the_last_two_are_kept_and_nothing_else(tmp_path):

@@ -12,7 +12,7 @@ from kgan import workers
 from kgan.checks import Below0
 from kgan.models.base import inputs
 from kgan.models.base.pair import OPTIMIZERS, check_callbacks
-from kgan.pipelines import few_images, own_pipelines
+from kgan.pipelines import epochs_of_fit, few_images, own_pipelines
 
 
 class Fitting(keras.Model):
@@ -39,7 +39,8 @@ class Fitting(keras.Model):
             x, y = inputs.split(*held_out)
             x = inputs.check_data(x, y, self, ahead=True, steps=steps)
             call["validation_data"] = x if y is None else (x, y)
-        with self._own_way(self.is_enough):
+        first = call.get("initial_epoch", 0) if call.get("steps_per_epoch") is None else 0
+        with epochs_of_fit(call["x"], first), self._own_way(self.is_enough):
             history = super().fit(**call)
         if history.epoch and not history.history:  # Keras only warns
             raise inputs.no_data(call["x"])

@@ -115,6 +115,7 @@ class GenerativeMetrics(Periodic):
     def _take_real(self, model):
         if self._real is not None:
             return
+        check_metrics(self.metrics, image_shape=model.image_shape)
         real = load(self.data, model.image_shape, self.split, self.data_dir).images
         number = min(self.images, len(real))
         check_metrics(self.metrics, number)

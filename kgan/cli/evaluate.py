@@ -130,7 +130,8 @@ def command(
     These are held-out ones where there are 5,000 of them. Otherwise every other training image is
     taken, and held-out ones serve recall and nearness: whether samples lie nearer to training
     images than those do. The floor is the same metric of other real images in place of the
-    samples. There is no Fréchet distance of fewer than 250 images.
+    samples. What the images do not allow is left out: the Fréchet distance takes 250 of them, the
+    sliced Wasserstein distance squares.
 
     Of a preset that translates: held-out pairs are translated and compared with the true pictures;
     pictures of two domains are compared with those of the domain that they are turned into. Beside

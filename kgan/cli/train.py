@@ -23,7 +23,7 @@ from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.quiet import import_tensorflow
 from kgan.cli.renamed import RenamedCommand
-from kgan.data.folder import LABELS
+from kgan.data.folder import LABELS, find_folder
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError, say
 from kgan.files import expanded, plain_name
@@ -316,7 +316,7 @@ def _no_data(source):
 def _held_out(text: str) -> str | dict[str, float]:
     """The recipe's `held_out` of an option: a share of the images, or where others are."""
     share = re.fullmatch(r"([0-9]*\.?[0-9]+)(\s*%)?", text.strip())
-    if share is None:
+    if share is None or find_folder(text).is_dir():
         return text
     return {"share": float(share[1]) / (100 if share[2] else 1)}
 

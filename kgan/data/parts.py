@@ -401,8 +401,10 @@ def _files(sources, data_dir) -> list[File]:
 def _same(some: list[File], others: list[File]) -> list[tuple[File, File]]:
     """Pairs of files of the same content.
 
-    Few files are read whole: those that have the size and the middle of another.
+    Few files are read whole: those that have the size and the middle of another. Empty ones are no
+    pictures.
     """
+    some = [file for file in some if file.size]
     looks = (lambda file: file.size, _middle, _content)
     for look in looks:
         wanted = {look(file) for file in some}

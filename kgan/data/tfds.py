@@ -23,6 +23,23 @@ def split_name(source: str, split: str) -> tuple[str, str]:
     return name, own or split
 
 
+def source_and_split(source: str, split: str | None, usual: str) -> tuple[str, str]:
+    """`"tfds:<name>"` and the split, whichever way it was said.
+
+    Args:
+        source: `"tfds:<name>"` or `"tfds:<name>#<split>"`.
+        split: or None.
+        usual: the split where none is said.
+
+    Raises:
+        KganError: if it is said both ways.
+    """
+    name, own = split_name(source, "")
+    if own and split is not None:
+        raise KganError(f"Expected one split. Received: {source} and split={split!r}")
+    return f"{_PREFIX}{name}", own or split or usual
+
+
 def builder(name: str, data_dir: str | os.PathLike | None = None):
     """The `tfds.core.DatasetBuilder` of a data set of images, which need not be prepared yet.
 

@@ -11,12 +11,19 @@ from kgan.metrics.extractors import Extractor
 from kgan.metrics.frechet import frechet_distance
 from kgan.metrics.kernel import kernel_distance
 from kgan.metrics.manifold import density_coverage, precision_recall
-from kgan.metrics.sliced_wasserstein import sliced_wasserstein
+from kgan.metrics.sliced_wasserstein import SMALLEST, sliced_wasserstein
 
 # Images that the sliced Wasserstein distance looks at: 2^13, as in Karras et al. 2018, section 5.
 MOST_SLICED = 8192
 # The fewer the images, the more of the Fréchet distance is bias.
 FEWEST_FRECHET = 250
+# Real and as many generated images; of k neighbours an image is none itself.
+FEWEST = {
+    "frechet_distance": FEWEST_FRECHET,
+    "kernel_distance": 2,
+    "precision_recall": 4,
+    "density_coverage": 6,
+}
 
 
 class FeatureSet(NamedTuple):
@@ -76,12 +83,15 @@ def measure(
     return values
 
 
-def check_metrics(metrics: Sequence[str], images: int | None = None) -> None:
-    """Raises KganError unless all are names of metrics, and can be taken of so many images.
+def check_metrics(
+    metrics: Sequence[str], images: int | None = None, image_shape: tuple | None = None
+) -> None:
+    """Raises KganError unless all are names of metrics, and can be taken of such images.
 
     Args:
         metrics: names.
         images: int, real or generated ones, whichever are fewer; None if it is not known yet.
+        image_shape: (height, width, channels) of each, or None.
     """
     names = metrics if isinstance(metrics, Collection) and not isinstance(metrics, str) else ()
     for name in names or [metrics]:
@@ -89,11 +99,31 @@ def check_metrics(metrics: Sequence[str], images: int | None = None) -> None:
             raise KganError(
                 f"Expected metrics among {', '.join(METRICS)}, in a list. Received: {short(name)}"
             )
-    if images is not None and images < FEWEST_FRECHET and "frechet_distance" in metrics:
-        raise KganError(
-            f"Expected at least {FEWEST_FRECHET} real and as many generated images for the "
-            f"frechet_distance; the kernel_distance takes fewer. Received: {images}"
-        )
+    for name in metrics:
+        if too_few(name, images):
+            fewer = "; the kernel_distance takes fewer" if FEWEST[name] > 2 else ""
+            raise KganError(
+                f"Expected at least {FEWEST[name]} real and as many generated images for the "
+                f"{name}{fewer}. Received: {images}"
+            )
+        if misshapen(name, image_shape):
+            raise KganError(
+                f"Expected square images for the {name}, of {SMALLEST} pixels or more. Received: "
+                f"{image_shape[0]}x{image_shape[1]}"
+            )
+
+
+def too_few(metric: str, images: int | None) -> bool:
+    """Whether a metric takes more real and generated images than so many."""
+    return images is not None and images < FEWEST.get(metric, 1)
+
+
+def misshapen(metric: str, image_shape: tuple | None) -> bool:
+    """Whether a metric takes no images of that shape."""
+    if metric != "sliced_wasserstein" or image_shape is None:
+        return False
+    height, width, _ = image_shape
+    return height != width or height < SMALLEST
 
 
 def _frechet(real, fake):

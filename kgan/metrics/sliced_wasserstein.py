@@ -11,7 +11,7 @@ from kgan.checks import as_array, whole
 from kgan.errors import KganError
 from kgan.metrics.inputs import SEED, check_images
 
-_SMALLEST = 14  # pixels: 16, the smallest side in the paper, or 14 of images of side 28, 56, 112
+SMALLEST = 14  # pixels: 16, the smallest side in the paper, or 14 of images of side 28, 56, 112
 _PATCH = 7  # pixels
 _PATCHES_PER_IMAGE = 128
 _MOST_PATCHES = 2**18  # of each set and level: at most 310 MB in RGB
@@ -67,7 +67,7 @@ def sliced_wasserstein(
     whole(1).check("projections", projections)
     SEED.check("seed", seed)
     sides = [real_images.shape[1]]
-    while sides[-1] % 2 == 0 and sides[-1] // 2 >= _SMALLEST:
+    while sides[-1] % 2 == 0 and sides[-1] // 2 >= SMALLEST:
         sides.append(sides[-1] // 2)
     generator = np.random.RandomState(seed)  # of a stream that NumPy has promised not to change
     distances = {}
@@ -160,9 +160,9 @@ def _patches(images, level, levels, places):
 
 
 def _as_images(images, name):
-    expected = f"uint8 images of shape (images, side, side, channels), the side {_SMALLEST} or more"
+    expected = f"uint8 images of shape (images, side, side, channels), the side {SMALLEST} or more"
     images = as_array(name, images, expected)
-    square = images.ndim == 4 and images.shape[1] == images.shape[2] >= _SMALLEST
+    square = images.ndim == 4 and images.shape[1] == images.shape[2] >= SMALLEST
     if images.dtype != np.uint8 or not square:
         raise KganError(
             f"Expected {name} to be {expected}. Received: shape {images.shape}, dtype "

@@ -13,6 +13,7 @@ import numpy as np
 
 import kgan
 from kgan import data
+from kgan.checks import whole
 from kgan.data import tfds
 from kgan.data.folder import find_folder, shape_of_pictures
 from kgan.errors import KganError
@@ -20,7 +21,7 @@ from kgan.metrics import extractor as find_extractor
 from kgan.metrics import protocol
 from kgan.metrics.measuring import METRICS, check_metrics, measure
 from kgan.metrics.protocol import evenly
-from kgan.runs.extraction import BATCH, EXTRACTORS, asked_or_affordable, extract, facts_of
+from kgan.runs.extraction import BATCH, asked_or_affordable, extract, facts_of, known_extractor
 from kgan.runs.figures import Comparison, rows_of
 from kgan.zoo.metadata import METADATA
 
@@ -69,6 +70,7 @@ def compare(
     """
     start = time.monotonic()
     check_metrics(METRICS if metrics is None else metrics)
+    whole(2).check("number", number)
     is_tfds, folder = tfds.is_name(against), find_folder(source, data_dir)
     if split is not None and not is_tfds:
         raise KganError(f"Expected split with data of TFDS. Received: {split!r} of {against}")
@@ -77,7 +79,10 @@ def compare(
             "Expected a folder of images to compare with another. Received: the preset "
             f"{source}; --data compares samples of a preset with a folder"
         )
-    default = EXTRACTORS.get(os.fspath(against), "random")
+    against = os.fspath(against)
+    if is_tfds:
+        against, split = tfds.source_and_split(against, split, "test")
+    default = known_extractor(against) or "random"
     network = find_extractor(default if extractor is None else extractor)
     shape = shape_of_pictures(folder, side)
     if network.input_shape is not None:
@@ -87,7 +92,7 @@ def compare(
     )
     number = min(protocol.most_images(network.name, number), len(fake), len(real))
     places = protocol.against(len(real), number)
-    metrics, left_out = asked_or_affordable(metrics, METRICS, number)
+    metrics, left_out = asked_or_affordable(metrics, METRICS, number, shape)
     if places.floor is None:
         left_out.append("the floor, for which real images have to be twice as many")
     keep = "sliced_wasserstein" in metrics
@@ -107,8 +112,8 @@ def compare(
         "real_images": number,
         "generated_images": number,
         "floor_images": None if floor is None else number,
-        "data": os.fspath(against),
-        "split": (split or "test") if is_tfds else None,
+        "data": against,
+        "split": split,
         "places": places.real.text,
         "floor_places": None if floor is None else places.floor.text,
         "seeds": None,

@@ -15,6 +15,7 @@ import numpy as np
 
 import kgan
 from kgan import images
+from kgan.checks import whole
 from kgan.data import parts
 from kgan.errors import KganError, short
 from kgan.metrics import extractor as find_extractor
@@ -73,8 +74,8 @@ def evaluate(
         split: of a `data_source` of TFDS; by default `"test"`.
         number: int, real and generated images at most; by the extractor `faces` never more than
             4,000.
-        metrics: names among `kgan.metrics.METRICS`. By default all, but for the Fréchet distance
-            where there are fewer than 250 images.
+        metrics: names among `kgan.metrics.METRICS`. By default all that the images allow: the
+            Fréchet distance takes 250 of them, the sliced Wasserstein distance squares.
         extractor: see `kgan.metrics.extractor`. By default that of the recipe's data, or
             `"random"`.
         seeds: ints; so many samples are drawn of each.
@@ -135,6 +136,7 @@ def evaluate(
                 f"and a {kind.__name__}"
             )
     check_metrics(METRICS if metrics is None else metrics)
+    whole(2).check("number", number)
     if not seeds or len(set(seeds)) < len(seeds):
         raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
     recipe, model = evaluated.recipe, saving.load(evaluated)
@@ -150,7 +152,7 @@ def evaluate(
     else:
         given = at_hand.of_other_data(recipe, model, data_source, split, most, data_dir)
     number = len(given.places.real.indices)
-    metrics, left_out = asked_or_affordable(metrics, METRICS, number)
+    metrics, left_out = asked_or_affordable(metrics, METRICS, number, model.image_shape)
     sets = Sets(given, network, keep_images="sliced_wasserstein" in metrics)
     comparisons = [main(sets, metrics), *recall(sets, metrics)]
     labels = None

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 import kgan
-from kgan.checks import one_of
+from kgan.checks import one_of, whole
 from kgan.data import parts
 from kgan.errors import KganError, short
 from kgan.images import grid, provenance, save_png
@@ -114,6 +114,7 @@ def evaluate(
         KganError: for data, metrics or extractors that cannot be used.
     """
     start = time.monotonic()
+    whole(1).check("number", number)
     recipe = evaluated.recipe
     names = _known(metrics, saving.described(evaluated)[0])
     model = saving.load(evaluated)
@@ -126,7 +127,7 @@ def evaluate(
     number = min(len(sets.real) for sets in directions.values())
     is_paired = _is_paired(held_out)
     if metrics is None:
-        names, missing = affordable(names, number)
+        names, missing = affordable(names, number, model.image_shape)
         left_out += missing
         if not is_paired:
             names = [name for name in names if name not in PAIRED]

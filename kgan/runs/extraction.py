@@ -1,7 +1,9 @@
 """What evaluations have in common: the extractor, and features with a bar."""
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
@@ -10,13 +12,17 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 import click
 import numpy as np
 
+from kgan.data import tfds
 from kgan.metrics import Extractor
 from kgan.metrics.measuring import (
-    FEWEST_FRECHET,
+    FEWEST,
     FeatureSet,
     check_metrics,
     extract_features,
+    misshapen,
+    too_few,
 )
+from kgan.metrics.sliced_wasserstein import SMALLEST
 from kgan.recipe import Recipe
 
 BATCH = 256  # images at a time; no figure depends on it
@@ -36,8 +42,17 @@ EXTRACTORS = {
 
 def extractor_of(recipe: Recipe) -> str:
     """The name of the extractor that knows a recipe's data best."""
-    known = {EXTRACTORS.get(source) for source in (*recipe.data.sources(), *recipe.data.targets())}
+    known = set(map(known_extractor, (*recipe.data.sources(), *recipe.data.targets())))
     return recipe.data.extractor or (known.pop() if len(known) == 1 else None) or "random"
+
+
+def known_extractor(source: str | os.PathLike) -> str | None:
+    """The name of the extractor of a data set, wherever it lies and whatever split it is of."""
+    if tfds.is_name(source):
+        return EXTRACTORS.get(f"tfds:{tfds.split_name(source, '')[0].partition(':')[0]}")
+    place = "/" + Path(os.path.normpath(source)).as_posix()
+    found = (name for known, name in EXTRACTORS.items() if place.endswith(f"/{known}"))
+    return next(found, None)
 
 
 def facts_of(network: Extractor) -> dict[str, Any]:
@@ -50,25 +65,41 @@ def facts_of(network: Extractor) -> dict[str, Any]:
     }
 
 
-def affordable(names: Iterable[str], number: int) -> tuple[list[str], list[str]]:
-    """Those metrics that so many images allow, and what is left out."""
-    names = list(names)
-    if number >= FEWEST_FRECHET or FRECHET not in names:
-        return names, []
-    names.remove(FRECHET)
-    return names, [f"the Fréchet distance, of fewer than {FEWEST_FRECHET} images"]
+def affordable(
+    names: Iterable[str], number: int, image_shape: tuple[int, int, int]
+) -> tuple[list[str], list[str]]:
+    """Those metrics that so many images of that shape allow, and what is left out."""
+    allowed, left_out = [], []
+    for name in names:
+        title = "the " + name.replace("_", " ").replace("frechet", "Fréchet")
+        if too_few(name, number):
+            left_out.append(f"{title}, of fewer than {FEWEST[name]} images")
+        elif misshapen(name, image_shape):
+            left_out.append(f"{title}, of images that are no squares of {SMALLEST} pixels or more")
+        else:
+            allowed.append(name)
+    return allowed, left_out
 
 
 def asked_or_affordable(
-    asked: Sequence[str] | None, known: Iterable[str], number: int
+    asked: Sequence[str] | None, known: Iterable[str], number: int, image_shape: tuple
 ) -> tuple[list[str], list[str]]:
-    """The metrics that were asked for, or all that so many images allow; and what is left out.
+    """The metrics that were asked for, or all that the images allow; and what is left out.
+
+    Args:
+        asked: names, or None.
+        known: names of all.
+        number: int, real and generated images.
+        image_shape: (height, width, channels) of each.
 
     Raises:
-        KganError: if one that was asked for takes more images.
+        KganError: if one that was asked for takes other images, or all do.
     """
-    names, left_out = affordable(known, number) if asked is None else (list(asked), [])
-    check_metrics(names, number)
+    if asked is None:
+        names, left_out = affordable(known, number, image_shape)
+    else:
+        names, left_out = list(asked), []
+    check_metrics(names or list(known), number, image_shape)
     return names, left_out
 
 

@@ -114,7 +114,7 @@ def of_other_data(recipe, model, source, split, most, data_dir) -> Given:
     if split is not None and not is_tfds:
         raise KganError(f"Expected split with data of TFDS. Received: {split!r} of {source}")
     if is_tfds:
-        split = split or "test"
+        source, split = tfds.source_and_split(source, split, "test")
     how, shape = recipe.data, model.image_shape
     names, left_out = class_names_of(model, how), []
     labels = None
@@ -127,7 +127,8 @@ def of_other_data(recipe, model, source, split, most, data_dir) -> Given:
         parts.name_classes(others, how)
     others = of_model(others, names, left_out)
     training = None
-    if source in how.sources() and split in (None, how.split):
+    trained_on = [_place(place, how.split, data_dir) for place in how.sources() if place]
+    if _place(source, split, data_dir) in trained_on:
         warnings.warn(
             f"The model was trained on these images: {' '.join(filter(None, (source, split)))}. "
             "Figures of held-out ones say how good it is.",
@@ -141,6 +142,13 @@ def of_other_data(recipe, model, source, split, most, data_dir) -> Given:
             training = None
     places = protocol.others(0 if training is None else len(training), len(others), most)
     return Given.of(source, split, training, others, places, names, left_out)
+
+
+def _place(source, split, data_dir):
+    """Where the images of a source are, however that is written."""
+    if tfds.is_name(source):
+        return tfds.split_name(source, split)
+    return find_folder(source, data_dir).resolve()
 
 
 def class_names_of(model, how) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from kgan.callbacks import GenerativeMetrics
 from kgan.metrics import extractor, kernel_distance
-from kgan.models import DCGAN
+from kgan.models import DCGAN, GAN
 
 SHAPE = (16, 16, 1)
 
@@ -38,7 +38,13 @@ def test_callbacks_after_it_find_the_values(tmp_path):
             tmp_path / "best.keras", monitor="val_kernel_distance", save_best_only=True, mode="min"
         ),
     ]
-    history = model.fit(some_images(), epochs=9, batch_size=8, verbose=0, callbacks=callbacks)
+    options = {
+        "epochs": 9,
+        "batch_size": 8,
+        "shuffle": False,
+        "verbose": 0,
+    }  # of some orders it dies
+    history = model.fit(some_images(), callbacks=callbacks, **options)
     values = history.history["val_kernel_distance"]
     assert len(values) == 3  # stopped: the baseline was never reached
     assert values[1] != values[0]
@@ -105,6 +111,20 @@ def test_too_few_images_are_refused_before_training():
     callback = GenerativeMetrics(some_images(249))
     with pytest.raises(ValueError, match="Expected at least 250 .*Received: 249"):
         model.fit(some_images(), batch_size=8, verbose=0, callbacks=[callback])
+    assert int(model.images_seen.numpy()) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "metric", "received"),
+    [((16, 16), "density_coverage", "5"), ((16, 24), "sliced_wasserstein", "16x24")],
+)
+def test_what_images_do_not_allow_is_refused_before_training(shape, metric, received):
+    model = GAN((*shape, 1), latent_dim=4, width=5)
+    model.compile()
+    images = np.zeros((5, *shape, 1), "uint8")
+    callback = GenerativeMetrics(images, metrics=[metric])
+    with pytest.raises(ValueError, match=f"Expected .*{metric}.*Received: {received}$"):
+        model.fit(images, batch_size=4, verbose=0, callbacks=[callback])
     assert int(model.images_seen.numpy()) == 0
 
 

@@ -201,6 +201,12 @@ class TestRules:
         with pytest.raises(KganError, match=r"10\.png, held out, and .*copy\.png, trained on"):
             training(source="hero", held_out={"names": "*0.png"})
 
+    def test_empty_files_are_no_copies(self, views):
+        for name in ("10.png", "11.png"):
+            (views / "hero/front" / name).write_bytes(b"")
+        with pytest.warns(KganWarning, match="Skipped"):
+            assert len(training(source="hero", held_out={"names": "*0.png"})) == 53
+
     def test_data_sets_have_no_files(self):
         with pytest.raises(KganError, match="Expected folders to hold out .*'tfds:mnist'"):
             training(source="tfds:mnist", held_out={"share": 0.5})

@@ -25,7 +25,7 @@ from kgan.metrics import (
     protocol,
 )
 from kgan.metrics.measuring import METRICS
-from kgan.models import ConditionalGAN
+from kgan.models import GAN, ConditionalGAN
 from kgan.recipe import Data, Recipe
 from kgan.runs import evaluate as evaluation
 from kgan.runs import extraction, given
@@ -306,6 +306,63 @@ def test_other_data(trained, photos, features, samples, tiny):
     with pytest.warns(KganWarning, match="trained on these images: photos/train"):
         (seen,) = evaluation.evaluate(trained, "photos/train", **options)
     assert seen["floor"] is None and seen["real_images"] == 521
+    for spelling in ("photos/train/", photos / "photos" / "train"):
+        with pytest.warns(KganWarning, match="trained on these images"):
+            (same,) = evaluation.evaluate(trained, str(spelling), **options)
+        assert same["floor"] is None and same["value"] == seen["value"]
+
+
+def test_splits_of_other_data(tiny_preset, data_dir, monkeypatch, tiny, tmp_path):
+    monkeypatch.setenv("KGAN_DATA_DIR", str(data_dir))
+    recipe = preset.read(tiny_preset).recipe
+    recipe.data = Data("tfds:mnist", split="train[:300]")
+    model = GAN((28, 28, 1), latent_dim=2, width=5)
+    model.compile()
+    kgan.zoo.save(model, tmp_path / "digits", recipe)
+    options = {"metrics": ["kernel_distance"], "seeds": [0], "extractor": "random", "number": 50}
+
+    def measured(source, split=None):
+        (row,) = (
+            row
+            for row in evaluation.evaluate(tmp_path / "digits", source, split, **options)
+            if row["metric"] == "kernel_distance"
+        )
+        return row
+
+    other = measured("tfds:mnist#test[:200]")
+    assert (other["data"], other["split"]) == ("tfds:mnist", "test[:200]")
+    assert other["value"] == measured("tfds:mnist", "test[:200]")["value"] and other["floor"]
+    with pytest.warns(KganWarning, match=r"trained on these images: tfds:mnist train\[:300\]"):
+        assert measured("tfds:mnist#train[:300]")["floor"] is None
+    with pytest.raises(ValueError, match="Expected one split. Received: tfds:mnist#test and split"):
+        measured("tfds:mnist#test", "train")
+
+
+@pytest.mark.parametrize(
+    ("shape", "images", "left_out"),
+    [
+        ((16, 24), 300, ["the sliced wasserstein, of images that are no squares of 14 pixels"]),
+        ((12, 12), 300, ["the sliced wasserstein, of images that are no squares"]),
+        ((16, 16), 10, ["the Fréchet distance, of fewer than 250", "density coverage, of fewer"]),
+    ],
+)
+def test_what_the_images_do_not_allow_is_left_out(shape, images, left_out, tmp_path):
+    write_images(tmp_path / "photos", images, seed=0, shape=(*shape, 3))
+    model = GAN((*shape, 3), latent_dim=2, width=5)
+    model.compile()
+    kgan.zoo.save(model, tmp_path / "p", Recipe("p", "GAN", data=Data(str(tmp_path / "photos"))))
+    options = {"seeds": [0], "extractor": "random"}
+    result = evaluation.evaluate(tmp_path / "p", **options)[0]
+    assert all(reason in result["left_out"] for reason in left_out)
+    metric = "density_coverage" if images == 10 else "sliced_wasserstein"
+    with pytest.raises(ValueError, match=f"^Expected .* for the {metric}"):
+        evaluation.evaluate(tmp_path / "p", metrics=[metric], **options)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2.5])
+def test_numbers_of_images_that_are_none(trained, number):
+    with pytest.raises(ValueError, match="Expected number to be .*Received"):
+        evaluation.evaluate(trained, number=number)
 
 
 def test_classes(tiny, network, tmp_path):
@@ -616,6 +673,10 @@ def test_images_that_may_not_be_shown_are_not(results, trained, photos, tmp_path
         (["celeba/train", "celeba/more"], "faces", "faces"),
         (["tfds:mnist", "celeba/train"], "", "random"),
         (["tfds:mnist"], "", "digits"),
+        ("tfds:mnist:3.0.1#train[:100]", "", "digits"),
+        ("celeba/train/", "", "faces"),
+        ("/data/celeba/train", "", "faces"),
+        ("/data/my-celeba/train", "", "random"),
     ],
 )
 def test_the_extractor_of_a_recipe(source, extractor, expected):

@@ -38,12 +38,8 @@ def test_callbacks_after_it_find_the_values(tmp_path):
             tmp_path / "best.keras", monitor="val_kernel_distance", save_best_only=True, mode="min"
         ),
     ]
-    options = {
-        "epochs": 9,
-        "batch_size": 8,
-        "shuffle": False,
-        "verbose": 0,
-    }  # of some orders it dies
+    # Of some orders so small a generator dies, and every value is the same.
+    options = {"epochs": 9, "batch_size": 8, "shuffle": False, "verbose": 0}
     history = model.fit(some_images(), callbacks=callbacks, **options)
     values = history.history["val_kernel_distance"]
     assert len(values) == 3  # stopped: the baseline was never reached

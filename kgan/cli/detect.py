@@ -5,17 +5,18 @@ from pathlib import Path
 
 import click
 
+from kgan.cli import provenance
 from kgan.cli.names import PresetName
 from kgan.cli.quiet import import_tensorflow
-from kgan.errors import say
+from kgan.errors import KganError, say
 
 detect_option = click.option(
     "--detect",
     "judge",
     metavar="NAME",
     type=PresetName(),
-    help="How two detectors take the pictures: for real ones, or for samples of the preset NAME; "
-    "and how often they are wrong.",
+    help="How two detectors take pictures, each by itself: for real ones, or for samples of the "
+    "preset NAME; and how often they are wrong.",
 )
 
 
@@ -29,13 +30,28 @@ def detect(source: str, paths: Sequence[Path]) -> int:
     Raises:
         KganError: if the preset has no detectors.
     """
+    sheets = [path for path in paths if _is_sheet(path)]
     import_tensorflow()
     from kgan.zoo import detecting  # late: it imports TensorFlow
 
-    found = detecting.detect(source, paths)
+    found = detecting.detect(source, [path for path in paths if path not in sheets])
     if text := "\n".join(detecting.lines(found)):
         say(text)
     problems = [file.problem for file in found.files if file.problem is not None]
+    problems += [
+        "Expected a picture by itself, as kgan sample --separate writes them. Received: "
+        f"{path}, a sheet of kgan's"
+        for path in sheets
+    ]
     for problem in problems:
         say(f"Error: {problem}", err=True)
     return 1 if problems else 0
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether kgan says in a picture that it is several in a grid, or one in a frame."""
+    try:
+        facts = provenance.read(path).facts or {}
+    except KganError:  # the reader will say so
+        return False
+    return "n" in facts and "index" not in facts

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def command(
     That is what kgan has written into it, which anyone can change or remove: --verify alone shows
     that the picture is what it says. Of a folder, pictures in it and below are shown, a line each.
 
-    The exit code is 0 if kgan has made any of them; 1 if none, if a file cannot be read, or if
+    The exit code is 0 if kgan has made any of them; 1 if none, if any file cannot be read, or if
     with --verify one differs from what it says, or none can be drawn again.
 
     \b
@@ -83,7 +83,7 @@ def command(
         ]
         if others:
             raise click.UsageError(f"Expected --detect without {' and '.join(others)}.")
-        ctx.exit(detect(judge, list(_files(paths))))
+        ctx.exit(detect(judge, list(_files(paths, set(_PICTURES) - {".npz"}))))
     presets = _Presets(preset, engine, import_file)
     alone = len(paths) == 1 and not paths[0].is_dir()
     seen = []
@@ -299,8 +299,8 @@ def _verify(result: _Result, presets: _Presets) -> None:
         result.verified, result.why = verdict.is_same, verdict.words
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files that were named, and the pictures in the folders that were."""
+def _files(paths: Sequence[Path], suffixes: Collection[str] = _PICTURES) -> Iterator[Path]:
+    """The files that were named, and those with a suffix of pictures in the folders that were."""
     for path in paths:
         if not path.is_dir():
             yield path
@@ -309,7 +309,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         for folder, folders, names in os.walk(path, onerror=_refuse):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
-                if not name.startswith(".") and Path(name).suffix.lower() in _PICTURES:
+                if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                     any_of_them = True
                     yield Path(folder, name)
         if not any_of_them:
@@ -331,6 +331,8 @@ def _summary(seen: list[str], verify: bool) -> str:
 
 
 def _exit_code(seen: list[str], verify: bool) -> int:
+    if "damaged" in seen:
+        return 1
     if verify:
         return 0 if "same" in seen and "different" not in seen else 1
     return 0 if "made" in seen else 1

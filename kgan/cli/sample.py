@@ -129,6 +129,8 @@ def command(
             f"Expected --scale with pictures. Received: --out {out}, which holds the images as "
             "they are made"
         )
+    if resample and scale == 1:
+        raise click.UsageError(f"Expected --resample with --scale. Received: --resample {resample}")
     if columns and not in_a_grid:
         raise click.UsageError("Expected --columns with a grid in one PNG. Received: no grid")
     if in_a_grid:
@@ -245,15 +247,18 @@ def _given(path, ctx):
     """What a file of latents holds; raises UsageError for options in whose place it stands."""
     styles = "styles" in (arrays := latent_files.read(path)[0])
     # Styles are what w has come to after truncation.
-    wrong = ("number", "seed", "labels", *(["truncation"] if styles else []))
+    wrong = ("number", "seed", "labels", "batch_size", *(["truncation"] if styles else []))
     for option in ctx.command.params:
         if (
             option.name in wrong
             and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
         ):
+            why = "images and labels are those of the file"
+            if option.name == "truncation":
+                why = "the file's styles are what truncation has made"
             raise click.UsageError(
-                f"Expected --latents without {option.opts[0]}: images and labels are those of the "
-                f"file. Received: {option.opts[0]} {ctx.params[option.name]}"
+                f"Expected --latents without {option.opts[0]}: {why}. Received: "
+                f"{option.opts[0]} {ctx.params[option.name]}"
             )
     return arrays
 

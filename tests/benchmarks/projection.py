@@ -87,7 +87,10 @@ def main(names, steps, starts, photos, sheet) -> None:
         print(line, flush=True)
     if sheet:
         pictures = images.enlarge(np.concatenate(rows), 2, "lanczos")
-        facts = {"class": ", ".join(names), "images_seen": 0, "kgan": kgan.__version__, **SHOWN}
+        found = preset.read(names[0])
+        seen = found.metadata["training"]["images_seen"]
+        made = images.provenance(found.metadata["model"], seen, names[0], found.weights_sha256)
+        facts = {**made, **SHOWN}
         images.save_png(images.grid(pictures, columns=len(rows[0]), gap=4), sheet, facts)
 
 

@@ -21,6 +21,7 @@ from kgan import images
 from kgan.callbacks import SampleGrid
 from kgan.cli import main
 from kgan.images import grid, read_provenance
+from kgan.zoo import detecting
 
 WEIGHTS = "0123456789abcdef" * 4
 FACTS = {
@@ -304,7 +305,7 @@ class TestFolders:
         Path("all/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         Path("all/notes.txt").touch()
         done = inspect("all", "--verify")
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == 1, done.output  # one is broken
         *lines, last = done.stdout.splitlines()
         names = ("broken.png", "photo.jpg", "walk.webp", *(f"deep/seed0-{i}.png" for i in range(3)))
         assert [line.partition(":")[0] for line in lines] == [f"all/{name}" for name in names]
@@ -342,7 +343,7 @@ class TestFolders:
         os.symlink("z.png", "all/z.png")
         os.mkfifo("all/pipe.png")
         done = inspect("all")
-        assert done.exit_code == 0 and "2 of 4 made by kgan; 2 cannot be read" in done.stdout
+        assert done.exit_code == 1 and "2 of 4 made by kgan; 2 cannot be read" in done.stdout
         assert "pipe.png: is no regular file" in done.stdout
 
 
@@ -526,3 +527,24 @@ def test_no_tensorflow(run_kgan, tmp_path):
         "inspect", "x.png", PYTHONPATH=f"{tmp_path}{os.pathsep}{Path(kgan.__file__).parent.parent}"
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_detectors_take_pictures_one_by_one(monkeypatch):
+    """Sheets, frames and latents are named; what is in a folder beside them is looked at."""
+    drawn("sample", "vivid", "-n", 2, "--out", "all/sheet.png")
+    drawn("sample", "vivid", "-n", 1, "--out", "all/framed.png")
+    drawn("sample", "vivid", "-n", 1, "--out", "all/images.npz")
+    (alone,) = Path(drawn("sample", "vivid", "-n", 1, "--separate", "--out", "all/one")).iterdir()
+    looked_at = []
+
+    def detect(source, paths):
+        looked_at.extend(paths)
+        return detecting.Detection(None, [])
+
+    monkeypatch.setattr(detecting, "detect", detect)
+    monkeypatch.setattr(detecting, "lines", lambda found: [])
+    done = inspect("all", "--detect", "vivid")
+    assert done.exit_code == 1 and looked_at == [alone]
+    for name in ("sheet", "framed"):
+        assert f"Received: all/{name}.png, a sheet of kgan's" in done.stderr
+    assert "images.npz" not in done.output

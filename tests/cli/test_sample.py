@@ -247,6 +247,7 @@ class TestBadInput:
             (["tiny", "-n", "1025"], 2, r"at most 1024 images.*Received: -n 1025.*--separate"),
             (["tiny", "-n", "1025", "--out", "new/x.png"], 2, "at most 1024 images"),
             (["tiny", "--out", "x.npz", "--scale", "2"], 2, "Expected --scale with pictures"),
+            (["tiny", "--resample", "nearest"], 2, "Expected --resample with --scale"),
             (["tiny", "-n", "1000", "--scale", "64"], 2, "at most 268,435,456 pixels"),
             (["tiny", "--scale", "0"], 2, "0 is not in the range"),
             (["tiny", "--columns", "0"], 2, "0 is not in the range"),

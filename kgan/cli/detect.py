@@ -30,7 +30,7 @@ def detect(source: str, paths: Sequence[Path]) -> int:
     Raises:
         KganError: if the preset has no detectors.
     """
-    sheets = [path for path in paths if _is_sheet(path)]
+    sheets = dict.fromkeys(path for path in paths if _is_sheet(path))
     import_tensorflow()
     from kgan.zoo import detecting  # late: it imports TensorFlow
 

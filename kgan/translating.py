@@ -62,8 +62,10 @@ class Translating:
 
     def known_direction(self, direction: str) -> str:
         """A direction as `directions` has it; raises KganError if there is none such."""
-        direction = TEXT.check("direction", direction).replace("-", "_")
-        return one_of(*self.directions).check("direction", direction)
+        known = TEXT.check("direction", direction).replace("-", "_")
+        if known not in self.directions:
+            one_of(*self.directions).check("direction", direction)  # the error shows what was given
+        return known
 
     def shapes(self, direction: str) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """(height, width, channels) of what a direction takes, and of what it makes."""

@@ -81,6 +81,7 @@ def test_pictures_that_do_not_fit_into_memory_are_refused_with_a_size_that_does(
         (pictures(1, 9, 9) / 1.0, "a_to_b", "images / 127.5 - 1"),
         (pictures(1, 9, 9), "a_to_c", "one of 'a_to_b', 'b_to_a'.* Received: .*'a_to_c'"),
         (pictures(1, 9, 9), 3, "Expected direction to be text"),
+        (pictures(1, 9, 9), "c-to-b", "direction='c-to-b'"),
     ],
 )
 def test_what_cannot_be_translated(images, direction, message):

@@ -57,7 +57,6 @@ def test_fine_tune(tmp_path, monkeypatch):
 MOST_BYTES = {
     "cyclegan-emoji": 6e6,
     "cyclegan-horse2zebra": 6e6,
-    "stylegan-lite-celeba": 11.5e6,
     "stylegan-lite-tinyhero": 5.5e6,
 }
 

@@ -155,7 +155,7 @@ class TestTranslators:
         for thing in (model, sampler):
             with pytest.raises(KganError, match="images of .*Received"):
                 thing.translate(np.zeros((1, 3, 3, model.image_shape[2]), np.uint8))
-            with pytest.raises(KganError, match="one of 'a_to_b'.*direction='b_to_c'"):
+            with pytest.raises(KganError, match="one of 'a_to_b'.*direction='b-to-c'"):
                 thing.translate(np.zeros((1, *model.image_shape), np.uint8), "b-to-c")
 
     def test_a_graph_for_each_direction_is_called_after_its_network(self, translators):

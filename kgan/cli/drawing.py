@@ -130,7 +130,7 @@ def arguments(facts: dict[str, Any], **more: Any) -> list[str]:
 
 
 def _shown(value):
-    return f"{value:.17g}" if isinstance(value, float) else str(value)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def enlarged(pictures: np.ndarray, facts: dict[str, Any]) -> np.ndarray:

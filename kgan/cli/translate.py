@@ -310,7 +310,7 @@ def arguments(facts: dict[str, Any]) -> list[str]:
     if "size" in facts:
         options += ["--size", str(facts["size"])]
     if "box" in facts:
-        options += ["--box", ",".join(f"{edge:.17g}" for edge in facts["box"])]
+        options += ["--box", ",".join(map(str, facts["box"]))]
     return [*options, "--side-by-side"] if facts.get("side_by_side") else options
 
 

@@ -297,6 +297,13 @@ class TestWeights:
         assert done.exit_code == 0 and "no command that makes such a picture" in done.stdout
 
 
+def test_numbers_are_shown_as_they_were_given():
+    more = ("--frames", 3, "--labels", 0, "--fps", 12.5, "--truncation", 0.7, "--scale", 2)
+    drawn("walk", "style", *more, "--out", "x.webp")
+    command = inspect("x.webp").stdout.split("kgan walk style ")[1]
+    assert "--fps 12.5 " in command and "--truncation 0.7 --scale 2 " in command
+
+
 class TestFolders:
     def test_a_line_each(self):
         drawn("sample", "vivid", "-n", 3, "--separate", "--out", "all/deep")

@@ -65,7 +65,9 @@ def kind_of(recipe: Recipe) -> type[AdversarialModel]:
 def begin_from(model: AdversarialModel, parent: Preset) -> None:
     """Gives an untrained model a parent's weights; images are counted from 0.
 
-    The averaged generators of the parent become both the generators and their averages.
+    The averaged generators of the parent become both the generators and their averages. The
+    augmentation is the recipe's, and begins as the recipe says: how strong the parent's had become
+    was for other images.
 
     Args:
         model: of a recipe, compiled.
@@ -75,7 +77,7 @@ def begin_from(model: AdversarialModel, parent: Preset) -> None:
         KganError: if the parent's networks are others.
     """
     try:
-        saving.load_weights(model, parent)
+        saving.load_weights(model, parent, augmentation=False)
     except KganError as error:
         raise KganError(
             f"Expected a model with the networks of {parent.source}; without a recipe of its own, "

@@ -250,7 +250,7 @@ def load(preset: Preset):
     return model
 
 
-def load_weights(model, preset: Preset) -> None:
+def load_weights(model, preset: Preset, augmentation: bool = True) -> None:
     """Gives a model the weights of another preset of the same class and arguments.
 
     Unlike a model built anew, of which TensorFlow keeps some memory after it is gone, this takes
@@ -259,13 +259,14 @@ def load_weights(model, preset: Preset) -> None:
     Args:
         model: from `load`.
         preset: such as a later snapshot of the same run.
+        augmentation: False leaves the augmentation as it is, whatever the preset has.
 
     Raises:
         KganError: if the weights are of another model.
     """
     with _refusing(preset.directory):
         stored = layout(preset.content[WEIGHTS], str(preset.directory / WEIGHTS))
-        weights.assign(model, preset, stored)
+        weights.assign(model, preset, stored, augmentation)
 
 
 def recipe_of(model, name: str) -> Recipe:

@@ -92,7 +92,7 @@ def note_size(model) -> None:
         )
 
 
-def assign(model, preset: Preset, stored: dict[str, Stored]) -> None:
+def assign(model, preset: Preset, stored: dict[str, Stored], augmentation: bool = True) -> None:
     """Gives a model the weights of a preset, if they are exactly those that it has.
 
     Averaged networks are stored once, and both the network and its average start from that.
@@ -101,17 +101,21 @@ def assign(model, preset: Preset, stored: dict[str, Stored]) -> None:
         model: built as the preset says.
         preset: as it was read.
         stored: `kgan.untrusted.weights.layout` of its weights.
+        augmentation: False leaves the augmentation as it is, whatever the preset has.
 
     Raises:
         KganError: if a dataset is missing, is too much, or is of another shape or type.
     """
-    (_assign_format_1 if preset.metadata["format"] == 1 else _assign)(model, preset, stored)
+    if not augmentation:
+        stored = {name: data for name, data in stored.items() if not name.startswith("augment/")}
+    assign_format = _assign_format_1 if preset.metadata["format"] == 1 else _assign
+    assign_format(model, preset, stored, augmentation)
     for name, average in model.averages.items():
         if average is not model.networks[name]:
             copy_weights(average, model.networks[name])
 
 
-def named(model) -> dict[str, keras.Variable]:
+def named(model, augmentation: bool = True) -> dict[str, keras.Variable]:
     """The variables that a preset holds of a model, by the names of their datasets.
 
     The weights of each network (of its average, if it has one), of the augmentation, and the
@@ -133,7 +137,7 @@ def named(model) -> dict[str, keras.Variable]:
                 "Expected networks all of whose weights belong to their layers. Received: "
                 f"{player}, with others"
             )
-    if model.augment is not None:
+    if model.augment is not None and augmentation:
         _name(model.augment, "augment", found, seen)
     found.update({f"state/{name}": variable for name, variable in model.preset_state().items()})
     return found
@@ -189,8 +193,8 @@ def _stored_dtype(variable):
     return np.dtype("<f4" if tf.as_dtype(variable.dtype).is_floating else "<i8")
 
 
-def _assign(model, preset, stored):
-    variables = named(model)
+def _assign(model, preset, stored, augmentation):
+    variables = named(model, augmentation)
     expected = {name: (_stored_dtype(v).name, tuple(v.shape)) for name, v in variables.items()}
     received = {name: (dataset.dtype.name, dataset.shape) for name, dataset in stored.items()}
     _check_fit(expected, received, preset)
@@ -216,19 +220,20 @@ def _check_fit(expected, received, preset):
 class Contents(keras.Model):
     """What format 1 holds of a model, as a model that Keras saves."""
 
-    def __init__(self, model):
+    def __init__(self, model, augmentation=True):
         super().__init__()
         for name, network in _stored_networks(model).items():
             setattr(self, name, network)
-        if model.augment is not None and model.augment.weights:  # how strong it has become
+        # How strong the augmentation has become.
+        if model.augment is not None and model.augment.weights and augmentation:
             self.augment = model.augment
         for name, weight in model.preset_state().items():
             setattr(self, name, weight)
         self.built = True
 
 
-def _assign_format_1(model, preset, stored):
-    contents = Contents(model)
+def _assign_format_1(model, preset, stored, augmentation):
+    contents = Contents(model, augmentation)
     # Keras reads what it has written itself, with other values in it.
     clean = io.BytesIO(keras_files.weights(contents))
     with h5py.File(clean, "r+") as file:

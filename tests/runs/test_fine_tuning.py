@@ -99,6 +99,31 @@ def test_the_average_has_no_ramp(parent, folder):
         np.testing.assert_allclose(np.array(one) - other, kept, atol=1e-6)
 
 
+@pytest.mark.parametrize("first", [None, "AdaptiveAugment"])
+@pytest.mark.parametrize("then", [None, "AdaptiveAugment"])
+def test_the_augmentation_is_the_recipes(folder, tmp_path, first, then):
+    """A parent's, and how strong it had become, was for the parent's images."""
+
+    def augmented(name, strength):
+        asked = recipe(folder)
+        asked.arguments.pop("augment", None)
+        if name:
+            asked.arguments["augment"] = {"name": name, "strength": strength}
+        return asked
+
+    parent = building.build(augmented(first, 0.5))
+    kgan.zoo.save(parent, tmp_path / "parent")
+    asked = augmented(then, 0.25)
+    asked.parent = preset.read(tmp_path / "parent").lineage
+    model = building.build(asked)
+    building.begin_from(model, preset.read(tmp_path / "parent"))
+    one, other = (thing.ema_generator.get_weights() for thing in (model, parent))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert (model.augment is not None) == bool(then)
+    if then:
+        assert float(model.augment.strength) == 0.25
+
+
 def test_frozen_layers_stay(child, parent):
     one, other = (kgan.zoo.load(p).discriminator for p in (child[0], parent))
     moved = [

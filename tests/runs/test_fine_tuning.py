@@ -106,7 +106,7 @@ def test_the_augmentation_is_the_recipes(folder, tmp_path, first, then):
 
     def augmented(name, strength):
         asked = recipe(folder)
-        asked.arguments.pop("augment", None)
+        asked.arguments = {k: v for k, v in asked.arguments.items() if k != "augment"}
         if name:
             asked.arguments["augment"] = {"name": name, "strength": strength}
         return asked

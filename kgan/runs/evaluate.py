@@ -285,7 +285,8 @@ def _save_pictures(found, results, directory, data_dir):
         return
     if issubclass(saving.described(found)[0], TranslationModel):
         with suppress(KganError, OSError):  # figures may be of other pictures than the recipe's
-            translation.save_sheet(found, directory / TRANSLATIONS, data_dir)
+            paired = results[0].get("paired")
+            translation.save_sheet(found, directory / TRANSLATIONS, data_dir, paired)
     elif nearest := [r for r in results if r["metric"] == "nearest_training_image"]:
         _save_neighbours(found, nearest, directory, data_dir)
 

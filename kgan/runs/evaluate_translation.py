@@ -102,7 +102,8 @@ def evaluate(
     Returns:
         Results: tables with `metric`, `direction`, `value`, its `deviation` over subsets where it
         has one, `floor` or None, `baselines` by name, and the protocol, as from
-        `kgan.runs.evaluate.evaluate`; `inputs` says which pictures were translated.
+        `kgan.runs.evaluate.evaluate`; `inputs` says which pictures were translated, `paired` how
+        they were paired, if not as the recipe says.
 
         - `mean_absolute_error`, `ssim` and `psnr`: see `kgan.metrics`; but finite, since a picture
           that is exactly the true one counts as if one value of it were a level off;
@@ -144,6 +145,7 @@ def evaluate(
     facts = {
         **facts_of(network),
         "data": " and ".join(filter(None, [source, target])) if source else _named(recipe.data),
+        "paired": paired,
         "seeds": None,
         "truncation": None,
         "left_out": "; ".join(left_out) or None,
@@ -154,20 +156,27 @@ def evaluate(
     return [{**row, **facts} for row in rows]
 
 
-def save_sheet(evaluated: Preset, path: Path, data_dir: str | os.PathLike | None = None) -> None:
+def save_sheet(
+    evaluated: Preset,
+    path: Path,
+    data_dir: str | os.PathLike | None = None,
+    paired: str | None = None,
+) -> None:
     """Draws held-out pictures, below them their translations, below these, of pairs, the true ones.
 
     Args:
         evaluated: the preset; nothing is drawn if its data have no held-out part.
         path: of the PNG.
         data_dir: see `kgan.data.load`.
+        paired: see `evaluate`.
 
     Raises:
         KganError: if the held-out pictures are not at hand.
     """
     model, recipe = saving.load(evaluated), evaluated.recipe
     shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}
-    held_out = parts.load_held_out(recipe.data, data_dir=data_dir, **shapes)
+    how = replace(recipe.data, paired=paired or recipe.data.paired)
+    held_out = parts.load_held_out(how, data_dir=data_dir, **shapes)
     if held_out is None:
         return
     columns = min(SHOWN, len(held_out.images), len(held_out.targets))

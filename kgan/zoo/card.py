@@ -51,7 +51,9 @@ def card(
         lines += ["", recipe.note]
     if metadata.get("metrics"):
         lines += ["", "## Figures", "", *results.markdown(metadata["metrics"])]
-        lines += ["", f"Measured by `kgan evaluate {source}`."]
+        paired = metadata["metrics"][0].get("paired")
+        options = f" --paired {paired}" if paired else ""
+        lines += ["", f"Measured by `kgan evaluate {source}{options}`."]
     if NEIGHBOURS in pictures:
         lines += ["", f"![Samples and their nearest training images]({NEIGHBOURS})", ""]
         nearest = [r for r in metadata["metrics"] if r.get("metric") == "nearest_training_image"]
@@ -67,7 +69,10 @@ def card(
     if zoo:
         lines += [f"With `KGAN_ZOO={zoo}` in the environment:", ""]
     command = f"sample {source} -n 16       " if samples else f"translate {source} photo.jpg"
-    lines += ["```", f"kgan {command} # or the path of this directory", "```", ""]
+    lines += ["```", f"kgan {command} # or the path of this directory"]
+    if any(result.get("direction") == "b_to_a" for result in metadata.get("metrics", [])):
+        lines += [f"kgan {command} --direction b-to-a"]
+    lines += ["```", ""]
     lines += ["```python", "import kgan", "", f'model = kgan.zoo.load("{source}")']
     made = "model.sample(16, seed=0)" if samples else "model.translate(photos)"
     lines += [f"images = {made}"]

@@ -218,7 +218,9 @@ def test_text_and_markdown(painted, turned):
 def test_figures_go_into_the_card(painter, painted, world):
     evaluation.update_card(painter, painted, world[1])
     assert preset.read(painter).metadata["metrics"] == painted
-    assert "| mean absolute error, a to b |" in (painter / "README.md").read_text()
+    card = (painter / "README.md").read_text()
+    assert "| mean absolute error, a to b |" in card
+    assert "`kgan evaluate tiny`" in card and "--direction" not in card
 
 
 def _tiles(sheet, rows, columns):
@@ -267,6 +269,25 @@ def test_a_card_shows_domains_both_ways(turner, turned, world, tmp_path):
     expected = b, model.translate(b, "a_to_b"), c, model.translate(c, "b_to_a")
     for row, pictures in zip(rows, expected, strict=True):
         np.testing.assert_array_equal(row, pictures)
+
+
+def test_a_card_of_domains_that_are_judged_on_pairs_shows_the_truth(turner, world, tiny, tmp_path):
+    found, root = world
+    place = _copied(turner, tmp_path)
+    with pytest.warns(KganWarning, match="no picture of the same name"):
+        results = evaluation.evaluate(
+            place, data_dir=root, extractor=tiny, paired="names", metrics=["mean_absolute_error"]
+        )
+        evaluation.update_card(place, results, root)
+    rows = _tiles(np.asarray(Image.open(place / "translations.png")), 6, 2)
+    b, c = found["b/test"][:2], found["c/test"]
+    model = kgan.zoo.load(place)
+    expected = b, model.translate(b, "a_to_b"), c, c, model.translate(c, "b_to_a"), b
+    for row, pictures in zip(rows, expected, strict=True):
+        np.testing.assert_array_equal(row, pictures)
+    card = (place / "README.md").read_text()
+    assert "`kgan evaluate tiny --paired names`" in card
+    assert "kgan translate tiny photo.jpg --direction b-to-a" in card
 
 
 def test_without_the_pictures_the_figures_are_written(painter, painted, tmp_path):

@@ -29,8 +29,10 @@ NAMES = (
     "wgan-gp-fashion-mnist",
     "wgan-gp-mnist",
 )
-PAIRED = ("pix2pix-openmoji",)  # that translate, and are judged by pairs
-ALL = (*NAMES, *PAIRED)
+PAIRED = ("cyclegan-emoji", "pix2pix-openmoji")  # that translate, and are judged by pairs
+UNPAIRED = ("cyclegan-horse2zebra",)  # that translate, and are judged by domains
+TRANSLATING = (*PAIRED, *UNPAIRED)
+ALL = (*NAMES, *TRANSLATING)
 
 
 def test_names():
@@ -91,7 +93,17 @@ def test_translations_of_pairs_are_better_than_no_translation_and_than_another_p
             assert better * figure["value"] > better * figure["baselines"][baseline]
 
 
-@pytest.mark.parametrize("name", PAIRED)
+@pytest.mark.parametrize("name", PAIRED[:1] + UNPAIRED)
+def test_translations_of_domains_are_nearer_to_the_other_domain_than_the_pictures(name):
+    read = preset.read(name)
+    found = [f for f in read.metadata["metrics"] if f["metric"] == "kernel_distance"]
+    assert [figure["direction"] for figure in found] == ["a_to_b", "b_to_a"]
+    for figure in found:
+        assert figure["weights_sha256"] == read.metadata["files"][WEIGHTS]["sha256"]
+        assert figure["value"] < 0.5 * figure["baselines"]["input"]
+
+
+@pytest.mark.parametrize("name", TRANSLATING)
 def test_translates_the_pictures_that_it_shows(name):
     """As `test_draws_the_pictures_that_it_shows`, of the first row of the card's sheet."""
     read = preset.read(name)
@@ -103,7 +115,7 @@ def test_translates_the_pictures_that_it_shows(name):
         )
         for top in (2, side + 4)
     )
-    drawn = model.translate(given[..., :1])
+    drawn = model.translate(given[..., : model.image_shape[2]])
     difference = np.abs(made.astype(int) - drawn)
     assert difference.max() <= 1 and (difference > 0).mean() <= 1e-3
 

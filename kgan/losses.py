@@ -26,8 +26,9 @@ class AdversarialLoss(NamedTuple):
         generator: function of (real_logits, fake_logits), to be minimised by G.
         relativistic: whether G's loss depends on the real logits; they may be None if not.
         bounded: whether D's loss is never below 0, so that at 0 it has nothing left to learn.
-        signed: whether logits above 0 stand for data. Where only their differences count, the
-            sign of one says nothing.
+        signed: whether logits above `boundary` stand for data. Where only their differences count,
+            one by itself says nothing.
+        boundary: logit of a D that cannot tell data from fakes.
     """
 
     discriminator: Callable
@@ -35,6 +36,7 @@ class AdversarialLoss(NamedTuple):
     relativistic: bool = False
     bounded: bool = True
     signed: bool = True
+    boundary: float = 0.0
 
 
 def _cross_entropy_discriminator(real_logits, fake_logits):
@@ -90,7 +92,9 @@ def _relativistic_generator(real_logits, fake_logits):
 LOSSES = {
     "minimax": AdversarialLoss(_cross_entropy_discriminator, _minimax_generator),
     "non_saturating": AdversarialLoss(_cross_entropy_discriminator, _non_saturating_generator),
-    "least_squares": AdversarialLoss(_least_squares_discriminator, _least_squares_generator),
+    "least_squares": AdversarialLoss(
+        _least_squares_discriminator, _least_squares_generator, boundary=0.5
+    ),
     "hinge": AdversarialLoss(_hinge_discriminator, _negative_score),
     "wasserstein": AdversarialLoss(
         _wasserstein_discriminator, _negative_score, bounded=False, signed=False

@@ -217,7 +217,7 @@ def _either_kind_of_rate(model):
 
     def loader(optimizer, rate):
         load = optimizer.load_own_variables
-        iterations = inner(optimizer).iterations
+        iterations = inner(optimizer)._iterations  # under accumulation `iterations` is no variable
         place = [v is iterations for v in optimizer.variables].index(True) + 1  # of the rate
 
         def load_either(store):

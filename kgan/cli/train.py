@@ -361,7 +361,7 @@ def _recipe(source: str | None, parent: Preset | None, import_file: Path | None)
 def _gentler(recipe: Recipe) -> Recipe:
     """A parent's recipe, for its weights to be trained on from: its schedules begin at a tenth."""
     gentle = {name: lowered(getattr(recipe, name), 0.1) for name in ("g_optimizer", "d_optimizer")}
-    name = f"my-{recipe.name.removeprefix('my-')}"
+    name = f"{recipe.name}-tuned" if recipe.name.startswith("my-") else f"my-{recipe.name}"
     return replace(recipe, name=name, note="", freeze_d=0, **gentle)  # the note is of its training
 
 

@@ -109,7 +109,7 @@ def load_pairs(
             warnings.simplefilter("ignore", KganWarning)
         targets, _, target = load_folder(found.target, both[1], cache=caches[1])
     report = PairReport(paired, source, target, alone=found.alone)
-    report.unequal = pairing.unequal(source, target)
+    report.unequal = pairing.unequal(report)
     pairing.check_unequal(report)
     if report.unequal:
         said = pairing.unequal_text(report.unequal)

@@ -20,7 +20,7 @@ from kgan.data.folder import (
     names_in_sources,
     printable,
 )
-from kgan.data.report import PairReport, Report
+from kgan.data.report import PairReport
 from kgan.data.resize import Rule
 from kgan.errors import KganError, short
 from kgan.images import grid
@@ -185,11 +185,17 @@ def alone_text(alone: dict[str, list[str]]) -> str:
     return " and ".join(f"{_some(names)} in {folder}" for folder, names in alone.items())
 
 
-def unequal(source: Report, target: Report) -> dict[str, str]:
+def _key(report: PairReport) -> Callable[[str], str]:
+    """What the names of both pictures of a pair have in common: halves are of one file."""
+    return str if report.paired == "halves" else stem
+
+
+def unequal(report: PairReport) -> dict[str, str]:
     """Pairs whose pictures cannot be cropped alike: both sizes by the name of a.
 
     They may be of different sizes, but not of different proportions, unless both are stretched.
     """
+    source, target, key = report.source, report.target, _key(report)
     if target.resize == "stretch":
         return {}
     if not (len(source.shapes) == source.images and len(target.shapes) == target.images):
@@ -197,10 +203,10 @@ def unequal(source: Report, target: Report) -> dict[str, str]:
             "Expected a cache that tells the sizes of pictures. Received: one of an older kgan, "
             f"{source.cache} or {target.cache}; remove it, and it is made anew"
         )
-    sizes = dict(zip(map(stem, target.names), target.shapes, strict=True))
+    sizes = dict(zip(map(key, target.names), target.shapes, strict=True))
     found = {}
     for name, size in zip(source.names, source.shapes, strict=True):
-        other = sizes.get(stem(name), size)
+        other = sizes.get(key(name), size)
         if not alike(size, other):
             found[name] = " and ".join(f"{width}x{height}" for width, height in (size, other))
     return found
@@ -230,14 +236,15 @@ def alike(size: Sequence[int], other: Sequence[int]) -> bool:
 
 def whole(report: PairReport) -> tuple[list[int], list[int], list[str]]:
     """Which images of a and of b are of whole pairs, in one order, and the names of a."""
-    places = {stem(name): i for i, name in enumerate(report.target.names)}
+    key = _key(report)
+    places = {key(name): i for i, name in enumerate(report.target.names)}
     first = [
         i
         for i, name in enumerate(report.source.names)
-        if stem(name) in places and name not in report.unequal
+        if key(name) in places and name not in report.unequal
     ]
     names = [report.source.names[i] for i in first]
-    return first, [places[stem(name)] for name in names], names
+    return first, [places[key(name)] for name in names], names
 
 
 def check_pairs(
@@ -283,7 +290,7 @@ def check_pairs(
     report = PairReport(paired, source, target, alone=found.alone)
     if paired == "no":
         return report, sheet(list(some.values()), list(others.values()), paired)
-    report.unequal = unequal(source, target)
+    report.unequal = unequal(report)
     report.pairs = len(whole(report)[0])
     names = names_in_sources(found.source)
     there = [i for i in some if i in others and names[i] not in report.unequal]

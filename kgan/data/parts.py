@@ -164,7 +164,11 @@ def _test_beside(source, split, data_dir):
     if folder.name != "train":
         return None
     beside = folder.with_name("test")
-    return str(beside) if find_folder(beside, data_dir).is_dir() else None
+    try:
+        _files([beside], data_dir)
+    except KganError:  # there is none, or none with pictures
+        return None
+    return str(beside)
 
 
 def _load_pairs(data, sources, targets, image_shape, data_dir, **more) -> PairSet:

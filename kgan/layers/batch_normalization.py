@@ -12,8 +12,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Keras composes it of seven, which took most of the time of a DCGAN that is not convolutions.
     Its gradient can be differentiated again, exactly, which Keras' cannot. Where the operation
-    does not serve (statistics of several replicas, float64), Keras' way is gone. Source: Ioffe &
-    Szegedy 2015, arXiv:1502.03167, algorithm 1.
+    does not serve (statistics of several replicas, weights that are not float32), Keras' way is
+    gone. Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithm 1.
 
     Args:
         *args, **kwargs: those of `keras.layers.BatchNormalization`.
@@ -42,6 +42,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         fused = (
             (training and self.trainable)
             and (x.shape.rank == 4 and self.axis in (-1, 3) and x.dtype.name in _FUSED)
+            and self.variable_dtype == "float32"
             and (mask is None and not self.synchronized)
             and not getattr(self, "renorm", False)  # Keras 3.10 has none
         )

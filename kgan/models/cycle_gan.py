@@ -308,7 +308,7 @@ class CycleGAN(TranslationModel):
             loss = self.d_optimizer.scale_loss(loss)
         self.d_optimizer.apply(tape.gradient(loss, variables), variables)
         self.log(**logs)
-        self.adapt_augment(tf.concat(logits, axis=-1), draws)
+        self.adapt_augment(tf.concat(logits, axis=-1) - LOSS.boundary, draws)
 
     def test_step(self, data) -> dict:
         """The losses on held-out images, of all networks in inference mode, not augmented."""

@@ -91,6 +91,8 @@ class GAN(LatentModel):
     # that it is computed (with a weight that is as many times larger).
     penalty_weight = 1.0
     penalty_interval = 1
+    # Whether it differentiates D, which then has to be differentiable twice.
+    penalizes_gradient = True
     has_own_penalty = False
 
     def __init_subclass__(cls, **kwargs):
@@ -226,7 +228,7 @@ class GAN(LatentModel):
 
     def compile(self, g_optimizer=None, d_optimizer=None, **kwargs) -> None:
         super().compile(g_optimizer, d_optimizer, **kwargs)
-        if self.has_penalty:
+        if self.has_penalty and self.penalizes_gradient:
             # In training, as the penalty is; on replicas, which can't be told apart here, it is
             # looked at as in inference.
             alone = self.distribute_strategy.num_replicas_in_sync == 1
@@ -341,7 +343,7 @@ class GAN(LatentModel):
             gradients = add_gradients(gradients, more)
             self.log(gradient_penalty=values)
         self.d_optimizer.apply(gradients, variables)
-        self.adapt_augment(real_logits, draws)
+        self.adapt_augment(real_logits - self.adversarial_loss.boundary, draws)
 
     def update_generator(self, real: Batch, fakes: Batch, draws: Draws) -> None:
         """One step of G on images that it has made under their tape."""

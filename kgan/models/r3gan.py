@@ -49,10 +49,9 @@ class _Network:
         y, channels, biased = x, x.shape[-1], {"gain": self.gain, "use_bias": True}
         most = 2 * channels // GROUP
         groups = max((n for n in range(1, most + 1) if not 2 * channels % n), default=1)
-        grouped = {"padding": "same", "groups": groups}
         for convolve in (
             self.linear(layers.Conv2D, 2 * channels, 1, **biased),
-            self.linear(GroupedConv2D, 2 * channels, 3, **grouped, **biased),
+            self.linear(GroupedConv2D, 2 * channels, 3, padding="same", groups=groups, **biased),
         ):
             y = LeakyReLU(negative_slope=SLOPE)(convolve(y))  # (batch, …, 2 * channels)
         return layers.Add()([x, self.linear(layers.Conv2D, channels, 1, gain=0.0)(y)])
@@ -173,7 +172,8 @@ class R3GAN(GAN):
         x = logits(layers.Flatten()(x))
         if self.num_classes is not None:
             labels = label_input()
-            wanted = make.linear(layers.Dense, EMBEDDING)(one_hot(labels, self.num_classes))
+            embed = make.linear(layers.Dense, EMBEDDING, gain=EMBEDDING**-0.5)
+            wanted = embed(one_hot(labels, self.num_classes))
             x, network_inputs = layers.Dot(1, dtype=output_dtype())([x, wanted]), [images, labels]
         return keras.Model(network_inputs, x, name="discriminator")
 

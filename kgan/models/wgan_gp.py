@@ -141,10 +141,15 @@ class WGANGP(GAN):
         for step in range(self.critic_steps):
             rows, part = draws.part(step, self.critic_steps)  # this update's alone
             real = Batch(*[None if x is None else x[rows] for x in (batch.images, batch.labels)])
-            self.update_discriminator(real, self.generate_batch(part), part)
-        fakes = self.generate_batch(part)
+            labels = self._labels_to_fake(real)
+            self.update_discriminator(real, self.generate_batch(part, labels), part)
+        fakes = self.generate_batch(part, labels)
         self.update_generator(real, fakes, part)
         return self._with_estimate(self.end_step(draws, fakes))
+
+    def _labels_to_fake(self, real):
+        """The classes of the data: the penalty mixes an image and a fake of one class."""
+        return real.labels
 
     def test_step(self, data) -> dict:
         return self._with_estimate(super().test_step(data))

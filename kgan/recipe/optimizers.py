@@ -21,6 +21,7 @@ _OPTIMIZERS = {
     if hasattr(keras.optimizers, name)  # ScheduleFreeAdamW is younger than the oldest Keras here
 }
 _RATE = number(0, 100)  # 0 holds a player still
+_MOMENTS = ("beta_1", "beta_2")  # Adafactor's `beta_2_decay` is an exponent
 _MOMENT = Bound("a number from 0 to below 1", lambda v: number(0, 1).fits(v) and v < 1)
 _MOST_PIECES = 1000  # of a piecewise constant schedule
 
@@ -196,7 +197,7 @@ def checked(name: str, optimizer) -> keras.optimizers.Optimizer:
             if item is not None:
                 _RATE.check(f"{key} of {name}", item)
     for key, value in vars(inner).items():
-        if key.startswith("beta_") and value is not None:
+        if key in _MOMENTS and value is not None:
             _MOMENT.check(f"{key} of {name}", value)
     return optimizer
 

@@ -145,7 +145,7 @@ def evaluate(
     facts = {
         **facts_of(network),
         "data": " and ".join(filter(None, [source, target])) if source else _named(recipe.data),
-        "paired": paired,
+        "paired": paired if source is None else None,
         "seeds": None,
         "truncation": None,
         "left_out": "; ".join(left_out) or None,
@@ -213,7 +213,9 @@ def _known(metrics, kind) -> list[str]:
 
 def _load(how: Data, model, source, target, paired, data_dir):
     """Pictures that were trained on, or None, and that were not, or None; and what is left out."""
-    own = replace(how, paired=paired or how.paired or _usual(model, how.target))
+    # Of other pictures `paired` says nothing of those that were trained on.
+    asked = paired if source is None else None
+    own = replace(how, paired=asked or how.paired or _usual(model, how.target))
     shapes = {"image_shape": model.image_shape, "target_channels": model.target_channels}
     left_out, training = [], None
     if source is None and target is not None:

@@ -311,6 +311,25 @@ def test_rates_that_are_asked_for_hold_and_state_is_restored(case, policy, tmp_p
     after.train_on_batch(IMAGES[:4])
 
 
+@pytest.mark.parametrize("now", [1e-3, schedule()], ids=["rate", "schedule"])
+def test_optimizers_that_accumulate_are_restored(now, tmp_path):
+    def model(rate):
+        return compiled(*(keras.optimizers.Adam(rate, gradient_accumulation_steps=2) for _ in "gd"))
+
+    before, after = model(1e-3), model(now)
+    for _ in range(3):
+        before.train_on_batch(IMAGES[:4])
+    Checkpoint(tmp_path).save(before, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KganWarning)  # another rate than before
+        Checkpoint(tmp_path).restore(after)
+    assert int(after.d_optimizer.iterations) == 1 and int(after.d_optimizer._iterations) == 3
+    for name in ("g_optimizer", "d_optimizer"):
+        pairs = zip(state_of(getattr(before, name)), state_of(getattr(after, name)), strict=True)
+        for v, w in pairs:
+            np.testing.assert_array_equal(v, w)
+
+
 def test_a_checkpoint_that_does_not_say_what_was_asked_for(tmp_path):
     """Of before: the rates in force are taken for it."""
     before = compiled(*optimizers(1e-3))

@@ -166,6 +166,23 @@ class TestHalves:
         assert shades(data.targets) == list(range(100, 130))
         assert list(data.sums) == [f"{i:02d}.png" for i in range(30)]
 
+    def test_halves_are_of_their_own_file_whatever_others_are_called(self, facades):
+        whole = Image.new("RGB", (16, 8), (77,) * 3)
+        whole.save(facades / "03.jpg")
+        Image.new("RGB", (8, 8), (78,) * 3).save(facades / "04.bmp")  # of other proportions
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            data = load_pairs("facades", image_shape=SHAPE)
+        found = dict(
+            zip(
+                data.names, zip(shades(data.images), shades(data.targets), strict=True), strict=True
+            )
+        )
+        assert found["03.png"] == (3, 103) and found["03.jpg"] == (77, 77)
+        assert found["04.png"] == (4, 104) and found["04.bmp"] == (78, 78)
+        report, _ = check_pairs("facades", image_shape=SHAPE)
+        assert report.pairs == 32 and not report.unequal
+
     def test_from_caches_as_from_the_folder(self, facades):
         for _ in range(2):
             data = load_pairs("facades", image_shape=SHAPE, cache="some.cache")

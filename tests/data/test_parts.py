@@ -98,6 +98,15 @@ class TestNamedSources:
         with pytest.warns(KganWarning, match=r"test/copy\.png, held out.*for its folder test"):
             assert shades(training(source="train")) == [1, 2]
 
+    @pytest.mark.parametrize("content", [None, "labels.csv"])
+    def test_a_folder_without_pictures_that_nobody_named_holds_nothing_out(self, here, content):
+        write(here / "train", (1, 2))
+        (here / "test").mkdir()
+        if content:
+            (here / "test" / content).write_text("1,2")
+        assert shades(training(source="train")) == [1, 2]
+        assert parts.held_out_sources(Data("train")) is None
+
     def test_files_that_differ_at_their_end_are_others(self, here):
         write(here / "train", (1,))
         (here / "test").mkdir()

@@ -56,6 +56,15 @@ def test_one_operation_computes_what_keras_does(dtype, rtol, more):
         np.testing.assert_allclose(tf.cast(value, "float64"), expected, rtol=rtol, atol=atol)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_of_half_precision_go_keras_way(dtype):
+    layer, plain = BatchNormalization(dtype=dtype), keras.layers.BatchNormalization(dtype=dtype)
+    x = tf.constant(normal(5, 6, 4, 3), dtype)
+    for one in (layer, plain):
+        one(x, training=True)
+    np.testing.assert_array_equal(layer(x, training=True), plain(x, training=True))
+
+
 def test_it_is_one_operation():
     layer, _ = both()
     found = operations(lambda: layer(tf.ones((2, 4, 4, 3)), training=True))

@@ -216,6 +216,64 @@ def test_where_a_sign_says_nothing_an_augmentation_that_goes_by_it_is_warned_of(
     assert ["DiffAugment" in text for text in said] == ([] if loss == "hinge" else [True])
 
 
+@pytest.mark.parametrize("loss, undecided", [("non_saturating", 0.0), ("least_squares", 0.5)])
+def test_an_undecided_discriminator_asks_for_no_augmentation(loss, undecided):
+    networks = users()
+    last = networks["discriminator"].layers[-1]
+    last.kernel.assign(np.zeros(last.kernel.shape))
+    augment = {"name": "AdaptiveAugment", "interval": 1, "ramp_images": 8, "strength": 0.5}
+    for score, strength in ((undecided - 0.1, 0.0), (undecided + 0.1, 1.0)):
+        model = GAN(SHAPE, **networks, loss=loss, augment=augment)
+        model.compile(keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.0), run_eagerly=True)
+        last.bias.assign([score])
+        model.train_on_batch(np.zeros((4, *SHAPE), "uint8"))
+        assert float(model.augment.strength) == strength
+
+
+@keras.saving.register_keras_serializable("tests")
+class Consistent(GAN):
+    """With a penalty of shape (batch, 1), of no gradient: docs/extending.md."""
+
+    penalty_interval = 2
+    penalizes_gradient = False
+
+    def penalty(self, real, fakes, draws):
+        clean, other = (self.discriminate(x, real.labels, draws) for x in (real.images, 0.0))
+        return tf.square(clean - other)
+
+    def discriminate(self, images, labels=None, draws=None):
+        return super().discriminate(tf.zeros((4, *SHAPE)) + images, labels, draws)
+
+
+def test_a_lazy_penalty_may_have_the_shape_of_the_logits_and_differentiate_nothing():
+    networks = users()
+    images = keras.Input(SHAPE)
+    x = layers.Resizing(8, 8)(images)  # which TensorFlow cannot differentiate twice
+    networks["discriminator"] = keras.Model(images, layers.Dense(1)(layers.Flatten()(x)))
+    model = Consistent(SHAPE, **networks)
+    model.compile()
+    logs = model.fit(np.full((8, *SHAPE), 9, "uint8"), batch_size=4, verbose=0).history
+    assert logs["gradient_penalty"][0] > 0
+
+
+@pytest.mark.parametrize("name", ["Adam", "ScheduleFreeAdamW"])
+def test_weights_that_are_loaded_after_compile_are_trained_on(name):
+    optimizer = getattr(keras.optimizers, name, None)
+    if optimizer is None:
+        pytest.skip(f"Keras {keras.__version__} has no {name}")
+    model, trained = (GAN(SHAPE, **users(), seed=seed) for seed in (0, 1))
+    for weight in trained.weights:
+        weight.assign(weight + 1)
+    model.compile(optimizer(1e-6), optimizer(1e-6), run_eagerly=True)
+    model.set_weights(trained.get_weights())
+    for _ in range(2):
+        model.train_on_batch(np.zeros((4, *SHAPE), "uint8"))
+    for network in ("generator", "discriminator"):
+        pairs = (getattr(m, network).get_weights() for m in (model, trained))
+        for now, loaded in zip(*pairs, strict=True):
+            np.testing.assert_allclose(now, loaded, atol=1e-5)
+
+
 def test_numbers_of_numpy_are_taken():
     model = GAN(SHAPE, np.int64(4), width=np.int64(5), seed=np.uint8(3), r1_gamma=np.float32(0.5))
     assert model.get_config()["width"] == 5 and type(model.width) is int

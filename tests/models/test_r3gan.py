@@ -54,6 +54,18 @@ def test_no_layer_normalises_and_blocks_begin_as_the_identity():
             assert np.abs(branch).max() == 0 < np.abs(identity).max()
 
 
+def test_of_classes_logits_begin_as_small_as_without():
+    """The official code has 1 / √64 as the gain of the discriminator's embedding."""
+    sizes, images = [], np.random.default_rng(0).normal(size=(64, 16, 16, 1)).astype("float32")
+    for number in (None, 64):
+        model = R3GAN((16, 16, 1), 4, width=16, max_channels=16, num_classes=number)
+        inputs = images if number is None else [images, np.arange(64)]
+        sizes.append(np.sqrt(np.mean(np.square(model.discriminator(inputs)))))
+    kernel = max(model.discriminator.weights, key=lambda w: w.shape == (64, 64))
+    assert np.std(kernel) == pytest.approx(1 / 64, rel=0.05)  # of N(0, gain² / classes)
+    assert 0.05 < sizes[1] / sizes[0] < 1
+
+
 def test_signals_keep_their_size_through_many_blocks():
     """Fixup: with branches as they begin inside, and a last layer of their size, no explosion."""
     model = R3GAN((16, 16, 3), 8, width=32, max_channels=32, blocks=8)

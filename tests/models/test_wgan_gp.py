@@ -85,6 +85,7 @@ def test_every_update_has_images_labels_and_fakes_of_its_own():
 
         def update_discriminator(self, real, fakes, draws):
             Recording.seen.append((real, fakes.images))
+            np.testing.assert_array_equal(fakes.labels, real.labels)  # between which is mixed
             super().update_discriminator(real, fakes, draws)
 
     model = critic(3, Recording, run_eagerly=True, num_classes=11)

@@ -201,6 +201,7 @@ def test_numbers_no_training_goes_on_with(optimizer, message):
 def test_sound_optimizers_come_back():
     for optimizer in (
         "adam",
+        "adafactor",  # whose `beta_2_decay` is below 0
         keras.optimizers.SGD(0.0),
         keras.optimizers.Adam(_decay(initial_learning_rate=0.1)),
     ):

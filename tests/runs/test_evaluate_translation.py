@@ -177,6 +177,25 @@ def test_what_was_trained_on_domains_may_be_judged_on_pairs(turner, world, tiny)
         assert result["real_images"] == 2 and set(result["baselines"]) == {"input", "nearest"}
 
 
+def test_paired_says_of_other_pictures_what_they_are(world, tiny, tmp_path):
+    """And nothing of those that were trained on, which may be of another kind, or not be named."""
+    root = world[1]
+    for name, data in (("alone", Data()), ("halves", Data("a/halves", paired="halves"))):
+        model = Pix2Pix((SIDE, SIDE, 1), target_channels=3, width=2, max_channels=2)
+        model.compile()
+        kgan.zoo.save(model, tmp_path / name, Recipe(name, "Pix2Pix", data=data))
+        (ssim_of,) = evaluation.evaluate(
+            tmp_path / name,
+            str(root / "a/test"),
+            target=str(root / "b/test"),
+            paired="names",
+            data_dir=root,
+            extractor=tiny,
+            metrics=["ssim"],
+        )
+        assert ssim_of["real_images"] == 6 and ssim_of["paired"] is None
+
+
 def test_halves_of_other_pictures(painter, world, tiny, tmp_path):
     found, root = world
     gray = found["a/test"].repeat(3, axis=3)

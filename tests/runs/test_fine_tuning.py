@@ -54,6 +54,15 @@ def test_the_recipe_is_the_parents_with_a_tenth_of_its_rates(child, parent):
     assert "g_optimizer follows the 80 images: decay_steps 40 in place of 20" in child[1].stderr
 
 
+def test_of_a_run_it_has_another_name_than_the_run(child, folder, tmp_path, monkeypatch):
+    """By which its directory is called, if no other is asked for."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(child[0], "runs/my-squares")
+    done = run("--from", "runs/my-squares", "--data", folder, "--images", 8)
+    assert done.exit_code == 0, done.output
+    assert recipes.read("runs/my-squares-tuned/recipe.toml").name == "my-squares-tuned"
+
+
 def test_licence_and_lineage_come_along(child, parent):
     found = preset.read(child[0] / "preset")
     assert found.recipe.parent == preset.read(parent).lineage

@@ -40,7 +40,7 @@ from kgan.models.base.networks import (
     copied,
     described,
 )
-from kgan.models.base.pair import OPTIMIZERS, OptimizerPair
+from kgan.models.base.pair import OPTIMIZERS, OptimizerPair, inner
 from kgan.models.base.saving import Saving
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
@@ -333,6 +333,7 @@ class AdversarialModel(Fitting, Saving):
             scaled = options.get("auto_scale_loss", True)
             if scaled and self.dtype_policy.name == "mixed_float16":
                 optimizer = _with_loss_scale(optimizer)
+            self._check_accumulation(name, optimizer)
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
             fuse(optimizer)
@@ -358,6 +359,17 @@ class AdversarialModel(Fitting, Saving):
                     f"{devices} devices: {why}. Received: {received}"
                 )
 
+    def _check_accumulation(self, name, optimizer) -> None:
+        """Refuses the same of Keras, whose accumulation asks each device by itself."""
+        steps = inner(optimizer).gradient_accumulation_steps
+        devices = self.distribute_strategy.num_replicas_in_sync
+        if steps and devices > 1:
+            raise KganError(
+                f"Expected {name} without gradient_accumulation_steps under a strategy of "
+                f"{devices} devices, on which Keras cannot. Received: "
+                f"gradient_accumulation_steps={steps}"
+            )
+
     def variables_of(self, optimizer: str) -> list:
         """The trainable variables that an optimizer moves."""
         names = self.PLAYERS[optimizer]
@@ -377,6 +389,9 @@ class AdversarialModel(Fitting, Saving):
         }
         for name in OPTIMIZERS:
             config[name] = keras.optimizers.serialize(getattr(self, name))
+        scaled = any(inner(getattr(self, name)) is not getattr(self, name) for name in OPTIMIZERS)
+        if self.dtype_policy.name == "mixed_float16" and not scaled:
+            config["auto_scale_loss"] = False  # as asked for
         return config
 
     def compile_from_config(self, config: dict) -> None:
@@ -500,7 +515,12 @@ class AdversarialModel(Fitting, Saving):
         return replicas.all_gather(rows, axis=0)
 
     def adapt_augment(self, real_logits, draws: Draws) -> None:
-        """Tells an augmentation that adapts how the discriminator takes real images."""
+        """Tells an augmentation that adapts how the discriminator takes real images.
+
+        Args:
+            real_logits: its logits, of any shape; above 0 where it takes images for real.
+            draws: of the step.
+        """
         if isinstance(self.augment, augmentation.AdaptiveAugment):
             mean_sign = self.sum_replicas(self.global_mean(tf.sign(real_logits), draws))
             self.augment.adapt(mean_sign, draws.global_batch)
@@ -527,7 +547,9 @@ class AdversarialModel(Fitting, Saving):
             gradients = tape.gradient(loss, variables)
             pairs = zip(gradients, zeros(), strict=True)
             # Of an embedding's rows TensorFlow gives those alone that were looked up.
-            return values, [zero if g is None else tf.convert_to_tensor(g) for g, zero in pairs]
+            return tf.reshape(values, (-1,)), [
+                zero if g is None else tf.convert_to_tensor(g) for g, zero in pairs
+            ]
 
         def not_due():
             return tf.zeros((0,), self.variable_dtype), zeros()

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kgan import workers
 from kgan.checks import Below0
 from kgan.models.base import inputs
-from kgan.models.base.pair import OPTIMIZERS, check_callbacks
+from kgan.models.base.pair import OPTIMIZERS, check_callbacks, take_weights_of_now
 from kgan.pipelines import epochs_of_fit, few_images, own_pipelines
 
 
@@ -68,6 +68,12 @@ class Fitting(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
         """Nothing: all is built. For Keras to try it under a strategy would cost a batch."""
+
+    def make_train_function(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' own, before a `fit` or a batch."""
+        for name in OPTIMIZERS:
+            take_weights_of_now(getattr(self, name))
+        super().make_train_function(*args, **kwargs)
 
     def _make_function(self, step_function: Callable) -> Callable:
         if workers.count(self.distribute_strategy) == 1:

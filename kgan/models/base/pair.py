@@ -72,6 +72,19 @@ def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
+def take_weights_of_now(optimizer: keras.optimizers.Optimizer) -> None:
+    """Lets an optimizer that copies weights as it is built begin with those that there are now.
+
+    kgan builds optimizers in `compile`, after which weights may be loaded.
+    """
+    optimizer = inner(optimizer)
+    copying = isinstance(optimizer, getattr(keras.optimizers, "ScheduleFreeAdamW", ()))
+    if copying and not int(optimizer.iterations):
+        pairs = zip(optimizer._momentums, optimizer._trainable_variables, strict=True)
+        for copy, variable in pairs:
+            copy.assign(variable)
+
+
 def check_callbacks(callbacks, pair: OptimizerPair | None) -> None:
     """Raises KganError for callbacks of Keras that would do nothing here, or fail in the end.
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgan.checks import CHANNELS, Bound, check_images, or_none
-from kgan.errors import KganError
+from kgan.errors import KganError, short
 from kgan.models.base import exporting, inputs
 from kgan.models.base.adversarial import AdversarialModel, Batch
 from kgan.models.base.saving import Pass
@@ -28,7 +28,7 @@ class TranslationModel(Translating, AdversarialModel):
     and in `least_side` how many pixels they are at least.
 
     Attributes:
-        DIRECTIONS: names of generators by direction.
+        DIRECTIONS: names of generators by direction, `"a_to_b"` and, if there is one, `"b_to_a"`.
         PAIRED: how two folders of pictures belong together on the command line: by `"names"`, or
             `"no"`, which it alone can learn from that need no pairs.
         translate_size: pixels of the shorter side that `kgan translate` gives pictures; None for
@@ -48,6 +48,14 @@ class TranslationModel(Translating, AdversarialModel):
     }
 
     translate_size: int | None = None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if not {"a_to_b"} <= set(cls.DIRECTIONS) <= {"a_to_b", "b_to_a"}:
+            raise KganError(
+                f"Expected DIRECTIONS of {cls.__name__} with 'a_to_b', and 'b_to_a' if it "
+                f"translates back. Received: {short(cls.DIRECTIONS)}"
+            )
 
     def __init__(self, image_shape, *, target_channels: int | None = None, **kwargs):
         super().__init__(image_shape, target_channels=target_channels, **kwargs)
@@ -90,11 +98,12 @@ class TranslationModel(Translating, AdversarialModel):
         """Translated images in [-1, 1] of the averaged generator.
 
         Args:
-            images: float tensor (batch, height, width, channels) in [-1, 1].
+            images: tensor (batch, height, width, channels): uint8, or floats in [-1, 1].
             training: has no effect: the generator is in inference mode.
             direction: one of `DIRECTIONS`.
         """
-        return self.averages[self.DIRECTIONS[direction]](images, training=False)
+        network = self.averages[self.DIRECTIONS[direction]]
+        return network(self.scaled(tf.convert_to_tensor(images)), training=False)
 
     def export(self, filepath, *args: Any, direction: str = "a_to_b", **kwargs: Any) -> None:
         """`AdversarialModel.export` of the averaged generator of a direction, of `images`."""

@@ -41,10 +41,15 @@ class TestCompile:
         with pytest.raises(ValueError, match=rf"Expected no {argument} in compile\(\): "):
             model.compile(**{argument: ["hinge"]})
 
-    def test_loss_scaling_can_be_left_out(self):
+    def test_loss_scaling_can_be_left_out(self, tmp_path):
         model = GAN(SHAPE, latent_dim=4, width=5, dtype="mixed_float16")
         model.compile(auto_scale_loss=False)
         assert isinstance(model.g_optimizer, keras.optimizers.SGD)
+        model.g_optimizer.iterations.assign(7)
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        assert isinstance(loaded.g_optimizer, keras.optimizers.SGD)
+        assert int(loaded.g_optimizer.iterations) == 7
 
     def test_averages_of_optimizers_are_taken_at_the_end(self):
         averaging = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)

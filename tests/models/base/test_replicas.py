@@ -1,5 +1,7 @@
 """What a model does with several devices, beside what each class's own test of them shows."""
 
+from contextlib import nullcontext
+
 import keras
 import numpy as np
 import pytest
@@ -85,6 +87,14 @@ def test_what_tensorflow_cannot_do_on_several_devices_is_refused(arguments, mess
         two.compile(**arguments)
     two.compile(jit_compile="auto", steps_per_execution=1)
     assert not two.jit_compile
+
+
+def test_accumulation_which_keras_cannot_on_several_devices_is_refused():
+    one, two = small_gans()
+    for model, allowed in ((one, True), (two, False)):
+        made = [keras.optimizers.Adam(gradient_accumulation_steps=2) for _ in range(2)]
+        with nullcontext() if allowed else pytest.raises(ValueError, match="accum.*2 devices"):
+            model.compile(*made)
 
 
 def test_a_batch_that_leaves_a_device_without_an_image_is_left_out(recwarn):

@@ -134,6 +134,23 @@ def test_what_cannot_be_translated(trained, arguments, message):
         trained.translate(*arguments)
 
 
+def test_keras_predict_takes_what_fit_takes(trained):
+    images = pairs(4)[0]
+    floats_of = images.astype("float32") / 127.5 - 1
+    expected = trained.translate(images)
+    for given in (images, floats_of, tf.data.Dataset.from_tensor_slices(pairs(4)).batch(2)):
+        predicted = trained.predict(given, verbose=0)
+        difference = np.abs(np.rint((predicted + 1) * 127.5) - expected)
+        assert difference.max() <= 1 and (difference > 0).mean() < 0.01
+
+
+def test_directions_that_nothing_knows_are_refused():
+    with pytest.raises(ValueError, match="DIRECTIONS of Paint with 'a_to_b'.*Received.*'paint'"):
+
+        class Paint(TinyCycleGAN):
+            DIRECTIONS = {"paint": "generator_ab"}
+
+
 def test_data_that_are_no_pairs(trained):
     a, b = pairs(8)
     with pytest.raises(ValueError, match="Expected pairs of images.*Received: one part"):

@@ -136,10 +136,11 @@ def aside(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if none can be made there.
     """
-    clear(path.parent)
+    clear(Path(os.path.abspath(path)).parent)
     with ExitStack() as held:
         while True:
-            room = path.with_name(_PREFIX + os.urandom(_TOKEN // 2).hex() + _end(path.name))
+            whole = Path(os.path.abspath(path))  # "." has no name
+            room = whole.with_name(_PREFIX + os.urandom(_TOKEN // 2).hex() + _end(whole.name))
             room.mkdir()
             with suppress(FileNotFoundError):
                 held.enter_context(hold(room, wait=True))

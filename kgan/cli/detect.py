@@ -54,4 +54,6 @@ def _is_sheet(path: Path) -> bool:
         facts = provenance.read(path).facts or {}
     except KganError:  # the reader will say so
         return False
-    return "n" in facts and "index" not in facts
+    if "index" in facts or ("frame" in facts and facts.get("n") == 1):
+        return False
+    return bool(facts.keys() & {"n", "rows", "side_by_side"}) or facts.get("verb") == "project"

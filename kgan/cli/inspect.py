@@ -116,7 +116,7 @@ class _Presets:
         facts = found.facts
         key = (facts["model"], facts["weights_sha256"], str(found.path.parent))
         if key not in self._origins:
-            self._origins[key] = provenance.origin(found, self._asked)
+            self._origins[key] = provenance.origin(found, self._asked, self.import_file)
         return self._origins[key]
 
     def model(self, source: str) -> Sampling:

@@ -18,7 +18,7 @@ from PIL import Image
 from kgan.checks import SHA256, Bound, or_none, whole
 from kgan.cli import drawing, mix, sample, translate, walk
 from kgan.cli.labels import labels_text
-from kgan.cli.quiet import import_tensorflow
+from kgan.cli.models import import_models
 from kgan.errors import KganError, one_line
 from kgan.images import provenance_text
 from kgan.untrusted.text import MOST_JSON, parse_json
@@ -127,7 +127,7 @@ def read(path: Path) -> Found:
     return Found(path)
 
 
-def origin(found: Found, asked: str | None) -> Origin:
+def origin(found: Found, asked: str | None, import_file: Path | None = None) -> Origin:
     """The preset of a picture that was made with one.
 
     It is looked for among the registries, beside the picture, and by its name here; one with
@@ -136,13 +136,14 @@ def origin(found: Found, asked: str | None) -> Origin:
     Args:
         found: whose `facts` name a preset.
         asked: a source that is to be taken instead.
+        import_file: of the user's own model.
 
     Raises:
         KganError: if what was asked for is no preset.
     """
     name, weights = found.facts["model"], found.facts["weights_sha256"]
     if asked is not None:
-        return _at(asked, weights, asked)
+        return _at(asked, weights, asked, import_file)
     places = []
     if registry.find(name) is not None:
         places.append((name, "the registry"))
@@ -150,10 +151,12 @@ def origin(found: Found, asked: str | None) -> Origin:
         if folder is not None and Path(folder, METADATA).is_file():
             text = folder if os.path.dirname(folder) else os.path.join(os.curdir, folder)
             places.append((text, text))
+    if (named := registry.with_weights(weights)) is not None:  # whatever it is called there
+        places.append((named, "the registry"))
     others = []
     for source, where in places:
         try:
-            others.append(_at(source, weights, where))
+            others.append(_at(source, weights, where, import_file))
         except KganError:  # what is there is damaged: as if it were not
             continue
     return next((o for o in others if o.is_same), others[0] if others else Origin())
@@ -247,6 +250,8 @@ def _facts(text, path):
     facts = parse_json(text.encode(errors="replace"), where)
     if len(facts) > _MOST_FACTS:
         raise KganError(f"Expected at most {_MOST_FACTS} facts. Received: {len(facts)} in {where}")
+    if not facts.keys() & set(_NEEDED):  # latents that somebody saved with notes of their own
+        return None
     for key, bound in _ALWAYS.items():
         if key in facts or key in _NEEDED:
             bound.check(key, facts.get(key), where)
@@ -269,9 +274,9 @@ def _verb(facts):
     return named if isinstance(named, str) and named in VERBS else None
 
 
-def _at(source, weights, where):
+def _at(source, weights, where, import_file):
     if opening.must_be_built(source):
-        import_tensorflow()
+        import_models(import_file)
     metadata = opening.read_metadata(source)[1]
     same = metadata["files"].get(WEIGHTS, {}).get("sha256") == weights
     return Origin(source if source.isprintable() else None, metadata, same, one_line(where))

@@ -228,7 +228,8 @@ def arguments(facts: dict[str, Any]) -> list[str]:
 def place(facts: dict[str, Any], suffix: str) -> tuple[str, str]:
     """What --out is to be for a file of these facts, and where the file then is."""
     if "index" in facts:
-        return "again", f"again/seed{facts['seed']}-{facts['index']}.png"
+        out = f"again-{facts['seed']}-{facts['index']}"  # of its own: it has to be new
+        return out, f"{out}/seed{facts['seed']}-{facts['index']}.png"
     return f"again{suffix}", f"again{suffix}"
 
 
@@ -301,7 +302,7 @@ def _save_separate(batches, out, facts, digits):
     labels = facts.get("labels")
     prefix = f"seed{facts['seed']}" if "seed" in facts else "latents"
     with aside(out) as room:
-        partial = room / out.name
+        partial = room / "pictures"
         partial.mkdir()
         for index, image in enumerate(image for batch in batches for image in batch):
             label = {} if labels is None else {"labels": [labels[index]]}

@@ -223,8 +223,8 @@ def command(
         )
         if parent is None and source in registry.names():
             say(
-                f"{source} is trained anew, on {data}; to begin from its weights: kgan train "
-                f"--from {source} --data {data}",
+                f"{source} is trained anew, on {data}; to begin from its weights: "
+                + shlex.join(["kgan", "train", "--from", source, "--data", data]),
                 err=True,
             )
     if held_out is not None:

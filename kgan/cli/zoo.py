@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -82,9 +83,10 @@ def publish(
         if out is None:
             say("Nothing was uploaded; name hf://owner/repo to do so, or --out to keep it")
         elif prepared.is_zoo:
-            say(f"Here: KGAN_ZOO={out} kgan list; from a web server: KGAN_ZOO=https://… kgan list")
+            here = f"KGAN_ZOO={quote(str(out))} kgan list"
+            say(f"Here: {here}; from a web server: KGAN_ZOO=https://… kgan list")
         else:
-            say(f"Here: kgan sample {out}; from a web server: kgan sample https://…")
+            say(f"Here: kgan sample {quote(str(out))}; from a web server: kgan sample https://…")
         return
     address, name = destination.repository, next(iter(prepared.presets))
     say(f"Uploaded to {address}, commit {commit}")

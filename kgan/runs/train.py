@@ -25,7 +25,7 @@ from kgan.images import save_png
 from kgan.metrics import extractors
 from kgan.models.base.pair import OPTIMIZERS
 from kgan.models.base.translation import TranslationModel
-from kgan.recipe import Recipe, optimizers
+from kgan.recipe import Origin, Recipe, optimizers
 from kgan.recipe.schedules import changes, stretched
 from kgan.runs import directory as run_directory
 from kgan.runs import selection, strategies, threads
@@ -111,6 +111,7 @@ def train(
             if resume:
                 _keep_classes(recipe, directory)
         begun_by = run_directory.recipe_in(directory) if resume else None
+        _inherit(recipe, begun_by)
         if precision == AUTO and begun_by is not None:
             precision = begun_by.precision
         if precision not in (None, AUTO):
@@ -358,6 +359,20 @@ def _keep_classes(recipe, directory) -> None:
     if begun.data.class_names and "num_classes" in begun.arguments:
         recipe.data.class_names = begun.data.class_names
         recipe.arguments["num_classes"] = begun.arguments["num_classes"]
+
+
+def _inherit(recipe, begun_by) -> None:
+    """The licences and limits of what weights have learned from before stay, whatever comes now.
+
+    Args:
+        recipe: that is to be trained.
+        begun_by: that of the run that goes on, if one does.
+    """
+    if begun_by is not None:
+        if recipe.parent or begun_by.data.places() != recipe.data.places():
+            recipe.data = Origin(begun_by, {}).bequeath(recipe.data)
+    elif recipe.parent:
+        recipe.data = Origin(_parent(recipe).recipe, recipe.parent).bequeath(recipe.data)
 
 
 def _take_length(recipe, directory, available, images, epochs, batch_size) -> None:

@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import click
 from kgan import files
 from kgan.errors import KganError, KganWarning, one_line, printable, reason
 from kgan.zoo import download, exchange, gallery, hub, hub_card, metadata, opening, preset, registry
-from kgan.zoo.metadata import CARD, METADATA, number_of_samples
+from kgan.zoo.metadata import CARD, METADATA, RECIPE, number_of_samples
 
 _TRIED = 4  # samples
 _MOST_SHOWN = 5
@@ -147,8 +147,9 @@ def prepare(found: Found, out: Path, destination: Destination | None = None) -> 
     ) as bar:
         for name, (place, pin) in bar:
             where = {"zoo": address} if found.is_zoo else {"address": address}
-            values = _copy(place, pin, out / name if found.is_zoo else out, where)
-            presets[name if found.is_zoo else values["name"]] = values
+            directory = out / name if found.is_zoo else out
+            values = _copy(place, pin, directory, name if found.is_zoo else None, where)
+            presets[values["name"]] = values
     if found.is_zoo:
         others = destination.pins if destination else {}
         registry.write(out, others)
@@ -160,14 +161,16 @@ def prepare(found: Found, out: Path, destination: Destination | None = None) -> 
     return Prepared(out, presets, found.is_zoo)
 
 
-def _copy(place, pin, directory, where):
-    """Checks a preset, and writes what others get of it; returns its metadata."""
+def _copy(place, pin, directory, name, where):
+    """Checks a preset, and writes what others get of it, by that name; returns its metadata."""
     from kgan.zoo import saving, weights  # late: they import TensorFlow
 
     if pin is not None:
         metadata.read(place / METADATA, pin, own=True)
     found = preset.read(place)
     values, recipe = found.metadata, found.recipe
+    if name is not None:  # of the registry, by which others get it
+        values, recipe = {**values, "name": name}, replace(recipe, name=name)
     model = saving.load(found)
     weights.note_size(model)
     if number_of_samples(values):
@@ -175,6 +178,8 @@ def _copy(place, pin, directory, where):
     _warn_of_folders(values["name"], recipe)
     directory.mkdir(exist_ok=True)
     preset.copy(found, directory)
+    if recipe != found.recipe:
+        files.write(directory / RECIPE, recipe.to_toml())
     preset.complete(directory, values, hub_card.header(values, recipe), **where)
     copied = preset.read(directory.absolute())
     if copied.weights_sha256 != found.weights_sha256:

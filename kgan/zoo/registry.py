@@ -8,6 +8,7 @@ import re
 import time
 import urllib.parse
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from kgan.zoo.metadata import (
     check_pins,
     read_json,
 )
+from kgan.zoo.metadata import read as read_metadata
 
 REGISTRY = "registry.json"
 _FORGIVEN = 60  # seconds until a server that failed is asked again
@@ -70,6 +72,22 @@ def find(name: str) -> tuple[str, str | None] | None:
         if found is not None:
             _warn_of_shadow(name, found[0], registry)
             return found
+    return None
+
+
+def with_weights(sha256: str) -> str | None:
+    """The name by which the registries of this machine have a preset with these weights, or None.
+
+    Args:
+        sha256: of the file of its weights.
+    """
+    for registry in registries():
+        if download.is_url(registry):
+            continue
+        for name, (place, _) in _entries(registry).items():
+            with suppress(KganError, OSError):  # one that is damaged has none
+                if read_metadata(Path(place) / METADATA)["files"][WEIGHTS]["sha256"] == sha256:
+                    return name
     return None
 
 

@@ -159,7 +159,8 @@ def _made(preset, model):
 
     model = saving.load(preset) if model is None else model
     found = weights.graphs_of(model, preset.content[WEIGHTS], preset.metadata["format"])
-    graphs.note(*_hashes(preset), found)
+    if saving.is_kgans(type(model)):
+        graphs.note(*_hashes(preset), found)
     return found
 
 

@@ -112,7 +112,7 @@ def check(model, recipe: Recipe) -> None:
     _, config, _ = _contents(model, recipe)
     for name, network in model.networks.items():
         check_values(network, f"the model's {name}")
-    if not type(model).__module__.startswith("kgan."):  # whose arguments may be anything
+    if not is_kgans(type(model)):  # whose arguments may be anything
         try:
             type(model).from_config(config["config"])
         except Exception as error:
@@ -166,7 +166,8 @@ def save_graphs(model, directory: Path, file_format: int = FORMAT) -> None:
         return
     for player, graph in made.items():
         (directory / graph_file(player)).write_bytes(graph)
-    graphs.note(sha256(directory / CONFIG), sha256(directory / WEIGHTS), made)
+    if is_kgans(type(model)):
+        graphs.note(sha256(directory / CONFIG), sha256(directory / WEIGHTS), made)
 
 
 def _as_loaded(model, config):
@@ -343,10 +344,15 @@ def described(preset: Preset) -> tuple[type[AdversarialModel], dict]:
     return known[name], arguments
 
 
+def is_kgans(kind: type[AdversarialModel]) -> bool:
+    """Whether a class of models is kgan's. The code of others may change, and what it draws."""
+    return kind.__module__.startswith("kgan.")
+
+
 def kinds() -> dict[str, type[AdversarialModel]]:
     """All models that are registered with Keras, by name: kgan's, and those that users imported."""
     found = [kind for kind in _subclasses(AdversarialModel) if _is_registered(kind)]
-    found.sort(key=lambda kind: kind.__module__.startswith("kgan."))  # a name of kgan's is kgan's
+    found.sort(key=is_kgans)  # a name of kgan's is kgan's
     return {kind.__name__: kind for kind in found}
 
 

@@ -135,6 +135,8 @@ def test_a_run_that_has_no_preset_yet_is_sampled_in_silence(here, run_kgan, tmp_
     shutil.copy(here / "stand_in.py", tmp_path)
     done = run_kgan("sample", "run", "--import", "stand_in.py", "-n", 4, "--out", "x.png")
     assert (done.returncode, done.stdout, done.stderr) == (0, "x.png\n", "")
+    seen = run_kgan("inspect", "x.png", "--import", "stand_in.py", "--preset", "run", "--verify")
+    assert seen.returncode == 0 and "verified: " in seen.stdout, seen
 
 
 @pytest.mark.parametrize("gamma", [-1, 101, "much", None])

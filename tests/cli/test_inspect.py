@@ -271,6 +271,12 @@ class TestWeights:
         done = inspect(path, "--preset", "nowhere")
         assert done.exit_code == 1 and len(done.output.splitlines()) == 1
 
+    def test_a_registry_that_calls_it_otherwise(self, monkeypatch, vivid_preset, tmp_path):
+        shutil.copytree(vivid_preset, tmp_path / "zoo/portraits")
+        monkeypatch.setenv("KGAN_ZOO", str(tmp_path / "zoo"))
+        drawn("sample", "portraits", "--out", "x.png")
+        assert printed_command(inspect("x.png").stdout)[:2] == ["sample", "portraits"]
+
     def test_preset_beside_the_picture(self, monkeypatch, vivid_preset):
         monkeypatch.delenv("KGAN_ZOO")
         shutil.copytree(vivid_preset, "mine")
@@ -330,7 +336,10 @@ class TestFolders:
         entry = json.loads(inspect("all/seed0-1.png", "--json").stdout)
         assert (entry["weights"], entry["preset"]) == ("same", "vivid")
         assert entry["command"].startswith("kgan sample vivid --seed 0 -n 2")
-        assert entry["makes"] == "again/seed0-1.png"
+        assert entry["makes"] == "again-0-1/seed0-1.png"
+        for entry in found[:2]:  # each has a new directory
+            assert run(*shlex.split(entry["command"])[1:]).exit_code == 0
+            assert Path(entry["makes"]).is_file()
 
     def test_nothing_of_kgan(self):
         Path("all").mkdir()
@@ -481,6 +490,12 @@ class TestHostileFiles:
         done = inspect("y.npz", "--verify")
         assert done.exit_code == 1 and "different: it is cut off" in done.stdout
 
+    def test_latents_with_notes_of_ones_own(self):
+        for facts in ({}, {"seed": 0}):
+            kgan.latent_files.save("z.npz", facts, latents=np.zeros((1, 4), "float32"))
+            done = inspect("z.npz")
+            assert (done.exit_code, done.output) == (1, "z.npz: no kgan metadata\n")
+
     def test_no_files(self):
         os.mkfifo("pipe")
         os.symlink("loop", "loop")
@@ -541,6 +556,12 @@ def test_detectors_take_pictures_one_by_one(monkeypatch):
     drawn("sample", "vivid", "-n", 2, "--out", "all/sheet.png")
     drawn("sample", "vivid", "-n", 1, "--out", "all/framed.png")
     drawn("sample", "vivid", "-n", 1, "--out", "all/images.npz")
+    drawn("mix", "style", "--rows", 0, "--cols", 1, "--out", "all/mix.png")
+    drawn("walk", "vivid", "--frames", 3, "--seeds", "0,1", "--out", "all/walk")
+    drawn("walk", "vivid", "--frames", 3, "--seeds", "0,1", "-n", 2, "--out", "all/walks")
+    project = {**FACTS, "verb": "project"}
+    del project["n"]
+    save(json.dumps(project), "all/projected.png")
     (alone,) = Path(drawn("sample", "vivid", "-n", 1, "--separate", "--out", "all/one")).iterdir()
     looked_at = []
 
@@ -551,7 +572,8 @@ def test_detectors_take_pictures_one_by_one(monkeypatch):
     monkeypatch.setattr(detecting, "detect", detect)
     monkeypatch.setattr(detecting, "lines", lambda found: [])
     done = inspect("all", "--detect", "vivid")
-    assert done.exit_code == 1 and looked_at == [alone]
-    for name in ("sheet", "framed"):
+    frames = sorted(Path("all/walk").iterdir())
+    assert done.exit_code == 1 and looked_at == [alone, *frames] and len(frames) == 3
+    for name in ("sheet", "framed", "mix", "projected", "walks/frame-00000"):
         assert f"Received: all/{name}.png, a sheet of kgan's" in done.stderr
     assert "images.npz" not in done.output

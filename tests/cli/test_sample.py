@@ -169,6 +169,12 @@ class TestOutput:
         assert len(list(Path(name).iterdir())) == 2
         assert Path(name).stat().st_mode & 0o777 == 0o755
 
+    def test_separate_files_here(self, sample, nine):
+        done = sample("tiny", "-n", 2, "--seed", 3, "--separate", "--out", ".")
+        assert done.exit_code == 0, done.output
+        assert sorted(os.listdir()) == ["seed3-0.png", "seed3-1.png"]
+        np.testing.assert_array_equal(_pixels("seed3-1.png"), nine[1])
+
     def test_interrupt_leaves_an_empty_directory_empty(self, sample, monkeypatch):
         Path("empty").mkdir()
         replace = os.replace
@@ -212,7 +218,7 @@ def test_a_signal_leaves_what_was_there(interruptible, tiny_preset, tmp_path, op
         deadline = time.monotonic() + 120
         # Once images are written; an interrupt while TensorFlow traces may get lost in it.
         while time.monotonic() < deadline:
-            if len(list(tmp_path.glob(".partial-*/x/*.png"))) > 20:
+            if len(list(tmp_path.glob(".partial-*/*/*.png"))) > 20:
                 break
             if any(path.stat().st_size > 10_000 for path in tmp_path.glob(".partial-*/x.npz")):
                 break

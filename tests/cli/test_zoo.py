@@ -47,6 +47,9 @@ class TestPublish:
             "mine": sha256("public/zoo/mine/metadata.json")
         }
 
+    def test_a_place_with_a_space(self):
+        assert "kgan sample 'my place'" in zoo("publish", "mine", "--out", "my place")
+
     @pytest.mark.parametrize("out", ["mine", "mine/x", ".", "zoo/..", "file", "other"])
     def test_nothing_is_written_over_others(self, tmp_path, out):
         make_preset(tmp_path / "other" / "inner")

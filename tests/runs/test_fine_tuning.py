@@ -170,6 +170,38 @@ def test_goes_on_without_the_parent(parent, folder, tmp_path):
     assert int(kgan.zoo.load(out).images_seen) == 40
 
 
+@pytest.mark.parametrize("what", ["its recipe", "the run"])
+def test_on_other_data_too_the_licence_stays(child, folder, tmp_path, what):
+    copy = shutil.copytree(folder, tmp_path / "others")
+    out, more = tmp_path / "run", ("--override",)
+    if what == "its recipe":
+        source, more = child[0] / "recipe.toml", ("--out", out)
+    else:
+        source = shutil.copytree(child[0], out)
+    done = run(source, "--data", copy, "--images", 88, *more)
+    assert done.exit_code == 0, done.output
+    for place in (out, out / "preset"):
+        assert recipes.read(place / "recipe.toml").data.licence == "squares only"
+    assert (out / "preset/LICENSE").read_text() == "For squares only.\n"
+    assert preset.read(out / "preset").metadata["licence"] == "squares only"
+
+
+def test_a_run_on_other_data_keeps_the_licence_of_those_before(folder, tmp_path):
+    asked = recipe(folder, images=16)
+    asked.data.licence = "of some"
+    training.train(asked, tmp_path / "run")
+    done = run(
+        tmp_path / "run",
+        "--data",
+        shutil.copytree(folder, tmp_path / "others"),
+        "--images",
+        24,
+        "--override",
+    )
+    assert done.exit_code == 0, done.output
+    assert preset.read(tmp_path / "run/preset").metadata["licence"] == "of some"
+
+
 @pytest.mark.slow
 def test_a_recipe_of_a_fine_tuning_is_trained_again(child, parent, tmp_path):
     """The same weights, if the parent is as it was."""

@@ -299,6 +299,9 @@ class TestZoo:
             *(".gitattributes", CARD, registry.REGISTRY, "faces", "cars")
         }
         assert b"KGAN_ZOO=hf://me/zoo" in files[f"cars/{CARD}"]
+        assert b"kgan sample cars" in files[f"cars/{CARD}"]  # not what it is called in itself
+        assert json.loads(files[f"cars/{METADATA}"])["name"] == "cars"
+        assert b"[cars](#cars)" in files[CARD]
         page = files[CARD].decode()
         assert page.startswith("---\n") and "Also here: [faces](faces/README.md)." in page
         monkeypatch.setenv("KGAN_ZOO", "hf://me/zoo")

@@ -295,6 +295,24 @@ def test_a_class_that_makes_images_in_its_own_way_has_no_graph(kind, tmp_path):
         kgan.zoo.sampler(tmp_path / "preset")
 
 
+def test_the_graph_of_a_class_of_ones_own_is_of_the_code_that_there_is(tmp_path):
+    @keras.saving.register_keras_serializable("tests")
+    class Scaled(DCGAN):
+        factor = 1.0
+
+        def build_generator(self):
+            network = super().build_generator()
+            output = layers.Rescaling(self.factor)(network.output)
+            return keras.Model(network.input, output)
+
+    model = Scaled(SHAPE, latent_dim=4, width=4)
+    kgan.zoo.save(model, tmp_path / "preset")
+    for Scaled.factor in (1.0, -1.0):
+        expected = kgan.zoo.load(tmp_path / "preset").sample(4, seed=0)
+        difference = kgan.zoo.sampler(tmp_path / "preset").sample(4, seed=0) - expected.astype(int)
+        assert np.abs(difference).max() <= 1
+
+
 def test_a_model_without_a_graph_says_so(tmp_path):
     z = keras.Input((4,))
     y = layers.LayerNormalization()(layers.Reshape((2, 2, 1))(layers.Dense(4)(z)))

@@ -7,7 +7,7 @@ import os
 import shlex
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -151,15 +151,22 @@ def origin(found: Found, asked: str | None, import_file: Path | None = None) -> 
         if folder is not None and Path(folder, METADATA).is_file():
             text = folder if os.path.dirname(folder) else os.path.join(os.curdir, folder)
             places.append((text, text))
-    if (named := registry.with_weights(weights)) is not None:  # whatever it is called there
-        places.append((named, "the registry"))
     others = []
     for source, where in places:
         try:
             others.append(_at(source, weights, where, import_file))
         except KganError:  # what is there is damaged: as if it were not
             continue
-    return next((o for o in others if o.is_same), others[0] if others else Origin())
+        if others[-1].is_same:
+            return others[-1]
+    if (named := registry.with_weights(weights)) is not None:  # whatever it is called there
+        with suppress(
+            KganError
+        ):  # an earlier registry may have another of that name, a damaged one
+            there = _at(named, weights, "the registry", import_file)
+            if there.is_same:
+                return there
+    return others[0] if others else Origin()
 
 
 def command(found: Found, preset: Origin, import_file: Path | None) -> tuple[str, str]:

@@ -52,7 +52,7 @@ def card(
     if metadata.get("metrics"):
         lines += ["", "## Figures", "", *results.markdown(metadata["metrics"])]
         paired = metadata["metrics"][0].get("paired")
-        options = f" --paired {paired}" if paired else ""
+        options = f" --paired {paired}" if paired in ("names", "halves", "no") else ""
         lines += ["", f"Measured by `kgan evaluate {source}{options}`."]
     if NEIGHBOURS in pictures:
         lines += ["", f"![Samples and their nearest training images]({NEIGHBOURS})", ""]

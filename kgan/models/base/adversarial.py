@@ -360,7 +360,7 @@ class AdversarialModel(Fitting, Saving):
                 )
 
     def _check_accumulation(self, name, optimizer) -> None:
-        """Refuses the same of Keras, whose accumulation asks each device by itself."""
+        """Refuses accumulated gradients on several devices, where Keras fails in TensorFlow."""
         steps = inner(optimizer).gradient_accumulation_steps
         devices = self.distribute_strategy.num_replicas_in_sync
         if steps and devices > 1:

@@ -24,7 +24,10 @@ def leaky_relu(x: tf.Tensor, slope: float) -> tf.Tensor:
     @tf.custom_gradient
     def rectify(x):
         y = tf.nn.leaky_relu(x, slope)
-        return y, lambda dy: tf.raw_ops.LeakyReluGrad(gradients=dy, features=y, alpha=slope)
+        # The slope of the slope is 0. TensorFlow would carry these zeros back through the argument,
+        # the very one that is not kept ("remapper failed"), wherever a penalty needs them.
+        signs = tf.stop_gradient(y)
+        return y, lambda dy: tf.raw_ops.LeakyReluGrad(gradients=dy, features=signs, alpha=slope)
 
     return rectify(tf.convert_to_tensor(x))
 

@@ -42,6 +42,19 @@ def test_all_is_bit_for_bit_keras(dtype, slope):
         np.testing.assert_array_equal(value, expected)
 
 
+def gradients_features(function, *arguments):
+    """The operations that all the LeakyReluGrads of a function's graph take signs from."""
+    graph = tf.function(function).get_concrete_function(*arguments).graph
+
+    def source(tensor):
+        while tensor.op.type in ("Identity", "IdentityN", "StopGradient"):
+            tensor = tensor.op.inputs[tensor.value_index]
+        return tensor.op.type
+
+    grads = [op for op in graph.get_operations() if op.type == "LeakyReluGrad"]
+    return [source(grad.inputs[1]) for grad in grads]
+
+
 def test_its_gradient_keeps_nothing_but_its_result():
     """So that a convolution, its bias and the rectifier can be one operation of TensorFlow's."""
     layer = LeakyReLU(0.2)
@@ -52,13 +65,20 @@ def test_its_gradient_keeps_nothing_but_its_result():
             y = layer(x + 1.0)
         return tape.gradient(y, x)
 
-    graph = tf.function(step).get_concrete_function(tf.ones((2, 3))).graph
-    (rectifier,) = (op for op in graph.get_operations() if op.type == "LeakyRelu")
-    (gradient,) = (op for op in graph.get_operations() if op.type == "LeakyReluGrad")
+    assert gradients_features(step, tf.ones((2, 3))) == ["LeakyRelu"]
 
-    def sources(tensor):
-        while tensor.op.type in ("Identity", "IdentityN"):
-            tensor = tensor.op.inputs[tensor.value_index]
-        return tensor.op
 
-    assert sources(gradient.inputs[1]) is rectifier
+def test_nor_does_a_penalty_on_its_gradient():
+    """Else TensorFlow fuses nothing in the whole step, and says "remapper failed"."""
+    layer = LeakyReLU(0.2)
+
+    def step(x, weight):
+        with tf.GradientTape() as outer:
+            outer.watch(weight)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = layer(layer(x @ weight) @ weight)
+            penalty = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        return outer.gradient(penalty, weight)
+
+    assert set(gradients_features(step, tf.ones((2, 3)), tf.ones((3, 3)))) == {"LeakyRelu"}

@@ -18,6 +18,8 @@ from kgan.checks import SEED, float_images, list_of, number, one_of, whole
 from kgan.errors import KganError, short
 from kgan.random import Draws
 
+HELD = 1e15  # images in which a strength does not move, not in float32
+
 
 class _Augmentation(keras.layers.Layer):
     """What augmentations share: transforms by name, and a call that takes the step's draws."""
@@ -77,6 +79,30 @@ def _product(rows, images, columns):
         lines = matrix @ tf.reshape(images, (-1, side, other * channels))
         images = tf.transpose(tf.reshape(lines, (-1, side, other, channels)), (0, 2, 1, 3))
     return images
+
+
+def gaussian_blur(images: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Blurs images by a Gaussian; what would lie beyond the border has no weight.
+
+    Args:
+        images: float tensor (batch, height, width, channels), with gradients to any order.
+        sigma: float scalar tensor, its standard deviation in pixels; at 0 the images stay as they
+            are, bit for bit.
+
+    Returns:
+        Float tensor of the same shape and dtype.
+    """
+    dtype = keras.backend.result_type(images.dtype, "float32")
+    variance = tf.square(tf.maximum(tf.cast(sigma, dtype), 0.01))
+
+    def matrix(side):
+        pixels = tf.range(side, dtype=dtype)
+        weights = tf.exp(-0.5 * tf.square(pixels[:, None] - pixels) / variance)
+        return (weights / tf.reduce_sum(weights, axis=1, keepdims=True))[None]  # (1, side, side)
+
+    height, width = images.shape[1:3]
+    blurred = _product(matrix(height), tf.cast(images, dtype), matrix(width))
+    return tf.cast(blurred, images.dtype)
 
 
 def _whole_shift(side, draws):
@@ -202,7 +228,8 @@ class AdaptiveAugment(_Augmentation):
         transforms: sequence of names among those above; the order is the paper's.
         target: mean sign of the discriminator's logits on real images to hold, in [-1, 1].
         interval: int, steps from one adjustment to the next.
-        ramp_images: number of images in which the strength could go from 0 to 1.
+        ramp_images: number of images in which the strength could go from 0 to 1. The most, 1e15,
+            holds it: losses under which a single logit says nothing leave no other choice.
         strength: probability to begin with, in [0, 1]. The current one is the weight `strength`.
 
     Raises:
@@ -232,13 +259,18 @@ class AdaptiveAugment(_Augmentation):
         super().__init__(transforms, **kwargs)
         self.target = float(number(-1, 1).check("target", target))
         self.interval = int(whole(1).check("interval", interval))
-        self.ramp_images = float(number(1, 1e15).check("ramp_images", ramp_images))
+        self.ramp_images = float(number(1, HELD).check("ramp_images", ramp_images))
         self.initial_strength = float(number(0, 1).check("strength", strength))
         # Weights, so that checkpoints hold them: the strength, and sums since it last moved.
         self.strength = self._state("strength", "float32", self.initial_strength)
         self._signs = self._state("signs", "float32")
         self._images = self._state("images", "int64")
         self._steps = self._state("steps", "int64")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the strength stays what it is."""
+        return self.ramp_images == HELD
 
     def _state(self, name, dtype, value=0):
         return self.add_weight(

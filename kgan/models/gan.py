@@ -17,7 +17,7 @@ from keras import layers
 from kgan import losses
 from kgan._renamed import warn
 from kgan.augment import AdaptiveAugment
-from kgan.checks import Bound, number, one_of, whole
+from kgan.checks import FLAG, Bound, number, one_of, whole
 from kgan.errors import KganError, KganWarning
 from kgan.models.base.adversarial import Batch, add_gradients, output_dtype
 from kgan.models.base.differentiable import check_twice_differentiable
@@ -55,6 +55,9 @@ class GAN(LatentModel):
         r1_gamma: float, weight γ of R1, a penalty on D's gradient at real images (Mescheder et al.
             2018, arXiv:1801.04406); 0 for none.
         r1_interval: int, steps between two computations of R1.
+        r2: bool, whether D's gradient at generated images is penalised too, by the same γ and as
+            often: R1 + R2 (Huang et al. 2024, arXiv:2501.05441, section 3.2). Young generators,
+            whose images D tells at a glance, then learn more than one shape.
         ema_half_life: number of images after which the moving average of the generator, which
             is what is sampled, has forgotten half of what it was; early on at most 5% of the
             images seen. None switches it off.
@@ -83,6 +86,7 @@ class GAN(LatentModel):
         "loss": one_of(*losses.LOSSES),
         "r1_gamma": number(0, 1e9),
         "r1_interval": whole(1, 1 << 20),
+        "r2": FLAG,
     }
     COMMAND = "gan"
 
@@ -110,6 +114,7 @@ class GAN(LatentModel):
         loss: str = "non_saturating",
         r1_gamma: float = 0.0,
         r1_interval: int = R1_INTERVAL,
+        r2: bool = False,
         **kwargs,
     ):
         if latent_dim is None and generator is None:
@@ -122,27 +127,34 @@ class GAN(LatentModel):
             loss=loss,
             r1_gamma=r1_gamma,
             r1_interval=r1_interval,
+            r2=r2,
             **kwargs,
         )
         self.adversarial_loss = losses.get(loss)
-        if isinstance(self.augment, AdaptiveAugment) and not self.adversarial_loss.signed:
+        adapts = isinstance(self.augment, AdaptiveAugment) and not self.augment.is_held
+        if adapts and not self.adversarial_loss.signed:
             warnings.warn(
                 f"AdaptiveAugment finds its strength by the sign of D's outputs for data, which "
                 f"says nothing under the loss {loss!r}, where only differences count: DiffAugment "
-                "is of a fixed strength",
+                "is of a fixed strength, and so is this with ramp_images=1e15",
                 KganWarning,
                 stacklevel=2,
             )
         if not self.has_own_penalty:
             self.penalty_weight, self.penalty_interval = r1_gamma / 2, r1_interval
         else:
-            r1 = (("r1_gamma", r1_gamma, 0), ("r1_interval", r1_interval, R1_INTERVAL))
+            r1 = [("r1_gamma", r1_gamma, 0), ("r1_interval", r1_interval, R1_INTERVAL)]
+            r1 += [("r2", r2, False)]
             for name, value, none in r1:
                 if value != none:
                     raise KganError(
                         f"Expected {name}={none} of a {type(self).__name__}, which has a penalty "
                         f"of its own. Received: {name}={value!r}"
                     )
+        if r2 and not self.has_penalty:
+            raise KganError(
+                f"Expected r1_gamma above 0, the weight of R1 and R2. Received: r1_gamma={r1_gamma}"
+            )
         if self.has_penalty:
             self._means["gradient_penalty"] = keras.metrics.Mean("gradient_penalty")
         brought = {"generator": generator, "discriminator": discriminator}
@@ -309,8 +321,9 @@ class GAN(LatentModel):
     def penalty(self, real: Batch, fakes: Batch, draws: Draws):
         """The penalty added to D's loss: a value per example, before `penalty_weight`.
 
-        Here R1 on real images, through the augmentation, with a weight of `r1_gamma` / 2. A
-        subclass may define another. It is logged as `gradient_penalty`.
+        Here R1 on real images, and with `r2` R2 on generated ones, through the augmentation, with
+        a weight of `r1_gamma` / 2. A subclass may define another. It is logged as
+        `gradient_penalty`.
 
         Example:
 
@@ -319,7 +332,10 @@ class GAN(LatentModel):
             return kgan.losses.r2(lambda x: self.discriminate(x, fakes.labels, draws), fakes.images)
         ```
         """
-        return losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
+        penalty = losses.r1(lambda x: self.discriminate(x, real.labels, draws), real.images)
+        if self.r2:
+            penalty += losses.r2(lambda x: self.discriminate(x, fakes.labels, draws), fakes.images)
+        return penalty
 
     def update_discriminator(self, real: Batch, fakes: Batch, draws: Draws) -> None:
         """One step of D on real and generated images."""

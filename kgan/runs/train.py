@@ -1,5 +1,6 @@
 """Runs: a recipe trained in a directory of its own, from which it can be resumed exactly."""
 
+import inspect
 import os
 import signal
 import warnings
@@ -398,10 +399,11 @@ def _take_length(recipe, directory, available, images, epochs, batch_size) -> No
 
 def _stretch(recipe, images, batch_size) -> None:
     """Fits what counts images or steps to another length than the recipe was written for."""
-    for name in building.kind_of(recipe).COUNTS_IMAGES:
-        if not images:
+    kind = building.kind_of(recipe)
+    for name in kind.COUNTS_IMAGES:
+        if not images and inspect.signature(kind.__init__).parameters[name].default:
             recipe.arguments.setdefault(name, recipe.images)
-        elif name in recipe.arguments:
+        elif images and recipe.arguments.get(name):
             recipe.arguments[name] = max(1, round(recipe.arguments[name] * recipe.images / images))
     if not images:
         return

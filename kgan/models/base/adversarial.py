@@ -95,8 +95,8 @@ class AdversarialModel(Fitting, Saving):
             too. An argument becomes an attribute, and is part of the configuration.
         COMMAND: name on the command line. By default the class name, as in `MyGAN`: `my-gan`.
         BATCH_SIZE: images a step on the command line.
-        COUNTS_IMAGES: names of the arguments that count images of a whole training; they follow
-            its length on the command line.
+        COUNTS_IMAGES: names of the arguments that count images of a training; they follow its
+            length on the command line, and span all of it unless they are 0 by default.
 
     Args:
         image_shape: tuple (height, width, channels), with 1 or 3 channels.

@@ -129,6 +129,34 @@ def test_config_round_trip():
         augment.get(5)
 
 
+@pytest.mark.parametrize("sigma", [0.3, 2.0, 100.0])
+def test_gaussian_blur(sigma):
+    images = IMAGES[:2, :, :12]
+    expected = images
+    for axis in (1, 2):
+        distance = np.subtract.outer(*[np.arange(images.shape[axis])] * 2)
+        weights = np.exp(-(distance**2) / (2 * sigma**2))
+        weights /= weights.sum(axis=1, keepdims=True)
+        expected = np.moveaxis(np.tensordot(weights, expected, (1, axis)), 0, axis)
+    blurred = augment.gaussian_blur(tf.constant(images), sigma)
+    np.testing.assert_allclose(blurred, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_a_blur_of_nothing_changes_no_bit(dtype):
+    images = tf.cast(IMAGES[:2], dtype)
+    result = augment.gaussian_blur(images, 0.0)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, images)
+
+
+def test_a_strength_that_is_held_does_not_move():
+    layer = AdaptiveAugment(strength=0.2, ramp_images=1e15, interval=1)
+    for _ in range(1000):
+        layer.adapt(1.0, 1000)
+    assert layer.is_held and layer.strength.numpy() == np.float32(0.2)
+
+
 # AdaptiveAugment: each transform alone, at strength 1, given the parameters that were drawn.
 
 

@@ -181,7 +181,36 @@ def test_a_lazy_penalty_of_a_discriminator_with_an_embedding():
     assert np.abs(networks["discriminator"].get_weights()[-1] - before).min() > 0
 
 
-@pytest.mark.parametrize("wrong", [{"r1_gamma": -1.0}, {"r1_gamma": np.nan}, {"r1_interval": 0}])
+def test_step_with_r1_and_r2_is_written_out_by_hand():
+    def by_hand(game, real):
+        z = Draws(0, 0, 10).normal((6,))
+        fake = game.generate(z)
+
+        def slope(images):
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                logits = game.discriminate(images)
+            return tf.reduce_mean(tf.reduce_sum(tape.gradient(logits, images) ** 2, axis=1))
+
+        def d_loss():
+            told = tf.math.softplus(-game.discriminate(real))
+            return tf.reduce_mean(told + tf.math.softplus(game.discriminate(fake)))
+
+        def g_loss():
+            return tf.reduce_mean(tf.math.softplus(-game.discriminate(game.generate(z))))
+
+        penalty = slope(real) + slope(fake)
+        logged = {"d_loss": d_loss(), "gradient_penalty": penalty}
+        game.descend("d", lambda: d_loss() + 1.5 * (slope(real) + slope(fake)))
+        return {**logged, "g_loss": game.descend("g", g_loss)}
+
+    assert_step_is(by_hand, GAN, r1_gamma=3.0, r1_interval=1, r2=True)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"r1_gamma": -1.0}, {"r1_gamma": np.nan}, {"r1_interval": 0}, {"r2": True}],
+)
 def test_r1_that_is_refused(wrong):
     with pytest.raises(ValueError, match="Expected r1_.*Received"):
         GAN(SHAPE, width=5, **wrong)
@@ -190,6 +219,8 @@ def test_r1_that_is_refused(wrong):
 def test_a_class_with_a_penalty_of_its_own_takes_no_r1():
     with pytest.raises(ValueError, match="of a LazyR1, which has a penalty of its own"):
         LazyR1(SHAPE, **users(), r1_gamma=1.0)
+    with pytest.raises(ValueError, match="Expected r2=False of a LazyR1"):
+        LazyR1(SHAPE, **users(), r2=True)
 
 
 def test_a_penalty_may_come_from_a_mixin():
@@ -212,6 +243,7 @@ def test_where_a_sign_says_nothing_an_augmentation_that_goes_by_it_is_warned_of(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         GAN(SHAPE, **users(), loss=loss, augment="AdaptiveAugment")
+        GAN(SHAPE, **users(), loss=loss, augment={"name": "AdaptiveAugment", "ramp_images": 1e15})
     said = [str(w.message) for w in caught if w.category is KganWarning]
     assert ["DiffAugment" in text for text in said] == ([] if loss == "hinge" else [True])
 

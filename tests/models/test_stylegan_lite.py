@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kgan.augment import gaussian_blur
 from kgan.layers import ModulatedConv2D, NoiseInjection
 from kgan.models import DCGAN, StyleGANLite
 from kgan.models.stylegan_lite import SIDES
@@ -48,6 +49,19 @@ def test_networks_that_take_classes():
     assert len(np.unique(logits)) == 3
     logs = model.train_on_batch(images(), np.arange(8) % 3, return_dict=True)
     assert np.isfinite(list(logs.values())).all()
+
+
+def test_what_the_discriminator_sees_is_blurred_less_and_less():
+    model = StyleGANLite(SHAPE, **TINY, blur_images=100)
+    real = images() / np.float32(127.5) - 1
+    for seen, sigma in ((0, 1.0), (25, 0.75), (100, 0.0), (200, 0.0)):  # side 16: σ from 1 to 0
+        model.images_seen.assign(seen)
+        blurred = gaussian_blur(tf.constant(real), sigma)
+        np.testing.assert_allclose(
+            model.discriminate(real, draws=Draws(0, 0, 8)), model.discriminator(blurred), rtol=1e-5
+        )
+        # Outside of training all is as sharp as it is.
+        np.testing.assert_array_equal(model.discriminate(real), model.discriminator(real))
 
 
 def images(n=8):

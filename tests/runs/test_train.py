@@ -360,6 +360,15 @@ class TestLength:
             training._take_length(asked, tmp_path, 44, 320 if images else None, None, None)
             assert asked.arguments.get("decay_images") == expected
 
+    @pytest.mark.parametrize(
+        "images, blur, expected", [(0, None, None), (0, 50, 50), (160, 50, 100)]
+    )
+    def test_a_blur_follows_where_there_is_one(self, folder, tmp_path, images, blur, expected):
+        arguments = {"image_shape": [16, 16, 1]} | ({"blur_images": blur} if blur else {})
+        asked = recipe(folder, model="StyleGANLite", images=images, arguments=arguments)
+        training._take_length(asked, tmp_path, 44, 320 if images else None, None, None)
+        assert asked.arguments.get("blur_images") == expected
+
     def test_a_rate_of_0_for_a_good_part_is_said(self, folder, capsys):
         asked = recipe(folder, images=320)
         training._tell_idle(asked, building.build(asked))

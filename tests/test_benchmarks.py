@@ -45,6 +45,7 @@ def test_operations_of_modulated_convolutions():
     assert flops.of_network(model.generator)[0] == 2 * 8 * 8 + affine + convolved + images
 
 
+@pytest.mark.slow
 def test_contestants_take_turns_and_are_written_down(tmp_path):
     import speed
     import turns

@@ -73,6 +73,7 @@ def test_kinds_of_blocks_are_those_that_are_run():
     assert PAGE.count("```") == 2 * len(BLOCKS)
 
 
+@pytest.mark.slow
 def test_python_makes_what_it_says(followed):
     cwd, _, names = followed
     assert names["images"].shape == (16, 28, 28, 1)

@@ -132,6 +132,7 @@ class TestInAKernel:
     def png(output):
         return Image.open(io.BytesIO(base64.b64decode(output["data"]["image/png"])))
 
+    @pytest.mark.slow
     def test_one_display_is_updated(self, executed):
         _, sent, directory = executed
         files = sorted(path.name for path in (directory / "grids").iterdir())

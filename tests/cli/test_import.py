@@ -127,6 +127,7 @@ def test_preset_is_a_model_with_its_arguments(here):
     assert model.sample(2, seed=0).shape == (2, 16, 16, 3)
 
 
+@pytest.mark.slow
 def test_a_run_that_has_no_preset_yet_is_sampled_in_silence(here, run_kgan, tmp_path):
     """Its checkpoint is made a preset of, for which TensorFlow and the class are needed at once."""
     shutil.copytree(here / "run", tmp_path / "run")

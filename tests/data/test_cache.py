@@ -330,6 +330,7 @@ main(sys.argv[1:], prog_name="kgan")
 """
 
 
+@pytest.mark.slow
 def test_a_run_whose_cache_is_cut_off_ends_with_one_line(run_python, folder, tmp_path):
     options = "dcgan --data photos --size 16 --cache x.cache --out run --images 320 --batch-size 8"
     command = [*options.split(), "--checkpoint-images", "32"]

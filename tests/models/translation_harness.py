@@ -82,6 +82,7 @@ class TranslationHarness:
         for v, w in zip(all_variables(model), expected, strict=True):
             np.testing.assert_array_equal(v, w, err_msg=v.path)
 
+    @pytest.mark.slow  # base/test_translation.py has it of a small model
     def test_two_replicas_equal_one(self):
         with floats("float64"):
             models = []

@@ -65,6 +65,7 @@ def test_auto_takes_what_is_faster_by_a_tenth(speeds, folder, bfloat16, fastest,
     assert f"{fastest} (images/s: float32 80, mixed_bfloat16 {8 * bfloat16:.0f})" in said
 
 
+@pytest.mark.slow
 def test_auto_measures_once_and_changes_nothing_else(folder, half, tmp_path, monkeypatch):
     measure = precision._rate
 

@@ -144,6 +144,7 @@ class TestResumedAfterItsEnd:
         metadata["training"]["selected"] = selected
         kgan.zoo.preset.complete(snapshot, metadata)
 
+    @pytest.mark.slow
     def test_nothing_is_trained_and_the_best_snapshot_is_found(
         self, folder, uninterrupted, ended, capfd
     ):

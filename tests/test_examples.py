@@ -42,6 +42,7 @@ def test_own_networks_trains_goes_on_and_can_be_sampled(tmp_path, monkeypatch):
     assert len(list(Path("grids").iterdir())) == 3  # untrained, and after each epoch
 
 
+@pytest.mark.slow
 def test_fine_tune(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()

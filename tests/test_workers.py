@@ -91,6 +91,7 @@ def compare(names, tmp_path):
                 every.assert_close(one, many, every.TOLERANCE[optimizer])
 
 
+@pytest.mark.slow  # three processes that each import TensorFlow
 def test_two_workers_equal_one(tmp_path):
     compare(["gan"], tmp_path)
 

@@ -18,7 +18,7 @@ from kgan.checks import SEED, float_images, list_of, number, one_of, whole
 from kgan.errors import KganError, short
 from kgan.random import Draws
 
-HELD = 1e15  # images in which a strength does not move, not in float32
+HELD = 1e15  # of `ramp_images`: the strength stays what it is
 
 
 class _Augmentation(keras.layers.Layer):
@@ -287,12 +287,14 @@ class AdaptiveAugment(_Augmentation):
         """Takes note of a training step, and moves the strength at every `interval`-th.
 
         By the number of images in these steps over `ramp_images`: up if the mean sign was above
-        the target, down if below, within [0, 1].
+        the target, down if below, within [0, 1]. A strength that is held stays.
 
         Args:
             mean_sign: float scalar tensor, sign(D(real)) averaged over the global batch.
             images: int scalar tensor, images in the global batch.
         """
+        if self.is_held:
+            return
         signs = self._signs + tf.cast(mean_sign, tf.float32)
         images = self._images + tf.cast(images, tf.int64)
         steps = self._steps + 1

@@ -160,9 +160,8 @@ def origin(found: Found, asked: str | None, import_file: Path | None = None) -> 
         if others[-1].is_same:
             return others[-1]
     if (named := registry.with_weights(weights)) is not None:  # whatever it is called there
-        with suppress(
-            KganError
-        ):  # an earlier registry may have another of that name, a damaged one
+        # An earlier registry may have another of that name, a damaged one.
+        with suppress(KganError):
             there = _at(named, weights, "the registry", import_file)
             if there.is_same:
                 return there

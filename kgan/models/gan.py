@@ -56,8 +56,8 @@ class GAN(LatentModel):
             2018, arXiv:1801.04406); 0 for none.
         r1_interval: int, steps between two computations of R1.
         r2: bool, whether D's gradient at generated images is penalised too, by the same γ and as
-            often: R1 + R2 (Huang et al. 2024, arXiv:2501.05441, section 3.2). Young generators,
-            whose images D tells at a glance, then learn more than one shape.
+            often: R1 + R2, as in R3GAN (Huang et al. 2024, arXiv:2501.05441). R1 alone leaves D
+            as steep as it likes where no data are, and a young generator's images all are there.
         ema_half_life: number of images after which the moving average of the generator, which
             is what is sampled, has forgotten half of what it was; early on at most 5% of the
             images seen. None switches it off.

@@ -240,7 +240,7 @@ class StyleGANLite(StyleSampling, GAN):
         "blur_images": whole(0, 2**53),
     }
     COMMAND = "stylegan-lite"
-    COUNTS_IMAGES = ("blur_images",)
+    COUNTS_FIRST_IMAGES = ("blur_images",)
     BATCH_SIZE = 32
     PATH_LENGTH_INTERVAL = 4
 

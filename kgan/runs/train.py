@@ -1,6 +1,5 @@
 """Runs: a recipe trained in a directory of its own, from which it can be resumed exactly."""
 
-import inspect
 import os
 import signal
 import warnings
@@ -400,13 +399,13 @@ def _take_length(recipe, directory, available, images, epochs, batch_size) -> No
 def _stretch(recipe, images, batch_size) -> None:
     """Fits what counts images or steps to another length than the recipe was written for."""
     kind = building.kind_of(recipe)
-    for name in kind.COUNTS_IMAGES:
-        if not images and inspect.signature(kind.__init__).parameters[name].default:
-            recipe.arguments.setdefault(name, recipe.images)
-        elif images and recipe.arguments.get(name):
-            recipe.arguments[name] = max(1, round(recipe.arguments[name] * recipe.images / images))
     if not images:
+        for name in kind.COUNTS_IMAGES:
+            recipe.arguments.setdefault(name, recipe.images)
         return
+    for name in (*kind.COUNTS_IMAGES, *kind.COUNTS_FIRST_IMAGES):
+        if count := recipe.arguments.get(name):
+            recipe.arguments[name] = max(1, round(count * recipe.images / images))
     ratio = recipe.images / images
     updates = ratio * batch_size / recipe.batch_size
     for name in OPTIMIZERS:

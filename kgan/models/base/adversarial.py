@@ -95,8 +95,10 @@ class AdversarialModel(Fitting, Saving):
             too. An argument becomes an attribute, and is part of the configuration.
         COMMAND: name on the command line. By default the class name, as in `MyGAN`: `my-gan`.
         BATCH_SIZE: images a step on the command line.
-        COUNTS_IMAGES: names of the arguments that count images of a training; they follow its
-            length on the command line, and span all of it unless they are 0 by default.
+        COUNTS_IMAGES: names of the arguments that count images of a whole training; they follow
+            its length on the command line.
+        COUNTS_FIRST_IMAGES: names of those that count its first images, or 0. They follow its
+            length where a recipe has them.
 
     Args:
         image_shape: tuple (height, width, channels), with 1 or 3 channels.
@@ -130,6 +132,7 @@ class AdversarialModel(Fitting, Saving):
     COMMAND: ClassVar[str] = ""
     BATCH_SIZE: ClassVar[int] = 64
     COUNTS_IMAGES: ClassVar[tuple[str, ...]] = ()
+    COUNTS_FIRST_IMAGES: ClassVar[tuple[str, ...]] = ()
 
     watches_divergence = False
     ema_ramp: float | None = EMA_RAMP  # None where training begins from trained networks

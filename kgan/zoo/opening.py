@@ -139,7 +139,7 @@ def newest(run: Path) -> Path | None:
 def has_ended(run: Path) -> bool:
     """Whether a run has its preset; one that was stopped leaves a preset too, of fewer images."""
     try:
-        values = metadata.read(run / PRESET / METADATA)
+        values = metadata.read(run / PRESET / METADATA, own=True)
         asked, made = recipe_of(run), recipes.read(run / PRESET / RECIPE)
     except KganError:
         return False
@@ -151,6 +151,6 @@ def has_ended(run: Path) -> bool:
 def _seen(path):
     """The images that a preset has seen by its metadata; -1 if there is none that is whole."""
     try:
-        return metadata.read(path)["training"]["images_seen"]
+        return metadata.read(path, own=True)["training"]["images_seen"]
     except KganError:
         return -1

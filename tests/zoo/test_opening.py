@@ -77,7 +77,9 @@ def test_newest_is_by_number_not_by_name(run, model):
     assert opening.newest(run) is None
 
 
-def test_of_a_run_that_has_ended_its_preset(run, model):
+@pytest.mark.parametrize("most", ["96", "0"])  # MB of a stranger's weights; a run is the user's own
+def test_of_a_run_that_has_ended_its_preset(run, model, most, monkeypatch):
+    monkeypatch.setenv("KGAN_MOST_WEIGHTS", most)
     put(model, run / "checkpoints", 80)
     put(model, run / "snapshots/images-000000080", 80)
     put(model, run / "preset", 64)

@@ -66,10 +66,9 @@ def test_after_options_that_are_wrong_or_not_ended(complete):
 
 
 def test_train_takes_models_and_files_too(complete):
-    assert complete("kgan train stylegan") == [
-        *("file,stylegan", "plain,stylegan-lite-celeba", "plain,stylegan-lite")
-    ]
-    assert complete("kgan train --from stylegan")[1:] == ["plain,stylegan-lite-celeba"]
+    presets = ["plain,stylegan-lite-celeba", "plain,stylegan-lite-tinyhero"]
+    assert complete("kgan train stylegan") == ["file,stylegan", *presets, "plain,stylegan-lite"]
+    assert complete("kgan train --from stylegan")[1:] == presets
 
 
 def test_registries_of_this_machine(complete, tmp_path):

@@ -26,9 +26,11 @@ NAMES = (
     "gan-mnist",
     "r3gan-fashion-mnist",
     "stylegan-lite-celeba",
+    "stylegan-lite-tinyhero",
     "wgan-gp-fashion-mnist",
     "wgan-gp-mnist",
 )
+CLASSES = {"cgan-fashion-mnist": 10, "cgan-mnist": 10, "stylegan-lite-tinyhero": 4}
 PAIRED = ("pix2pix-openmoji",)  # that translate, and were trained on pairs
 BOTH_WAYS = ("cyclegan-emoji",)  # that translate there and back, and were not
 TRANSLATING = tuple(sorted({*PAIRED, *BOTH_WAYS}))
@@ -45,7 +47,7 @@ def test_info(name):
     assert {"name", "model", "dataset", "image_shape", "num_classes", "parameters"} <= set(info)
     assert {"size_bytes", "licence", "metrics", "path"} <= set(info)
     assert info["name"] == name
-    assert info["num_classes"] == (10 if info["model"] == "ConditionalGAN" else None)
+    assert info["num_classes"] == CLASSES.get(name)
     assert 4 * info["parameters"] < info["size_bytes"] <= 15e6
 
 
@@ -61,7 +63,7 @@ def test_figures_are_of_the_weights_that_are_there(name):
     for metric in ("frechet_distance", "kernel_distance", "precision", "recall"):
         assert found[metric]["weights_sha256"] == metadata["files"][WEIGHTS]["sha256"]
         assert found[metric]["truncation"] is None and found[metric]["floor"] is not None
-    assert found["frechet_distance"]["generated_images"] in (1000, 4000, 10_000)
+    assert found["frechet_distance"]["generated_images"] in (1000, 1640, 4000, 10_000)
     card = (directory / CARD).read_text("utf-8")
     assert f"| frechet distance | {results.number(found['frechet_distance']['value'])} |" in card
 
@@ -164,8 +166,9 @@ def test_samples_are_those_of_before(name):
 def test_pictures_are_smooth_as_pictures_are_and_noise_is_not(shipped):
     """Neighbouring pixels of images are alike: in noise they differ as much as distant ones."""
     samples = shipped[1].astype(float)
-    neighbours = np.abs(np.diff(samples, axis=2)).mean()
-    strangers = np.abs(samples - np.random.default_rng(0).permutation(samples)).mean()
+    pixels = samples.reshape(len(samples), -1, samples.shape[3])
+    shuffled = np.random.default_rng(0).permutation(pixels, axis=1).reshape(samples.shape)
+    neighbours, strangers = (np.abs(np.diff(s, axis=2)).mean() for s in (samples, shuffled))
     assert neighbours < 0.5 * strangers
 
 

@@ -67,7 +67,8 @@ class CollapseWarning(Periodic):
                 f"{deviation:.2f} of 255 levels",
                 images_seen,
             )
-        if self._d_loss is None or not self.model.adversarial_loss.bounded:
+        loss = getattr(self.model, "adversarial_loss", None)  # not every model has one
+        if self._d_loss is None or loss is None or not loss.bounded:
             return
         self._saturated = self._saturated + 1 if float(self._d_loss) < SATURATED_LOSS else 0
         if self._saturated >= self.patience:

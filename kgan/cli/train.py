@@ -278,7 +278,11 @@ def command(
     import_tensorflow(begin=strategy != "multiworker")  # whose processes begin together
     from kgan.runs import strategies
     from kgan.runs import train as training
+    from kgan.zoo.building import kind_of
 
+    if source is None:
+        for name in kind_of(recipe).COUNTS_FIRST_IMAGES:  # which its parent has behind it
+            recipe.arguments.pop(name, None)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it announces its cache of fonts
 
     devices = strategies.make(strategy)
@@ -349,7 +353,10 @@ def _recipe(source: str | None, parent: Preset | None, import_file: Path | None)
                 batch_size=kind.BATCH_SIZE,
             )
             if parent is not None and parent.recipe.model == recipe.model:
-                recipe.arguments = parent.recipe.arguments  # for its weights to fit
+                counts = (*kind.COUNTS_IMAGES, *kind.COUNTS_FIRST_IMAGES)  # of its own training
+                recipe.arguments = {  # for its weights to fit
+                    key: v for key, v in parent.recipe.arguments.items() if key not in counts
+                }
             return recipe
     try:
         return read_preset(source).recipe

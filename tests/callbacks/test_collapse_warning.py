@@ -58,3 +58,14 @@ def test_a_wasserstein_loss_does_not_saturate():
         warnings.simplefilter("error")
         callback.on_train_batch_end(0, {"d_loss": -20.0})
         callback.act(1)
+
+
+def test_a_model_without_an_adversarial_loss_is_looked_at_for_collapse_alone():
+    """Such as one of the user's, straight from `LatentModel`."""
+    model = DCGAN((16, 16, 1), latent_dim=4, width=4)
+    del model.adversarial_loss
+    callback = watched(model, patience=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        callback.on_train_batch_end(0, {"d_loss": 0.0})
+        callback.act(1)

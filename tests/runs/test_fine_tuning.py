@@ -54,6 +54,34 @@ def test_the_recipe_is_the_parents_with_a_tenth_of_its_rates(child, parent):
     assert "g_optimizer follows the 80 images: decay_steps 40 in place of 20" in child[1].stderr
 
 
+@pytest.mark.parametrize("what", [[], ["stylegan-lite"]])
+def test_what_d_sees_is_not_blurred_again(what, folder, tmp_path, monkeypatch):
+    arguments = {"image_shape": [16, 16, 1], "latent_dim": 4, "width": 4, "blur_images": 40}
+    model = kgan.models.StyleGANLite(**arguments)
+    model.images_seen.assign(200)
+    asked = recipe(folder, name="squares", images=200)
+    asked.model, asked.arguments = "StyleGANLite", arguments
+    kgan.zoo.save(model, tmp_path / "parent", asked)
+    trained = []
+    monkeypatch.setattr(training, "train", lambda recipe, *_: trained.append(recipe))
+    run(*what, "--from", tmp_path / "parent", "--data", folder, "--images", 80)
+    expected = {key: arguments[key] for key in ("image_shape", "latent_dim", "width")}
+    assert trained[0].arguments == expected
+
+
+@pytest.mark.parametrize("what, decay", [([], 400), (["r3gan"], None)])
+def test_what_counts_a_training_is_of_its_own(what, decay, folder, tmp_path, monkeypatch):
+    """`kgan.runs.train` stretches the former, and fills in the latter."""
+    arguments = {"image_shape": [16, 16, 1], "latent_dim": 4, "width": 4, "decay_images": 400}
+    asked = recipe(folder, name="squares", images=400)
+    asked.model, asked.arguments = "R3GAN", arguments
+    kgan.zoo.save(kgan.models.R3GAN(**arguments), tmp_path / "parent", asked)
+    trained = []
+    monkeypatch.setattr(training, "train", lambda recipe, *_: trained.append(recipe))
+    run(*what, "--from", tmp_path / "parent", "--data", folder, "--images", 80)
+    assert trained[0].arguments.get("decay_images") == decay
+
+
 def test_of_a_run_it_has_another_name_than_the_run(child, folder, tmp_path, monkeypatch):
     """By which its directory is called, if no other is asked for."""
     monkeypatch.chdir(tmp_path)

@@ -205,7 +205,8 @@ class TestOfTheZoo:
             rates = {row["pictures"]: row for row in found.rates}
             assert {"real, held out", *(f"by {name}" for name in alike)} < set(rates)
             for row in rates.values():
-                assert row["images"] >= 500 and all(0 <= row[kind] <= 1 for kind in KINDS)
+                assert row["images"] >= 184  # half of the pictures of 92 held-out heroes
+                assert all(0 <= row[kind] <= 1 for kind in KINDS)
         assert sum(path.stat().st_size for path in detecting.DIRECTORY.iterdir()) < 100_000
 
     def test_rates_hold(self):

@@ -40,7 +40,7 @@ from kgan.models.base.networks import (
     copied,
     described,
 )
-from kgan.models.base.pair import OPTIMIZERS, OptimizerPair, inner
+from kgan.models.base.pair import OPTIMIZERS, OptimizerPair, inner, sum_first
 from kgan.models.base.saving import Saving
 from kgan.random import Draws
 from kgan.recipe import Origin, optimizers
@@ -340,6 +340,7 @@ class AdversarialModel(Fitting, Saving):
             # State loaded into an optimizer that is not built yet would be lost in silence.
             optimizer.build(self.variables_of(name))
             fuse(optimizer)
+            sum_first(optimizer)
             optimizers.bind(optimizer, self.images_seen)
             setattr(self, name, optimizer)
 

@@ -72,6 +72,27 @@ def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
+def sum_first(optimizer: keras.optimizers.Optimizer) -> None:
+    """Lets an optimizer sum gradients over several replicas before it looks at them.
+
+    Keras sums them last: an optimizer that scales losses would tell by the first replica's share
+    whether all are finite, and `clipnorm` and the like would clip each replica's share alone.
+
+    Args:
+        optimizer: built; one that scales losses may be around another.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return
+    sums, apply = inner(optimizer)._all_reduce_sum_gradients, optimizer.apply
+
+    def apply_sums(grads, trainable_variables=None):
+        variables = list(trainable_variables or optimizer._trainable_variables)
+        apply([sum_ for sum_, _ in sums(zip(grads, variables, strict=True))], variables)
+
+    optimizer.apply = apply_sums
+    inner(optimizer)._all_reduce_sum_gradients = list  # they are sums already
+
+
 def take_weights_of_now(optimizer: keras.optimizers.Optimizer) -> None:
     """Lets an optimizer that copies weights as it is built begin with those that there are now.
 

@@ -97,6 +97,42 @@ def test_accumulation_which_keras_cannot_on_several_devices_is_refused():
             model.compile(*made)
 
 
+@pytest.mark.parametrize("clipped", ["clipnorm", "clipvalue", "global_clipnorm"])
+def test_gradients_are_clipped_as_on_one_device(clipped):
+    models = small_gans()
+    for model in models:
+        with model.distribute_strategy.scope():
+            made = [keras.optimizers.SGD(1.0, **{clipped: 0.01}) for _ in range(2)]
+        model.compile(*made, run_eagerly=True)
+        model.train_on_batch(images(5))
+    assert_alike(*models)
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_an_overflow_on_any_device_is_seen_by_all(eager):
+    with floats("mixed_float16"), TWO_REPLICAS.scope():
+        model = GAN(SHAPE, latent_dim=2, width=5)
+    model.compile()
+    optimizer, variables = model.d_optimizer, model.discriminator.trainable_variables
+    before, scale = [v.numpy() for v in variables], float(optimizer.dynamic_scale.numpy())
+
+    def step(overflowing):
+        index = tf.distribute.get_replica_context().replica_id_in_sync_group
+        gradient = tf.where(index == overflowing, np.inf, 1.0)
+        optimizer.apply([tf.fill(v.shape, gradient) for v in variables], variables)
+
+    run = TWO_REPLICAS.run if eager else tf.function(TWO_REPLICAS.run)
+    for overflowing in range(2):
+        run(step, (tf.constant(overflowing),))
+        assert float(optimizer.dynamic_scale.numpy()) == scale / 2 ** (overflowing + 1)
+        for v, value in zip(variables, before, strict=True):
+            np.testing.assert_array_equal(v.numpy(), value)
+    run(step, (tf.constant(2),))
+    for v, value in zip(variables, before, strict=True):
+        assert np.isfinite(v.numpy()).all()
+        assert (v.numpy() != value).all()
+
+
 def test_a_batch_that_leaves_a_device_without_an_image_is_left_out(recwarn):
     one, two = small_gans()
     arguments = {"batch_size": 4, "shuffle": False, "epochs": 2, "verbose": 0}

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +24,7 @@ _TOKEN = 8  # characters that tell the partial files of one path apart
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows
 _ABANDONED = 86400  # seconds, of what cannot tell whether a process still writes it
 _NEW, _OLD = "new", "old"
+_DESCRIPTORS = ("/dev", "/dev/fd", "/proc/self/fd")  # what is there may lead to a regular file
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a write, which names no file
 
 
@@ -62,6 +64,8 @@ def write(path: str | os.PathLike[str], content: bytes | str) -> None:
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Writes a file whole or not at all: aside first, then in one step over its path.
 
+    A device, a pipe, or a descriptor such as /dev/stdout is written to, and stays what it is.
+
     The content is on the disk before it takes its place, and the place before this returns: a loss
     of power, too, leaves one file or the other.
 
@@ -83,6 +87,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     ```
     """
     path = Path(path)
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as room:
+            yield (partial := Path(room, path.name))
+            with open(path, "ab") as stream:
+                stream.write(partial.read_bytes())
+        return
     _check(path)
     with aside(path) as room:
         partial = room / path.name
@@ -260,6 +270,14 @@ def images_in_name(path: str | os.PathLike[str]) -> int:
     """
     found = re.fullmatch(r"images-(\d+)(\.[a-z0-9.]+)?", Path(path).name, re.ASCII)
     return int(found[1]) if found else -1
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a device, a pipe or a name of a descriptor: nothing can take its place."""
+    path = Path(os.path.abspath(path))
+    if os.fspath(path.parent) in _DESCRIPTORS:
+        return path.exists()
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _is_ours(room):

@@ -5,6 +5,7 @@ sigmoid) to one loss per example. A penalty is a function from a discriminator a
 value per example. Both are averaged over the global batch by the models.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -130,7 +131,8 @@ def gradient_penalty(critic: Callable, real_images, fake_images, mix=None):
     Gulrajani et al. 2017 (arXiv:1704.00028), equation 3, before its weight λ = 10.
 
     Args:
-        critic: function from images to outputs (batch, 1), each of its own image only.
+        critic: function from images to outputs (batch, 1), each of its own image only; of a critic
+            of patches, (batch, …), the mean of an image's outputs counts.
         real_images: x, float tensor (batch, height, width, channels).
         fake_images: x̃, of the same shape.
         mix: float tensor (batch, 1, 1, 1) in [0, 1]; drawn here if None.
@@ -167,7 +169,8 @@ def r1(discriminator: Callable, real_images):
     Mescheder et al. 2018 (arXiv:1801.04406), equation 9, before its weight γ/2.
 
     Args:
-        discriminator: function from images to logits (batch, 1).
+        discriminator: function from images to logits (batch, 1), or (batch, …) of patches, of which
+            the mean counts.
         real_images: float tensor (batch, height, width, channels).
 
     Returns:
@@ -187,7 +190,7 @@ def r2(discriminator: Callable, fake_images):
     Mescheder et al. 2018 (arXiv:1801.04406), equation 10, before its weight γ/2.
 
     Args:
-        discriminator: function from images to logits (batch, 1).
+        discriminator: see `r1`.
         fake_images: float tensor (batch, height, width, channels); no gradient flows into them.
 
     Returns:
@@ -202,6 +205,9 @@ def _squared_gradient(discriminator, images):
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = discriminator(images)
+        if tf.is_tensor(logits) and math.prod(n or 2 for n in logits.shape[1:]) > 1:
+            # Of patches: what the losses judge an image by is the mean of all its logits.
+            logits = tf.reduce_mean(logits, axis=list(range(1, len(logits.shape))))
     gradient = tape.gradient(logits, images) if tf.is_tensor(logits) else None
     if gradient is None:
         raise KganError(

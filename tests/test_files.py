@@ -118,6 +118,27 @@ class TestReplacing:
             pytest.fail("the block has run")
         assert raised.value.filename == str(tmp_path / "file")
 
+    def test_a_pipe_is_written_to(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        code = "import sys; print(open(sys.argv[1]).read(), end='')"
+        reader = subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path / "pipe"], stdout=subprocess.PIPE, text=True
+        )
+        files.write(tmp_path / "pipe", "text")
+        assert reader.communicate()[0] == "text"
+        assert (tmp_path / "pipe").is_fifo() and os.listdir(tmp_path) == ["pipe"]
+
+    @pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/1", "/dev/null"])
+    def test_what_leads_to_a_descriptor_stays_so(self, tmp_path, place):
+        """As root one could replace it, for all that runs on the machine."""
+        before = os.lstat(place)
+        code = f"print('said', flush=True)\nimport kgan.files\nkgan.files.write({place!r}, 'text')"
+        with open(tmp_path / "out", "w") as out:
+            subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+        assert (os.lstat(place).st_ino, os.lstat(place).st_mode) == (before.st_ino, before.st_mode)
+        said = "said\n" if place == "/dev/null" else "said\ntext"
+        assert (tmp_path / "out").read_text() == said
+
     def test_a_directory_is_not_replaced(self, tmp_path):
         (tmp_path / "x").mkdir()
         with pytest.raises(IsADirectoryError) as raised, replacing(tmp_path / "x"):

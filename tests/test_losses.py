@@ -120,6 +120,21 @@ def test_r1_of_a_quadratic_critic():
     np.testing.assert_allclose(losses.r1(quadratic, X), norms(X) ** 2, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["gradient_penalty", "r1", "r2"])
+def test_of_patches_the_mean_is_what_penalties_are_of(kind):
+    images = [
+        tf.constant(x, tf.float32) for x in np.random.default_rng(0).normal(size=(2, 3, 4, 4, 1))
+    ]
+    given = images if kind == "gradient_penalty" else images[:1]
+    more = {"mix": tf.fill((3, 1, 1, 1), 0.5)} if kind == "gradient_penalty" else {}
+    penalty = getattr(losses, kind)
+    of_patches = penalty(lambda x: tf.square(x[:, :2, :2]), *given, **more)
+    mean = penalty(
+        lambda x: tf.reduce_mean(tf.square(x[:, :2, :2]), (1, 2, 3))[:, None], *given, **more
+    )
+    np.testing.assert_allclose(of_patches, mean, rtol=1e-6)
+
+
 def test_r2_is_r1_that_lets_no_gradient_into_the_generator():
     fakes = tf.Variable(FAKES)
     with tf.GradientTape(persistent=True) as tape:

@@ -68,9 +68,11 @@ class Checkpoint(keras.callbacks.Callback):
         """Saves a checkpoint now; `epoch` is what `restore` will return.
 
         Raises:
-            ValueError: if it cannot be written; the ones before are as they were.
+            ValueError: if the model is not compiled, or it cannot be written; the ones before are
+                as they were.
         """
         whole(0).check("epoch", epoch)
+        _check_compiled(model)
         content = keras_files.weights(model)  # on all workers: means of losses are of all of them
         if not workers.is_chief(model.distribute_strategy):
             return
@@ -102,6 +104,7 @@ class Checkpoint(keras.callbacks.Callback):
             "images_seen": images_seen,
             "sha256": hashlib.sha256(content).hexdigest(),
             "rates_asked": model.rates_asked,
+            "optimizers": _kinds_of_optimizers(model),
             "notes": self.notes,
         }
         # Only a checkpoint with this file counts: it is written last.
@@ -122,15 +125,10 @@ class Checkpoint(keras.callbacks.Callback):
             together read the same directory.
 
         Raises:
-            ValueError: if the model is not compiled, the checkpoint is of another model, or there
-                are checkpoints and none is whole.
+            ValueError: if the model is not compiled, the checkpoint is of another model or of other
+                kinds of optimizers, or there are checkpoints and none is whole.
         """
-        if not getattr(model, "compiled", False):
-            what = "a model" if isinstance(model, keras.Model) else short(model)
-            raise KganError(
-                "Expected a compiled model, so that its optimizers' state can be restored. "
-                f"Received: {what} that is not compiled"
-            )
+        _check_compiled(model)
         strategy = model.distribute_strategy
         with workers.together(strategy):
             restored = self._restore(model)
@@ -151,6 +149,7 @@ class Checkpoint(keras.callbacks.Callback):
                 )
                 continue
             state, content = found
+            _check_optimizers(model, state.get("optimizers", {}), weights)
             try:
                 with _either_kind_of_rate(model):
                     keras_files.load_weights(model, content)
@@ -205,6 +204,40 @@ class Checkpoint(keras.callbacks.Callback):
             KganWarning,
             stacklevel=4,
         )
+
+
+def _check_compiled(model):
+    if not getattr(model, "compiled", False):
+        what = "a model" if isinstance(model, keras.Model) else short(model)
+        raise KganError(
+            "Expected a compiled model, whose optimizers' state is part of a checkpoint. "
+            f"Received: {what} that is not compiled"
+        )
+
+
+def _kinds_of_optimizers(model):
+    """Of each optimizer the names of its class and of those that this is made of."""
+    kinds = {name: type(inner(getattr(model, name))).__mro__ for name in model.rates_asked}
+    of_keras = keras.optimizers.Optimizer
+    return {
+        name: [kind.__name__ for kind in classes[: classes.index(of_keras)]]
+        for name, classes in kinds.items()
+    }
+
+
+def _check_optimizers(model, then, weights):
+    """Raises KganError if a checkpoint is of optimizers whose state means something else.
+
+    Keras tells optimizers apart by the number of their variables: what Lion has for its momentum
+    would be SGD's. A class takes the state of one that it is made of, as AdamW does Adam's.
+    """
+    for name, now in _kinds_of_optimizers(model).items():
+        was = then.get(name, now)
+        if was[0] not in now and now[0] not in was:
+            raise KganError(
+                f"Expected {was[0]} for {name}, as in the checkpoint {weights}, or another "
+                f"directory, to begin anew. Received: {now[0]}"
+            )
 
 
 @contextmanager
@@ -292,6 +325,7 @@ def _read(weights):
         is_whole
         and whole(0).fits(state.get("epoch"))
         and _are_rates(state.get("rates_asked"))
+        and _are_kinds(state.get("optimizers", {}))
         and isinstance(state.get("notes", {}), dict)
     )
     return (state, content) if is_whole else None
@@ -306,6 +340,13 @@ def _are_rates(value):
             else number(-math.inf, math.inf).fits(rate)
             for rate in value.values()
         )
+    )
+
+
+def _are_kinds(value):
+    return isinstance(value, dict) and all(
+        isinstance(names, list) and names and all(isinstance(name, str) for name in names)
+        for names in value.values()
     )
 
 

@@ -11,6 +11,7 @@ from kgan.cli.bounded import Bounded
 from kgan.cli.models import import_models, import_option
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_writable
+from kgan.cli.train import parse_box
 from kgan.errors import say
 from kgan.files import write
 from kgan.recipe import PAIRED
@@ -43,7 +44,7 @@ def _seeds(context, parameter, value: str) -> list[int]:
 
 def _check_options(context: click.Context, against: str | None) -> None:
     """Raises UsageError for an option of samples where none are drawn, or the other way round."""
-    wrong = ("data", "target", "paired", "seeds", "truncation", "update_card", "import_file")
+    wrong = ("data", "target", "paired", "box", "seeds", "truncation", "update_card", "import_file")
     if against is None:
         wrong = ("size",)
     for option in context.command.params:
@@ -70,13 +71,19 @@ def _check_options(context: click.Context, against: str | None) -> None:
 @click.option("--size", type=click.IntRange(1), help="With --against: side that images get.")
 @click.option("--split", help="Of --data or --against tfds:NAME. [default: test]")
 @click.option(
+    "--box",
+    metavar="L,T,R,B",
+    help="Part of each picture of --data to cut out: left, top, right, bottom in fractions of it; "
+    "or 'recipe' for the recipe's. [default: the center]",
+)
+@click.option(
     "--data-dir",
     type=ExpandedPath(file_okay=False),
     help="Where TFDS data and relative folders are. [default: KGAN_DATA_DIR, TFDS_DATA_DIR]",
 )
 @click.option(
     "--images",
-    type=click.IntRange(2),
+    type=click.IntRange(2, 10_000),
     default=10_000,
     show_default=True,
     help="Real and generated, at most; of faces 4,000.",
@@ -115,6 +122,7 @@ def command(
     against: str | None,
     size: int | None,
     split: str | None,
+    box: str | None,
     data_dir: Path | None,
     images: int,
     metrics: str | None,
@@ -150,6 +158,7 @@ def command(
             f"Expected --json with a file, in a folder that exists. Received: {json_path}"
         )
     _check_options(context, against)
+    part = box if box in (None, "recipe") else parse_box(box)
     import_models(import_file)
     from kgan.runs import evaluate as evaluation
     from kgan.runs.compare import compare
@@ -166,6 +175,7 @@ def command(
             *(source, data, split, images, names, extractor, seeds, truncation, data_dir),
             target=target,
             paired=paired,
+            box=part,
         )
     say(text(results))  # first, for whatever comes after may fail
     if json_path is not None:

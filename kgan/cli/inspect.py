@@ -87,7 +87,7 @@ def command(
     presets = _Presets(preset, engine, import_file)
     alone = len(paths) == 1 and not paths[0].is_dir()
     seen = []
-    for path in _files(paths):
+    for path in list(_files(paths)):  # all of them, before anything of a list is printed
         result = _inspected(path, presets, verify)
         if alone and result.problem is not None:
             raise KganError(result.problem)

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 from PIL import Image
 
+from kgan.files import is_stream
+
 # Beside Pillow's: whoever writes such an ending has a file in mind, of a format not written here.
 _FORMATS = (
     *(".npz", ".npy", ".h5", ".hdf5", ".zip", ".tar", ".gz", ".7z", ".json", ".csv", ".txt", ".md"),
@@ -74,6 +76,8 @@ def check_other(out: Path, given: Path, what: str) -> None:
 
 def check_writable(out: Path, option: str = "--out") -> None:
     """Makes the directory of a file; raises ClickException if the file cannot be written."""
+    if is_stream(out):
+        return
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):

@@ -90,7 +90,7 @@ class Search:
         features, domain = None, extractor_of(found.recipe)
         if domain not in ("random", "inception"):  # of no domain, and not of TensorFlow
             features = extractor(domain)
-        if features is not None and features.input_shape != self._rule.image_shape:
+        if features is not None and not features.takes(self._rule.image_shape):
             features = None
         stopped_after = None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import numpy as np
+from PIL import Image
 
 from kgan import images
 from kgan.checks import SEED, list_of, number, whole
@@ -227,7 +228,7 @@ def _output(out: Path | None, name: str) -> Path:
             raise click.UsageError(
                 f"Expected a directory that you are not in. Received: --out {out}"
             )
-        if all(re.fullmatch(r"frame-\d+\.png", path.name) for path in out.iterdir()):
+        if all(map(_is_frame, out.iterdir())):
             return out
     elif out.suffix.lower() in images.ANIMATION_SUFFIXES or not (
         out.exists() or is_called_a_file(out)
@@ -237,6 +238,17 @@ def _output(out: Path | None, name: str) -> Path:
         f"Expected a file that ends in {', '.join(images.ANIMATION_SUFFIXES)}, or a directory, "
         f"new, empty or of frames. Received: --out {out}"
     )
+
+
+def _is_frame(path):
+    """Whether a file is one that kgan has made of a walk: others' may be called like it."""
+    if re.fullmatch(r"frame-\d+\.png", path.name) is None:
+        return False
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            return images.provenance_text(picture, whole=False) is not None
+    except OSError:
+        return False
 
 
 def _save_frames(frames, out, facts):

@@ -663,7 +663,6 @@ def _read(
     at_once = max(workers, min(1024, (1 << 25) // int(np.prod(image_shape))))
     images = np.empty((min(n, at_once), *image_shape), np.uint8)
     sizes, taken = np.zeros((n, 2), np.int64), np.zeros(n, np.int64)
-    shapes = np.zeros((n, 2), np.int64)
     kinds, contents, sums = [""] * n, np.zeros(n, np.int64), [""] * n
     formats = _formats()
 
@@ -681,9 +680,9 @@ def _read(
                 raise KganError("empty file")
             with Image.open(opened, formats=formats) as picture:
                 kinds[index] = picture.format, picture.mode
-                whole = sizes[index] = picture.size
+                whole = picture.size
                 image = resize_image(picture, rule)
-                shapes[index] = turned_size(picture, whole)
+                sizes[index] = turned_size(picture, whole)
                 # Of a draft, less than of all.
                 taken[index] = bytes_taken(picture, whole, image_shape)
         images[index % at_once] = image
@@ -743,7 +742,7 @@ def _read(
         ignored=found.ignored,
         unread=found.unread,
         sums=dict(zip(names_in_sources(found), sums, strict=True)),
-        shapes=shapes[read_well].tolist(),
+        shapes=sizes[read_well].tolist(),
     )
     sizes, taken = sizes[read_well], np.sort(taken[read_well])
     if len(sizes):

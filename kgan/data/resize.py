@@ -207,6 +207,8 @@ def turned_size(picture: Image.Image, whole: tuple[int, int]) -> tuple[int, int]
         picture: opened, perhaps as a draft.
         whole: its (width, height) in the file.
     """
+    if picture.format == "TIFF":  # Pillow gives the size of the turned one before it is turned
+        return whole
     lies = (_orientation(picture) or 1) in range(5, 9)
     return whole[::-1] if lies else whole
 

@@ -6,7 +6,7 @@ name, a version and a hash, for results to quote. The small networks `digits`, `
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -118,6 +118,12 @@ class Extractor:
         """
         return self.network((images + 1.0) * 127.5)
 
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Whether it takes images of a shape (height, width, channels)."""
+        if self.input_shape is None:
+            return shape[2] in (1, 3)
+        return all(own in (None, given) for own, given in zip(self.input_shape, shape, strict=True))
+
     def labels(self, features: np.ndarray) -> np.ndarray:
         """The most probable class by features (images, features): int64 array (images,).
 
@@ -169,15 +175,15 @@ class Extractor:
             )
         if not len(images):
             raise KganError(f"Expected at least one image. Received: {received}")
+        if self.takes(shape[1:]):
+            return
         if self.input_shape is None:
-            if shape[3] not in (1, 3):
-                raise KganError(f"Expected images with 1 or 3 channels. Received: {received}")
-        elif any(e not in (None, r) for e, r in zip(self.input_shape, shape[1:], strict=True)):
-            expected = "x".join("any" if e is None else str(e) for e in self.input_shape)
-            raise KganError(
-                f"Expected images of {expected} for the extractor {self.name!r} ('random' takes "
-                f"any). Received: {received}"
-            )
+            raise KganError(f"Expected images with 1 or 3 channels. Received: {received}")
+        expected = "x".join("any" if e is None else str(e) for e in self.input_shape)
+        raise KganError(
+            f"Expected images of {expected} for the extractor {self.name!r} ('random' takes any). "
+            f"Received: {received}"
+        )
 
 
 def extractor(source: str | keras.Model) -> Extractor:

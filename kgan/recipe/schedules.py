@@ -31,7 +31,8 @@ def stretched(table: dict[str, Any], updates: float = 1.0, images: float = 1.0) 
     """
 
     def longer(key, value):
-        return max(1, round(value * (images if key in IMAGES else updates)))
+        new = round(value * (images if key in IMAGES else updates))
+        return max(1, new) if value else value  # 0, which is none, stays 0
 
     return _changed(table, LENGTHS, longer)
 

@@ -70,7 +70,7 @@ def compare(
     """
     start = time.monotonic()
     check_metrics(METRICS if metrics is None else metrics)
-    whole(2).check("number", number)
+    whole(2, protocol.MOST).check("number", number)
     is_tfds, folder = tfds.is_name(against), find_folder(source, data_dir)
     if split is not None and not is_tfds:
         raise KganError(f"Expected split with data of TFDS. Received: {split!r} of {against}")

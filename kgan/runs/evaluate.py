@@ -54,6 +54,7 @@ def evaluate(
     data_dir: str | os.PathLike | None = None,
     target: str | None = None,
     paired: str | None = None,
+    box: str | Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """Measures samples of a preset against real images.
 
@@ -72,8 +73,8 @@ def evaluate(
             floor is of training images at even spaces, or None if there are too few of them here
             or the model was trained on `data_source`.
         split: of a `data_source` of TFDS; by default `"test"`.
-        number: int, real and generated images at most; by the extractor `faces` never more than
-            4,000.
+        number: int, real and generated images at most, up to 10,000; by the extractor `faces`
+            never more than 4,000.
         metrics: names among `kgan.metrics.METRICS`. By default all that the images allow: the
             Fréchet distance takes 250 of them, the sliced Wasserstein distance squares.
         extractor: see `kgan.metrics.extractor`. By default that of the recipe's data, or
@@ -82,6 +83,8 @@ def evaluate(
         truncation: of models that have it; the protocol says so.
         data_dir: see `kgan.data.load`.
         target, paired: of a preset that translates.
+        box: the part of each of the other images that is cut out: left, top, right and bottom as
+            fractions, or `"recipe"` for the recipe's. By default the center.
 
     Returns:
         Results: tables with `metric`, `value` (the mean over seeds), `spread` (the largest less
@@ -127,7 +130,7 @@ def evaluate(
                     f"and a {kind.__name__}, which translates"
                 )
         return translation.evaluate(
-            evaluated, data_source, target, paired, number, metrics, extractor, data_dir
+            evaluated, data_source, target, paired, number, metrics, extractor, data_dir, box
         )
     for name, value in (("target", target), ("paired", paired)):
         if value is not None:
@@ -136,7 +139,7 @@ def evaluate(
                 f"and a {kind.__name__}"
             )
     check_metrics(METRICS if metrics is None else metrics)
-    whole(2).check("number", number)
+    whole(2, protocol.MOST).check("number", number)
     if not seeds or len(set(seeds)) < len(seeds):
         raise KganError(f"Expected seeds, each of them once. Received: {list(seeds)}")
     recipe, model = evaluated.recipe, saving.load(evaluated)
@@ -148,9 +151,11 @@ def evaluate(
     if data_source is None:
         if split is not None:
             raise KganError(f"Expected split with other data. Received: {split!r}, and no data")
+        if box is not None:
+            raise KganError(f"Expected box with other data. Received: {short(box)}, and no data")
         given = at_hand.of_recipe(recipe, model, most, data_dir)
     else:
-        given = at_hand.of_other_data(recipe, model, data_source, split, most, data_dir)
+        given = at_hand.of_other_data(recipe, model, data_source, split, most, data_dir, box)
     number = len(given.places.real.indices)
     metrics, left_out = asked_or_affordable(metrics, METRICS, number, model.image_shape)
     sets = Sets(given, network, keep_images="sliced_wasserstein" in metrics)

@@ -33,6 +33,7 @@ from kgan.runs.extraction import (
     facts_of,
     in_batches,
 )
+from kgan.runs.given import box_of_others
 from kgan.zoo import saving
 from kgan.zoo.preset import Preset
 
@@ -76,6 +77,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     extractor: str | keras.Model | None = None,
     data_dir: str | os.PathLike | None = None,
+    box: str | Sequence[float] | None = None,
 ) -> list[dict[str, Any]]:
     """Measures the translations of a preset.
 
@@ -97,7 +99,7 @@ def evaluate(
             pictures that are not paired, may be judged on pairs.
         number: int, pictures a side at most.
         metrics: names among `METRICS`; by default all that there are pictures for.
-        extractor, data_dir: see `kgan.runs.evaluate.evaluate`.
+        extractor, data_dir, box: see `kgan.runs.evaluate.evaluate`.
 
     Returns:
         Results: tables with `metric`, `direction`, `value`, its `deviation` over subsets where it
@@ -115,12 +117,12 @@ def evaluate(
         KganError: for data, metrics or extractors that cannot be used.
     """
     start = time.monotonic()
-    whole(1).check("number", number)
+    whole(1, protocol.MOST).check("number", number)
     recipe = evaluated.recipe
     names = _known(metrics, saving.described(evaluated)[0])
     model = saving.load(evaluated)
     network = find_extractor(extractor_of(recipe) if extractor is None else extractor)
-    training, held_out, left_out = _load(recipe.data, model, source, target, paired, data_dir)
+    training, held_out, left_out = _load(recipe.data, model, source, target, paired, data_dir, box)
     directions = {
         direction: _sets(direction, training, held_out, protocol.most_images(network.name, number))
         for direction in model.DIRECTIONS
@@ -211,7 +213,7 @@ def _known(metrics, kind) -> list[str]:
     return list(names)
 
 
-def _load(how: Data, model, source, target, paired, data_dir):
+def _load(how: Data, model, source, target, paired, data_dir, box):
     """Pictures that were trained on, or None, and that were not, or None; and what is left out."""
     # Of other pictures `paired` says nothing of those that were trained on.
     asked = paired if source is None else None
@@ -228,6 +230,8 @@ def _load(how: Data, model, source, target, paired, data_dir):
             "Expected --data and --target with pictures to translate and of the target domain, "
             "since the preset's recipe names no data. Received: none"
         )
+    if source is None and box is not None:
+        raise KganError(f"Expected box with other data. Received: {short(box)}, and no data")
     if how.source:
         try:
             training = parts.load_training(own, data_dir=data_dir, **shapes)
@@ -237,7 +241,8 @@ def _load(how: Data, model, source, target, paired, data_dir):
         return training, parts.load_held_out(own, data_dir=data_dir, **shapes), left_out
     usual = how.paired if target and how.paired != "halves" else ""
     others = Data(source, target=target or "", paired=paired or usual or _usual(model, target))
-    others = replace(others, resize=how.resize, background=how.background)
+    box = list(box_of_others(how, box) or [])
+    others = replace(others, resize=how.resize, background=how.background, box=box)
     return training, parts.load_training(others, data_dir=data_dir, **shapes), left_out
 
 

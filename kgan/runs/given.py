@@ -1,6 +1,7 @@
 """The images that an evaluation of samples has at hand, and which of them serve what."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -108,7 +109,7 @@ def of_recipe(recipe, model, most, data_dir) -> Given:
     return Given.of(name, split, training, held_out, places, names, left_out)
 
 
-def of_other_data(recipe, model, source, split, most, data_dir) -> Given:
+def of_other_data(recipe, model, source, split, most, data_dir, box=None) -> Given:
     """Other images, which the model was not trained on, or else they are warned of."""
     is_tfds = tfds.is_name(source)
     if split is not None and not is_tfds:
@@ -116,12 +117,13 @@ def of_other_data(recipe, model, source, split, most, data_dir) -> Given:
     if is_tfds:
         source, split = tfds.source_and_split(source, split, "test")
     how, shape = recipe.data, model.image_shape
+    box = box_of_others(how, box)
     names, left_out = class_names_of(model, how), []
     labels = None
     if how.labels and not is_tfds and in_class_folders(find_folder(source, data_dir)):
         labels = how.labels
     others = data.load(
-        source, shape, split or "train", data_dir, how.resize, how.background, labels
+        source, shape, split or "train", data_dir, how.resize, how.background, labels, box=box
     )
     if labels is not None:
         parts.name_classes(others, how)
@@ -142,6 +144,32 @@ def of_other_data(recipe, model, source, split, most, data_dir) -> Given:
             training = None
     places = protocol.others(0 if training is None else len(training), len(others), most)
     return Given.of(source, split, training, others, places, names, left_out)
+
+
+def box_of_others(how, box: str | Sequence[float] | None) -> Sequence[float] | None:
+    """The part of other pictures than a recipe's that is cut out; warns if it may be another.
+
+    Args:
+        how: the recipe's data.
+        box: see `kgan.runs.evaluate.evaluate`.
+
+    Raises:
+        KganError: if the recipe's is asked for, and it has none.
+    """
+    if box == "recipe":
+        if not how.box:
+            raise KganError(
+                "Expected box='recipe' with a preset whose recipe has a box. Received: one without"
+            )
+        return how.box
+    if box is None and how.box:
+        warnings.warn(
+            "The model knows one part of the pictures that it was trained on; of these the center "
+            "is taken. If they are framed like those, --box recipe takes the same part of them.",
+            KganWarning,
+            stacklevel=4,
+        )
+    return box
 
 
 def _place(source, split, data_dir):

@@ -1,5 +1,6 @@
 """Checkpoints: exact, atomic, and with one in reserve."""
 
+import functools
 import json
 import os
 import re
@@ -379,7 +380,29 @@ def test_none_whole_is_an_error_not_a_fresh_start(tmp_path):
         Checkpoint(tmp_path).restore(new_model())
 
 
+@pytest.mark.parametrize("now", [keras.optimizers.Lion, keras.optimizers.AdamW])
+def test_state_of_another_kind_of_optimizer_is_refused(now, tmp_path):
+    """Lion's has as many variables as SGD's; AdamW's means what Adam's does."""
+    then = keras.optimizers.Adam
+    if now is keras.optimizers.Lion:
+        then = functools.partial(keras.optimizers.SGD, momentum=0.9)
+    Checkpoint(tmp_path).save(compiled(then(), then()), 1)
+    after = compiled(then(), now())
+    if now is keras.optimizers.AdamW:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KganWarning)  # another rate by default
+            assert Checkpoint(tmp_path).restore(after) == 1
+        return
+    before = [v.numpy() for v in after.weights]
+    with pytest.raises(ValueError, match=r"Expected SGD for d_optimizer, .*\. Received: Lion"):
+        Checkpoint(tmp_path).restore(after)
+    for v, w in zip(before, after.weights, strict=True):
+        np.testing.assert_array_equal(v, w.numpy())
+
+
 def test_refusals(tmp_path):
+    with pytest.raises(ValueError, match="Received: a model that is not compiled"):
+        Checkpoint(tmp_path).save(DCGAN((16, 16, 1), latent_dim=4, width=5), 1)
     fit(new_model(), tmp_path, epochs=1)
     with pytest.raises(ValueError, match="Received: a model that is not compiled"):
         Checkpoint(tmp_path).restore(DCGAN((16, 16, 1), latent_dim=4, width=5))

@@ -352,6 +352,14 @@ class TestFolders:
             "all/x.png: no kgan metadata\n0 of 1 made by kgan\n",
         )
 
+    @pytest.mark.parametrize("options", [[], ["--json"]])
+    def test_a_folder_without_pictures_breaks_off_no_list(self, options):
+        Path("none").mkdir()
+        Image.new("L", (2, 2)).save("x.png")
+        result = inspect("x.png", "none", *options)
+        assert result.exit_code == 1 and result.stdout == ""
+        assert "Received: none, which has none" in result.stderr
+
     def test_links_and_pipes_hold_nothing_up(self):
         path = drawn("sample", "vivid", "-n", 1, "--out", "all/x.png")
         os.symlink("..", "all/up")

@@ -13,7 +13,7 @@ from PIL import Image, ImageSequence
 import kgan
 from kgan.cli import main, walk
 from kgan.cli.seeds import Seeds, seeds_text
-from kgan.images import enlarge, grid, read_provenance
+from kgan.images import enlarge, grid, read_provenance, save_png
 
 
 def _frames(path):
@@ -73,7 +73,7 @@ class TestOutput:
     def test_frames_of_their_own(self, run, ways, before):
         for name in before:
             Path("frames").mkdir(exist_ok=True)
-            Path("frames", name).touch()
+            save_png(np.zeros((4, 4, 3), np.uint8), Path("frames", name), {"frame": 9})
         assert run("vivid", *WAY, "--out", "frames/").output == "frames\n"
         paths = sorted(Path("frames").iterdir())
         assert [path.name for path in paths] == [f"frame-{i:05d}.png" for i in range(7)]
@@ -164,10 +164,13 @@ def test_bad_input(run, arguments, code, message):
     assert done.stdout == "" and os.listdir() == []
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "frame-1.txt", ".hidden", "seed0-1.png"])
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "frame-1.txt", ".hidden", "seed0-1.png", "frame-00001.png"]
+)
 def test_directory_of_other_files(run, name):
+    """Also of frames that something else has made of a film."""
     Path("mine").mkdir()
-    Path("mine", name).touch()
+    Image.new("RGB", (4, 4)).save(Path("mine", name), "PNG")
     done = run("vivid", "--out", "mine")
     assert done.exit_code == 2 and "new, empty or of frames. Received: --out mine" in done.stderr
     assert os.listdir("mine") == [name]

@@ -15,7 +15,16 @@ import pytest
 from PIL import ExifTags, Image
 
 import kgan.data.folder
-from kgan.data.folder import allocate, check, find_images, load_folder, reaches, read_picture
+from kgan.data.folder import (
+    allocate,
+    check,
+    find_images,
+    load_folder,
+    picture_size,
+    reaches,
+    read_picture,
+    shape_of_pictures,
+)
 from kgan.data.resize import Rule
 from kgan.errors import KganError, KganWarning
 from kgan.files import sha256
@@ -88,6 +97,19 @@ def test_photo_is_turned_as_its_camera_was_held(tmp_path):
     picture.save(tmp_path / "x.jpg", exif=exif)
     top, bottom = load_folder(tmp_path, RULE)[0][0, [3, 12], 8].astype(int)
     assert top[2] > 200 > bottom[2] and bottom[0] > 200 > top[0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sizes_are_of_the_picture_as_it_is_turned(tmp_path, suffix, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (20, 10)).save(path := tmp_path / f"x.{suffix}", exif=exif)
+    size = (20, 10) if orientation < 5 else (10, 20)
+    assert picture_size(path) == size
+    assert shape_of_pictures(tmp_path) == (*size[::-1], 3)
+    report, _ = check(tmp_path, SHAPE)
+    assert {tuple(shape) for shape in report.sizes} == {size}
 
 
 def test_one_picture_is_read_as_in_a_folder(tmp_path):

@@ -109,6 +109,12 @@ def test_no_length_is_0():
     assert short["learning_rate"]["decay_steps"] == 1
 
 
+def test_no_steps_at_first_stay_none():
+    rate = {"name": "LinearOfImages", "hold_images": 0, "decay_images": 10}
+    made = stretched({"learning_rate": rate}, images=5.0)["learning_rate"]
+    assert made == {**rate, "decay_images": 50}
+
+
 def test_steps_and_images_are_told_apart():
     assert stretched(table(SCHEDULES[0]), 2.0, 5.0)["learning_rate"]["decay_steps"] == 200
     after = stretched(table(SCHEDULES[-1]), 2.0, 5.0)["learning_rate"]

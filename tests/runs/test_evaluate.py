@@ -312,6 +312,29 @@ def test_other_data(trained, photos, features, samples, tiny):
         assert same["floor"] is None and same["value"] == seen["value"]
 
 
+def test_a_part_of_other_pictures(trained, photos, tiny, tmp_path):
+    wide, boxed = tmp_path / "wide", tmp_path / "boxed"
+    wide.mkdir()
+    for path in (photos / "photos/test").iterdir():
+        picture = Image.new("RGB", (32, 16))
+        picture.paste(Image.open(path), (0, 0))
+        picture.save(wide / path.name)
+    recipe = preset.read(trained).recipe
+    recipe.data = Data("photos/train", box=[0.0, 0.0, 0.5, 1.0])
+    kgan.zoo.save(kgan.zoo.load(trained), boxed, recipe)
+    options = {"metrics": ["kernel_distance"], "seeds": [0], "extractor": tiny}
+
+    def value(source, place, **box):
+        results = evaluation.evaluate(source, str(place), data_dir=photos, **options, **box)
+        return named(results, "kernel_distance")["value"]
+
+    expected = value(trained, "photos/test")
+    assert value(boxed, wide, box="recipe") == expected
+    assert value(trained, wide, box=[0.0, 0.0, 0.5, 1.0]) == expected
+    with pytest.warns(KganWarning, match="--box recipe takes the same part"):
+        assert value(boxed, wide) != expected
+
+
 def test_splits_of_other_data(tiny_preset, data_dir, monkeypatch, tiny, tmp_path):
     monkeypatch.setenv("KGAN_DATA_DIR", str(data_dir))
     recipe = preset.read(tiny_preset).recipe
@@ -359,7 +382,7 @@ def test_what_the_images_do_not_allow_is_left_out(shape, images, left_out, tmp_p
         evaluation.evaluate(tmp_path / "p", metrics=[metric], **options)
 
 
-@pytest.mark.parametrize("number", [0, 1, 2.5])
+@pytest.mark.parametrize("number", [0, 1, 2.5, 10_001])
 def test_numbers_of_images_that_are_none(trained, number):
     with pytest.raises(ValueError, match="Expected number to be .*Received"):
         evaluation.evaluate(trained, number=number)
@@ -614,6 +637,7 @@ def test_card_and_metadata_get_the_figures(results, trained, photos, tmp_path, s
         ({"seeds": []}, "Expected seeds"),
         ({"seeds": [1, 1]}, "Expected seeds"),
         ({"split": "test"}, "Expected split with other data"),
+        ({"box": "recipe"}, "Expected box with other data"),
         ({"split": "test", "data_source": "photos/test"}, "Expected split with data of TFDS"),
     ],
 )

@@ -418,21 +418,24 @@ async function take(file) {
 }
 
 async function go() {
-  if (page.preset.directions) {
+  const preset = page.preset;
+  // What is made for a model must not stand beside the name of one that was chosen meanwhile.
+  const shown = (made) => (page.preset === preset ? showMade(made) : null);
+  if (preset.directions) {
     const values = { photo: page.photo, direction: $("direction").value };
     $("go").disabled = true;
     try {
-      await showMade(await json(address("translation", values)));
+      await shown(await json(address("translation", values)));
     } finally {
-      $("go").disabled = false;
+      $("go").disabled = !page.photo;
     }
     return;
   }
   const label = $("photo-class").value;
   const whole = !page.framed || (frame.zoom === 1 && frame.x === 0.5 && frame.y === 0.5);
   const values = {
-    place: page.place, w: page.preset.weights, photo: page.photo, box: whole ? null : part(),
-    label: page.preset.classes && label !== "" ? Number(label) : null, steps: Number($("steps").value),
+    place: page.place, w: preset.weights, photo: page.photo, box: whole ? null : part(),
+    label: preset.classes && label !== "" ? Number(label) : null, steps: Number($("steps").value),
   };
   const bar = $("progress").querySelector("progress");
   const text = $("progress").querySelector("span");
@@ -459,10 +462,10 @@ async function go() {
       events.addEventListener("complete", () => ended(reject, new Error(`The search ended without a picture${last ? "" : ", before it began"}.`)));
     });
     if (result.problem) throw new Error(result.problem);
-    await showMade(result);
+    await shown(result);
   } finally {
     $("progress").hidden = $("stop").hidden = true;
-    $("go").disabled = false;
+    $("go").disabled = !page.photo;
   }
 }
 

@@ -110,7 +110,8 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     process that was killed before the next step is put back by `recover`.
 
     Args:
-        path: the directory to write. What stands there is removed once the block has succeeded.
+        path: the directory to write, or a link to it, which stays. What stands there is removed
+            once the block has succeeded.
 
     Yields:
         An empty directory on the same disk, for the block to fill.
@@ -118,7 +119,7 @@ def replacing_directory(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OSError: if a write fails; what stands there is as it was.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     with aside(path) as room:
         new, old = room / _NEW, room / _OLD / path.name
         new.mkdir()
@@ -174,7 +175,7 @@ def recover(path: str | os.PathLike[str]) -> None:
     Args:
         path: the directory. If anything is there, nothing is done.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     if not os.path.lexists(path):
         clear(path.parent)
 

@@ -171,6 +171,16 @@ class TestReplacingDirectory:
             raise error
         assert (tmp_path / "x" / "file").read_text() == "old" and os.listdir(tmp_path) == ["x"]
 
+    def test_a_link_stays_and_what_it_leads_to_is_replaced(self, tmp_path):
+        (tmp_path / "far/real").mkdir(parents=True)
+        (tmp_path / "far/real/old").touch()
+        (tmp_path / "link").symlink_to("far/real")
+        with replacing_directory(tmp_path / "link") as partial:
+            (partial / "new").touch()
+        assert (tmp_path / "link").is_symlink()
+        assert os.listdir(tmp_path / "far/real") == ["new"]
+        assert sorted(os.listdir(tmp_path)) == ["far", "link"]
+
     @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
     @pytest.mark.parametrize("call", [1, 2])
     def test_an_interrupt_between_the_renames_costs_nothing(

@@ -27,7 +27,7 @@ from kgan.cli.paths import (
     is_called_a_file,
 )
 from kgan.errors import KganError, say
-from kgan.files import aside, replacing, sha256
+from kgan.files import aside, clear, replacing, sha256
 from kgan.latent_files import PROVENANCE
 from kgan.latents import sample_labels, sample_latents
 from kgan.sampling import Sampling, StyleSampling
@@ -289,6 +289,7 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
     """Where to write, seen to be possible before any work is done."""
     if separate:
         out = out or Path(f"{name}-samples")
+        clear(out)
         if is_called_a_file(out) or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             raise click.UsageError(
                 f"Expected a new or empty directory for --separate. Received: --out {out}"
@@ -301,7 +302,8 @@ def _output(out: Path | None, name: str, separate: bool) -> Path:
 def _save_separate(batches, out, facts, digits):
     labels = facts.get("labels")
     prefix = f"seed{facts['seed']}" if "seed" in facts else "latents"
-    with aside(out) as room:
+    # Within a directory that is there: it may be on another disk than what it is in.
+    with aside(out / "pictures" if out.is_dir() else out) as room:
         partial = room / "pictures"
         partial.mkdir()
         for index, image in enumerate(image for batch in batches for image in batch):

@@ -208,6 +208,12 @@ def command(
     if begun is not None:
         if out is not None and out.resolve() != begun.resolve():
             raise click.UsageError(f"Expected no --out beside a run. Received: --out {out}")
+        if not (begun / opening.CHECKPOINTS).is_dir():
+            again = shlex.join(["kgan", "train", "--from", str(begun), "--data"])
+            raise click.UsageError(
+                "Expected a run with checkpoints, from which it goes on. Received: "
+                f"{begun}, which has none; {again} … begins another from its weights"
+            )
         out, resume = begun, True
     begin_from = None if parent is None else opened(parent, import_file, begin=False)
     recipe = _recipe(source, begin_from, import_file)

@@ -105,7 +105,7 @@ def command(
 
     Of a folder, pictures keep their names, as PNG. What cannot be read gets a line, the others are
     translated, and the exit code is 1. Models that are convolutions throughout (CycleGAN) keep the
-    proportions; U-Nets (Pix2Pix) take the part that their recipe says, which is the center.
+    proportions; U-Nets (Pix2Pix) take the part that their recipe says, as a rule the center.
 
     \b
     Examples:
@@ -195,6 +195,8 @@ class Fit(NamedTuple):
     ) -> "Fit":
         height, width, channels = model.shapes(direction)[0]
         data = preset.recipe.data
+        if model.multiple is None and box is None:
+            box = data.box or None
         rule = Rule.checked((height, width, channels), data.resize, data.background, box)
         if model.multiple is None:
             if size not in (None, min(height, width)):

@@ -213,7 +213,7 @@ def _is_torn(directory):
     try:
         metadata.read(directory / METADATA, own=True)
     except KganError:
-        return all(
+        return not metadata.is_of_another_format(directory / METADATA) and all(
             metadata.is_known(path.name) and path.is_file() and not path.is_symlink()
             for path in directory.iterdir()
         )

@@ -271,7 +271,7 @@ def card_directory(source: str | os.PathLike) -> Path:
             "Expected a preset in a directory that can be written, to write figures into. "
             f"Received: {place}"
         )
-    return place.absolute()  # which no name of a registry is
+    return place
 
 
 def _own_directory(source) -> Path:
@@ -280,7 +280,7 @@ def _own_directory(source) -> Path:
     place = registry.resolve(source)[0] if run is None else opening.newest(run)
     if place is None or download.is_url(str(place)):
         raise KganError(f"Expected a preset directory to write figures into. Received: {source}")
-    return Path(place)
+    return Path(place).absolute()  # which no name of a registry is
 
 
 def _save_pictures(found, results, directory, data_dir):

@@ -30,7 +30,7 @@ def write_gallery(directory: str | os.PathLike) -> None:
 def gallery(directory: str | os.PathLike) -> str:
     """The page as Markdown; paths in it are relative to the directory."""
     found = []
-    for path in expanded(directory).glob(f"*/{METADATA}"):
+    for path in expanded(directory).absolute().glob(f"*/{METADATA}"):
         entry = preset.read(path.parent)  # not kept: it holds the weights
         found.append((path.parent.name, entry.metadata, entry.recipe))
     # Presets of the same data and protocol are to be compared with each other.

@@ -134,6 +134,15 @@ def check_format(values: dict[str, Any], where: str | os.PathLike) -> None:
         )
 
 
+def is_of_another_format(path: Path) -> bool:
+    """Whether a file is whole, and of a kgan that writes another format than this one reads."""
+    try:
+        received = read_json(path).get("format")
+    except KganError:
+        return False
+    return type(received) is int and received not in FORMATS
+
+
 def check_pins(pins: dict[str, Any], where: str | os.PathLike) -> None:
     """Raises KganError unless a registry holds names of presets, and hashes of their metadata."""
     for name, pin in pins.items():

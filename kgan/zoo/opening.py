@@ -75,7 +75,9 @@ def run_directory(source: str | os.PathLike) -> Path | None:
     """The run directory that a source names; None if it names something else."""
     text = os.fspath(PATH.check("source", source))
     directory = expanded(text)
-    if download.is_url(text) or not (directory / CHECKPOINTS).is_dir() or registry.find(text):
+    # Checkpoints may have been removed when the training had ended.
+    parts = any((directory / name).is_dir() for name in (CHECKPOINTS, SNAPSHOTS, PRESET))
+    if download.is_url(text) or not parts or registry.find(text):
         return None
     if (directory / METADATA).exists():
         return None

@@ -199,17 +199,18 @@ def check_replaceable(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise KganError(f"Expected a directory to write a preset to. Received: file {directory}")
     others = set(os.listdir(directory)) if directory.is_dir() else set()
+    why = ""
     if METADATA in others:
         try:
             values = metadata.read(directory / METADATA, own=True)
             others -= {METADATA, *values["files"]}
-        except KganError:  # whatever it is of, it is not of a preset
-            pass
+        except KganError as error:  # whatever it is of, it is not of a preset
+            why = f" ({error})"
     if others:
         shown = ", ".join(map(printable, sorted(others)[:5]))
         raise KganError(
             "Expected an empty or new directory, or a preset to replace. Received: "
-            f"{directory}, which holds other files: {shown}"
+            f"{directory}, which holds other files: {shown}{why}"
         )
 
 

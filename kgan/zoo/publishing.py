@@ -188,11 +188,14 @@ def _copy(place, pin, directory, name, where):
 
 
 def _warn_of_folders(name, recipe):
-    parent = (recipe.parent or {}).get("source", "")
-    for place in [*recipe.data.places(), parent]:
+    parents, parent = [], recipe.parent
+    while parent:
+        parents.append(parent.get("source", ""))
+        parent = parent.get("parent")
+    for place in [*recipe.data.places(), *parents]:
         if not os.path.isabs(place) and not place.startswith("~"):
             continue
-        what = "the preset that it began from was" if place == parent else "its images were"
+        what = "a preset that it began from was" if place in parents else "its images were"
         warnings.warn(
             f"The recipe of {name} says where {what}, for all to read: {place}",
             KganWarning,

@@ -104,7 +104,7 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     Example:
 
     >>> resolve("my-zoo/dcgan-mnist")
-    ('my-zoo/dcgan-mnist', None)
+    ('/home/me/my-zoo/dcgan-mnist', None)
     """
     text = os.fspath(source)
     if download.is_url(text):
@@ -115,7 +115,7 @@ def resolve(source: str | os.PathLike) -> tuple[str, str | None]:
     directory = expanded(text)
     recover(directory)
     if (directory / METADATA).is_file():
-        return str(directory), None
+        return str(directory.absolute()), None  # which no name of a registry is
     if (directory / METADATA).is_symlink():
         check_file(directory / METADATA)  # which says what it leads to
     if directory.exists():

@@ -80,6 +80,11 @@ def save(
     if not workers.is_chief(model.distribute_strategy):
         return
     directory = expanded(directory)
+    if directory.resolve() == Path.cwd():
+        raise KganError(
+            "Expected another directory than the one you are in, for it is replaced as a whole. "
+            f"Received: {directory}"
+        )
     check_replaceable(directory)
     recipe, config, metadata = _contents(model, recipe or recipe_of(model, directory.name))
     with writing(directory) as partial:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -168,6 +169,15 @@ class TestOutput:
         assert sample("tiny", "-n", 2, "--separate", "--out", name).exit_code == 0
         assert len(list(Path(name).iterdir())) == 2
         assert Path(name).stat().st_mode & 0o777 == 0o755
+
+    def test_separate_files_on_another_disk(self, sample):
+        if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(".").st_dev:
+            pytest.skip("there is one disk here")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+            Path("link").symlink_to(place)
+            done = sample("tiny", "-n", 2, "--seed", 3, "--separate", "--out", "link")
+            assert done.exit_code == 0, done.output
+            assert sorted(os.listdir(place)) == ["seed3-0.png", "seed3-1.png"]
 
     def test_separate_files_here(self, sample, nine):
         done = sample("tiny", "-n", 2, "--seed", 3, "--separate", "--out", ".")

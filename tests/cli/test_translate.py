@@ -3,7 +3,9 @@
 import os
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from kgan.data.folder import read_picture
 from kgan.data.resize import Rule
 from kgan.files import sha256
 from kgan.images import grid, read_provenance
+from kgan.recipe import Data
+from kgan.zoo import preset
 
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # to be turned by a quarter
@@ -51,6 +55,17 @@ def photo(run):
     picture = Image.fromarray(image).transpose(Image.Transpose.ROTATE_90)
     picture.save("photo.jpg", exif=TURNED)
     return Path("photo.jpg")
+
+
+def test_a_unet_takes_the_part_that_its_recipe_says(pix2pix_preset, cyclegan_preset):
+    box = [0.1, 0.2, 0.9, 0.8]
+    for path, expected in ((pix2pix_preset, box), (cyclegan_preset, None)):
+        recipe = replace(preset.read(path).recipe, data=Data("photos", box=box))
+        found = SimpleNamespace(recipe=recipe, translate_size=None)
+        model = kgan.zoo.sampler(path)
+        for asked, taken in ((None, expected), ([0, 0, 1, 0.5], [0, 0, 1, 0.5])):
+            rule = translate.Fit.of(found, model, "a_to_b", None, asked).rule
+            assert (rule.box and list(rule.box)) == taken
 
 
 @pytest.mark.parametrize(

@@ -363,6 +363,15 @@ class TestPlaces:
                 run_directory.make_way(place)
             assert not place.exists()
 
+    def test_what_a_newer_kgan_has_written_does_not(self, tiny_preset, tmp_path):
+        place = shutil.copytree(tiny_preset, tmp_path / "place")
+        values = json.loads((place / "metadata.json").read_text())
+        (place / "metadata.json").write_text(json.dumps({**values, "format": 9}))
+        before = sorted(place.iterdir())
+        with pytest.raises(KganError, match="which holds other files: .*format 9.*newer kgan"):
+            run_directory.make_way(place)
+        assert sorted(place.iterdir()) == before
+
     def test_nothing_else_does(self, tiny_preset, tmp_path):
         whole = shutil.copytree(tiny_preset, tmp_path / "whole")
         run_directory.make_way(whole)

@@ -87,6 +87,16 @@ def test_every_picture_and_card_is_there(zoo):
             assert f"]({path})" in page and (zoo / path).is_file()
 
 
+def test_a_directory_here_is_no_name_of_the_zoo(zoo, monkeypatch):
+    (zoo / "a").rename(zoo / "dcgan-mnist")
+    expected = gallery.gallery(zoo)
+    monkeypatch.chdir(zoo)
+    assert gallery.gallery(".") == expected
+    assert "MNIST" not in expected.replace("dcgan-mnist", "")
+    info = kgan.zoo.info("./dcgan-mnist")
+    assert info["name"] == "a" and info["path"] == str(zoo / "dcgan-mnist")
+
+
 def test_a_page_of_someone_else_is_left_alone(zoo):
     gallery.write_gallery(zoo)
     assert (zoo / "README.md").read_text() == gallery.gallery(zoo)

@@ -6,13 +6,16 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from runs.squares import recipe
 
 import kgan
 from kgan.callbacks import Checkpoint
+from kgan.cli import main
+from kgan.cli.ui import server
 from kgan.models import DCGAN
 from kgan.runs import directory as run_directory
-from kgan.zoo import building, opening
+from kgan.zoo import building, opening, samplers
 
 SMALL = {"images": 64, "checkpoint_images": 16}
 
@@ -108,6 +111,23 @@ def test_a_checkpoint_is_a_preset_of_its_run(run, model):
     info = kgan.zoo.info(run)
     assert (info["name"], info["model"], info["path"]) == ("squares", "DCGAN", str(run))
     assert sorted(run.rglob("*")) == before
+
+
+def test_pictures_that_a_checkpoint_lacks_are_not_shown(run, model):
+    put(model, run / "checkpoints", 48)
+    found = opening.read(run)
+    assert "samples.png" in found.metadata["files"]
+    assert server.described(server.Opened(found, samplers.of(found)))["pictures"] == []
+
+
+def test_a_run_that_has_ended_needs_no_checkpoints(run, model):
+    put(model, run / "preset", 64)
+    put(model, run / "checkpoints", 64)
+    shutil.rmtree(run / "checkpoints")
+    assert seen(run) == 64
+    done = CliRunner().invoke(main, ["train", str(run)])
+    assert done.exit_code == 2 and "Expected a run with checkpoints" in done.stderr
+    assert f"kgan train --from {run} --data" in done.stderr
 
 
 def test_a_name_of_the_registry_is_no_run(run, tmp_path, monkeypatch):

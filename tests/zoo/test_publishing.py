@@ -123,7 +123,10 @@ class TestPrepare:
             ):
                 publishing._warn_of_folders("x", Recipe(name="x", model="DCGAN", data=Data(source)))
         parent = {"name": "y", "source": "/home/me/y", "images_seen": 1, "weights_sha256": 64 * "a"}
-        with pytest.warns(KganWarning, match="the preset that it began from was, .*: /home/me/y"):
+        with pytest.warns(KganWarning, match="a preset that it began from was, .*: /home/me/y"):
+            publishing._warn_of_folders("x", Recipe(name="x", model="DCGAN", parent=parent))
+        parent = {**parent, "source": "y", "parent": {**parent, "source": "/home/me/z"}}
+        with pytest.warns(KganWarning, match="a preset that it began from was, .*: /home/me/z"):
             publishing._warn_of_folders("x", Recipe(name="x", model="DCGAN", parent=parent))
 
     def test_large_weights_are_told(self, mine, tmp_path, monkeypatch):

@@ -140,7 +140,7 @@ def test_registries_are_not_asked_for_what_is_nearer(failing, tmp_path, monkeypa
     builtin = registry.builtin_directory()
     assert registry.resolve("dcgan-mnist")[0] == str(builtin / "dcgan-mnist")
     for path in ("./more/cars", "more/cars", tmp_path / "more" / "cars", "more/cars/"):
-        assert registry.resolve(path) == (str(Path(path)), None)
+        assert registry.resolve(path) == (str(Path(path).absolute()), None)
     (tmp_path / "runs" / "x" / "checkpoints").mkdir(parents=True)
     (tmp_path / "runs" / "x" / "recipe.toml").write_text("")
     assert opening.run_directory("runs/x") == Path("runs/x")
@@ -175,7 +175,7 @@ def test_name_that_is_the_folder_itself_is_not_said(zoo, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert registry.resolve("digits")[0] == str(zoo / "digits")
-        assert registry.resolve("./digits")[0] == "digits"
+        assert registry.resolve("./digits")[0] == str(zoo / "digits")
 
 
 def test_a_mistyped_variable_is_said(tmp_path, monkeypatch, tiny_preset):

@@ -100,6 +100,14 @@ def test_one_model_takes_the_weights_of_preset_after_preset(either, tmp_path):
         load_weights(wider, read(either))
 
 
+@pytest.mark.parametrize("place", [".", "../here"])
+def test_the_directory_one_is_in_is_not_taken_away(preset, place, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(KganError, match=f"than the one you are in.* Received: {place}"):
+        kgan.zoo.save(kgan.zoo.load(preset), place)
+
+
 def test_class_of_from_preset_must_fit(preset):
     assert isinstance(GAN.from_preset(preset), DCGAN)
 

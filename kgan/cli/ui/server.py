@@ -359,7 +359,11 @@ def described(found: Opened) -> dict[str, Any]:
             ]
             for name, (value, floor) in results.summary(metadata.get("metrics") or []).items()
         ],
-        "pictures": [name for name in (SAMPLES, *PICTURES) if name in files],
+        "pictures": [
+            name
+            for name in (SAMPLES, *PICTURES)
+            if name in files and (preset.directory / name).is_file()
+        ],
     }
     if isinstance(model, Translating):
         return {**values, "directions": list(model.directions)}

@@ -43,7 +43,7 @@ class _Augmentation(keras.layers.Layer):
         if not isinstance(images, keras.KerasTensor):
             images = float_images("images", images, tf.convert_to_tensor)
         if not isinstance(draws, Draws):
-            SEED.check("draws", draws)
+            draws = SEED.check("draws", draws)
         self._check_shape(images.shape)
         return super().__call__(images, draws=draws, **kwargs)
 
@@ -147,14 +147,16 @@ class DiffAugment(_Augmentation):
         return images
 
     def _color(self, images, draws):
-        dtype = images.dtype
-        images += draws.uniform((1, 1, 1), -0.5, 0.5, dtype)
+        given = images.dtype
+        dtype = keras.backend.result_type(given, "float32")  # a sum over pixels overflows float16
+        images = tf.cast(images, dtype) + draws.uniform((1, 1, 1), -0.5, 0.5, dtype)
         saturation = draws.uniform((1, 1, 1), 0.0, 2.0, dtype)
         if images.shape[-1] > 1:
             gray = tf.reduce_mean(images, axis=3, keepdims=True)  # (batch, height, width, 1)
             images = gray + (images - gray) * saturation
         mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)  # (batch, 1, 1, 1)
-        return mean + (images - mean) * draws.uniform((1, 1, 1), 0.5, 1.5, dtype)
+        images = mean + (images - mean) * draws.uniform((1, 1, 1), 0.5, 1.5, dtype)
+        return tf.cast(images, given)
 
     def _translation(self, images, draws):
         rows, columns = (

@@ -32,7 +32,7 @@ class Bound(NamedTuple):
     fits: Callable[[Any], bool]
 
     def check(self, name: str, value: Any, where: str = "") -> Any:
-        """Returns the value.
+        """Returns the value; an int of NumPy's, which not everything takes, as one of Python's.
 
         Args:
             name: of the value, for the error.
@@ -43,7 +43,7 @@ class Bound(NamedTuple):
             KganError: if it does not fit.
         """
         if self.fits(value):
-            return value
+            return int(value) if isinstance(value, np.integer) else value
         raise KganError(
             f"Expected {name} to be {self.expected}. Received: {name}={short(value)}"
             + (f" in {where}" if where else "")
@@ -115,6 +115,8 @@ def as_array(name: str, values: Any, expected: str, kinds: str = "fiu") -> np.nd
     except Exception as error:  # ragged lists, tensors without values, whatever else there is
         why = f"{short(values)}: {error}"
     else:
+        if array.dtype.name == "bfloat16" and "f" in kinds:  # of no kind of NumPy's
+            array = array.astype(np.float32)
         if array.dtype.kind in kinds:
             return array
         why = short(values) if array.ndim == 0 else f"shape {array.shape}, dtype {array.dtype}"

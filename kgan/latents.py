@@ -35,7 +35,7 @@ def sample_latents(seed: int, start: int, stop: int, latent_dim: int) -> np.ndar
         KganError: for numbers that are not whole, negative, or in another order.
     """
     _check_range(seed, start, stop)
-    whole(1).check("latent_dim", latent_dim)
+    latent_dim = whole(1).check("latent_dim", latent_dim)
     if start == stop:
         return np.empty((0, latent_dim), np.float32)
     pairs = (latent_dim + 1) // 2

@@ -386,6 +386,15 @@ def test_what_one_image_undergoes_does_not_depend_on_other_transforms_or_images(
     np.testing.assert_allclose(part, whole[24:40], rtol=0, atol=1e-14)
 
 
+def test_half_precision_colors_are_of_as_many_pixels_as_there_are():
+    """Their sum is beyond float16; a NumPy int is an int."""
+    images = tf.fill((2, 256, 256, 3), tf.constant(0.9, tf.float16))
+    result = DiffAugment("color")(images, draws=np.int64(3))
+    assert result.dtype == tf.float16 and np.isfinite(result).all()
+    exact = DiffAugment("color")(tf.cast(images, tf.float32), draws=3)
+    np.testing.assert_allclose(tf.cast(result, tf.float32), exact, atol=2e-3)
+
+
 def test_half_precision_images_keep_their_dtype():
     images = np.zeros((2, 300, 300, 1), "float16")
     images[:, 149:, 7] = 1

@@ -1,8 +1,10 @@
 """kgan.checks: values that several places share."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from kgan.checks import WHOLE, check_box
+from kgan.checks import SEED, WHOLE, as_array, check_box, or_none
 from kgan.errors import KganError
 
 
@@ -33,3 +35,16 @@ def test_what_is_no_box_is_refused(box):
 def test_pixels_get_a_hint():
     with pytest.raises(KganError, match=r"\[15, 40, 163, 188\]; divide pixels by"):
         check_box([15, 40, 163, 188])
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8])
+def test_ints_are_pythons(kind):
+    assert type(or_none(SEED).check("seed", kind(3))) is int
+
+
+def test_bfloat16_is_a_number():
+    """Of models in mixed_bfloat16; NumPy has no kind for it."""
+    array = as_array("real", tf.constant([1.5, 2.0], tf.bfloat16), "numbers")
+    assert array.dtype == np.float32 and array.tolist() == [1.5, 2.0]
+    with pytest.raises(KganError, match="dtype bfloat16"):
+        as_array("labels", tf.constant([1.5], tf.bfloat16), "ints", "iu")

@@ -15,7 +15,7 @@ import keras
 from kgan import workers
 from kgan.checks import PATH, number, whole
 from kgan.errors import KganError, KganWarning, reason, short
-from kgan.files import clear, images_in_name, write
+from kgan.files import clear, expanded, images_in_name, write
 from kgan.models.base import keras_files
 from kgan.models.base.pair import inner
 from kgan.recipe.optimizers import rate_of
@@ -54,7 +54,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, directory: str | os.PathLike, keep: int = 2):
         super().__init__()
-        self.directory = Path(PATH.check("directory", directory))
+        self.directory = expanded(PATH.check("directory", directory))
         self.keep = whole(1).check("keep", keep)
         self.notes: dict[str, Any] = {}
         self._damaged: list[Path] = []

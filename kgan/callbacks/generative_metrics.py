@@ -78,10 +78,11 @@ class GenerativeMetrics(Periodic):
         self.data, self.split, self.data_dir = data, split, data_dir
         self.images, self.seed = images, seed
         self.values = {}
-        self._real = None
+        self._real, self._shape = None, None
 
     def on_train_begin(self, logs=None):
         check_latent(self, self.model)
+        self.values = {}  # which may be of another model
         super().on_train_begin(logs)
         if workers.is_chief(self.model.distribute_strategy):
             self._take_real(self.model)
@@ -113,13 +114,14 @@ class GenerativeMetrics(Periodic):
             logs.update(self.values)
 
     def _take_real(self, model):
-        if self._real is not None:
+        if self._shape == model.image_shape:
             return
         check_metrics(self.metrics, image_shape=model.image_shape)
         real = load(self.data, model.image_shape, self.split, self.data_dir).images
         number = min(self.images, len(real))
         check_metrics(self.metrics, number)
         self._real = self._features([real[evenly(range(len(real)), number)]])
+        self._shape = model.image_shape
 
     def _features(self, batches):
         keep = "sliced_wasserstein" in self.metrics

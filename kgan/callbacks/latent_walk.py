@@ -62,15 +62,13 @@ class LatentWalk(Pictures):
     ):
         super().__init__(directory, every_epochs, every_images, rows, columns, seed)
         whole(1).check("columns", columns)
-        whole(2).check("stops", stops)
-        whole(1).check("steps", steps)
+        self.stops = whole(2).check("stops", stops)
+        self.steps = whole(1).check("steps", steps)
         one_of(*(suffix[1:] for suffix in images.ANIMATION_SUFFIXES)).check("format", format)
         if labels is not None:
             expected = "a class of the model, or one for each walker"
             if not (as_array("labels", labels, expected, "iu") >= 0).all():
                 raise KganError(f"Expected labels to be {expected}. Received: {short(labels)}")
-        self.stops = stops
-        self.steps = steps
         self.labels = labels
         self.format = format
 

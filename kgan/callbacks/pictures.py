@@ -1,11 +1,11 @@
 """What callbacks have in common that draw the same pictures again and again."""
 
 import os
-from pathlib import Path
 
 from kgan import workers
 from kgan.callbacks.periodic import Periodic
 from kgan.checks import PATH, SEED, or_none, whole
+from kgan.files import expanded
 
 
 class Pictures(Periodic):
@@ -33,13 +33,10 @@ class Pictures(Periodic):
         if every_epochs is None and every_images is None:
             every_epochs = 1
         super().__init__(every_epochs, every_images)
-        or_none(whole(1)).check("rows", rows)
-        or_none(whole(1)).check("columns", columns)
-        SEED.check("seed", seed)
-        self.directory = Path(PATH.check("directory", directory))
-        self.rows = rows
-        self.columns = columns
-        self.seed = seed
+        self.directory = expanded(PATH.check("directory", directory))
+        self.rows = or_none(whole(1)).check("rows", rows)
+        self.columns = or_none(whole(1)).check("columns", columns)
+        self.seed = SEED.check("seed", seed)
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

@@ -11,6 +11,7 @@ from kgan import images
 from kgan.callbacks.pictures import Pictures
 from kgan.checks import PATH, or_none
 from kgan.errors import KganError, short
+from kgan.files import expanded
 
 
 class SampleGrid(Pictures):
@@ -107,7 +108,7 @@ class SampleGrid(Pictures):
     def _summarize(self, images_seen: int, sheet, path: Path) -> None:
         # As tf.summary.image does, which needs the tensorboard package, and compresses anew.
         if self._writer is None:
-            self._writer = tf.summary.create_file_writer(os.fspath(self.tensorboard))
+            self._writer = tf.summary.create_file_writer(str(expanded(self.tensorboard)))
         metadata = tf.compat.v1.SummaryMetadata(data_class="DATA_CLASS_BLOB_SEQUENCE")
         metadata.plugin_data.plugin_name = "images"
         height, width, _ = sheet.shape

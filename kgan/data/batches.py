@@ -52,6 +52,7 @@ class Batched:
             (images, labels), or of the images (a, b) of two kinds.
         """
         check_order(batch_size, shuffle, flip, seed)
+        batch_size = int(batch_size)  # of NumPy's small ones the negative overflows
         self.check_batch(batch_size if shuffle else 1)
         steps = len(self) // batch_size if shuffle else -(-len(self) // batch_size)
         epochs = Epochs()

@@ -90,8 +90,10 @@ class ModulatedConv2D(keras.layers.Layer):
         x = self._upsampling(x, kernel) if self.upsample else tf.nn.conv2d(x, kernel, 1, "SAME")
         if self.demodulate:
             # The squared norm of image b's kernel for filter f: Σ_c s[b, c]² Σ_ij k[i, j, c, f]².
-            energy = tf.matmul(tf.square(styles), tf.reduce_sum(tf.square(kernel), axis=(0, 1)))
-            x *= tf.math.rsqrt(energy + 1e-8)[:, None, None, :]
+            # float16 holds neither squares nor 1e-8.
+            scales, kernel = (tf.cast(y, self.variable_dtype) for y in (styles, kernel))
+            energy = tf.matmul(tf.square(scales), tf.reduce_sum(tf.square(kernel), axis=(0, 1)))
+            x *= tf.cast(tf.math.rsqrt(energy + 1e-8), x.dtype)[:, None, None, :]
         return x + self.bias
 
     def _upsampling(self, x, kernel):

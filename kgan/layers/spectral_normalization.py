@@ -40,7 +40,9 @@ class _SpectrallyNormalized(Reparametrized):
         matrix = tf.stop_gradient(self._matrix())
         vector = tf.linalg.matvec(matrix, self._vector())
         vector = tf.linalg.matvec(matrix, vector, transpose_a=True)
-        self.singular_vector.assign(tf.math.l2_normalize(vector, epsilon=1e-12))
+        vector = tf.math.l2_normalize(vector, epsilon=1e-12)
+        # A kernel of zeros has no direction: from a vector of zeros none would be found again.
+        self.singular_vector.assign(tf.where(tf.norm(vector) > 0, vector, self._vector()))
 
     def _vector(self):
         return tf.cast(self.singular_vector, self.variable_dtype)
@@ -52,7 +54,7 @@ class _SpectrallyNormalized(Reparametrized):
         # σ = uᵀ W v with u and v held fixed: Miyato et al. 2018, equations 11 and 12.
         sigma = tf.tensordot(left, tf.linalg.matvec(matrix, right), 1)
         weights = tf.convert_to_tensor(self._weights_to_normalize())
-        return weights / tf.cast(sigma, weights.dtype)
+        return weights / tf.cast(tf.where(sigma > 0, sigma, 1.0), weights.dtype)
 
     def call(self, inputs, training=False):
         """Computes what Keras' layer does, with the normalised kernel.

@@ -27,6 +27,17 @@ def watch(**options):
     return GenerativeMetrics(some_images(40), metrics=["kernel_distance"], images=40, **options)
 
 
+def test_another_model_gets_figures_of_its_own():
+    callback, logs = watch(every_epochs=5), [{}, {}]
+    for seed in range(2):
+        model = DCGAN(SHAPE, latent_dim=2, width=2, seed=seed)
+        callback.set_model(model)
+        callback.on_train_begin()
+        callback.on_epoch_end(0, logs[seed])
+        assert logs[seed] == {"val_kernel_distance": callback.measure(model)["kernel_distance"]}
+    assert logs[0] != logs[1]
+
+
 def test_callbacks_after_it_find_the_values(tmp_path):
     model = new_model()
     logs = tmp_path / "log.csv"

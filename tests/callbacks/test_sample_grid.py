@@ -26,6 +26,20 @@ def model():
     return model
 
 
+@pytest.mark.parametrize("kind", [SampleGrid, LatentWalk])
+def test_a_tilde_is_the_home_directory(kind, tmp_path, monkeypatch):
+    """And NumPy's ints are ints: facts are written as JSON."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    model = DCGAN((16, 16, 1), latent_dim=2, width=2)
+    model.compile()
+    data = np.zeros((8, 16, 16, 1), "uint8")
+    callback = kind("~/grids", rows=np.int64(1), columns=2, seed=np.int64(5))
+    model.fit(data, batch_size=8, verbose=0, callbacks=[callback])
+    assert len(list((tmp_path / "home/grids").iterdir())) >= 1
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
 def test_grids_of_the_averaged_generator_at_the_same_latents(model, tmp_path):
     data = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 1), dtype="uint8")
     callback = SampleGrid(tmp_path / "grids", every_images=16, rows=2, columns=3, seed=5)

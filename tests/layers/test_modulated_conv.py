@@ -98,3 +98,17 @@ def test_bad_kernel_size(size):
 def test_bad_filters():
     with pytest.raises(ValueError, match="filters to be an int >= 1. Received: filters=0"):
         ModulatedConv2D(0)
+
+
+def test_large_styles_in_half_precision():
+    """Their squares are beyond float16."""
+    inputs, styles = np.random.default_rng(0).normal(size=(1, 8, 8, 16)), np.zeros((1, 16))
+    biases, outputs = np.ones(16, "float32"), []
+    biases[3] = 260
+    for policy in ("float32", "mixed_float16"):
+        layer = ModulatedConv2D(4, 3, dtype=policy, seed=0)
+        layer(inputs, styles)
+        layer.affine.bias.assign(biases)
+        outputs.append(np.asarray(layer(inputs, styles), "float32"))
+    assert np.abs(outputs[0]).max() > 1
+    np.testing.assert_allclose(*outputs, atol=0.02)

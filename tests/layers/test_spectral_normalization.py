@@ -149,3 +149,14 @@ def test_vector_starts_from_the_seed():
     a, b, c = (layer.singular_vector.numpy() for layer in layers)
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
+
+
+def test_a_kernel_of_zeros_gives_zeros_and_learns():
+    layer = SpectralDense(2, kernel_initializer="zeros", seed=1)
+    inputs = np.ones((1, 3), "float32")
+    for _ in range(2):
+        np.testing.assert_array_equal(layer(inputs, training=True), np.zeros((1, 2)))
+    layer._kernel.assign(np.eye(3, 2))
+    for _ in range(20):
+        outputs = layer(inputs, training=True)
+    np.testing.assert_allclose(outputs, np.ones((1, 2)), rtol=1e-5)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import numpy as np
+from PIL import Image
 
 from kgan import images
 from kgan.checks import TRUNCATION, Bound, list_of, one_of, whole
@@ -230,3 +231,13 @@ def is_pixel_art(recipe: Recipe) -> bool:
     """Whether a recipe says that its pictures are pixel art, whose pixels are to be seen."""
     said = f"{recipe.data.title} {recipe.data.note} {recipe.note}".lower()
     return recipe.data.extractor == "heroes" or re.search(r"pixel[ -]?art", said) is not None
+
+
+@contextmanager
+def large_pictures() -> Iterator[None]:
+    """Lets Pillow open what kgan draws, which may be larger than Pillow likes of strangers."""
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = most

@@ -6,8 +6,7 @@ Whoever has written a file has written this too: nothing in it is believed befor
 import os
 import shlex
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -210,7 +209,7 @@ def labels_in(facts: dict[str, Any], preset: Origin) -> str | None:
 def _text_of_picture(path, form):
     """The size of a picture, and the JSON in it."""
     try:
-        with large_pictures(), Image.open(path, formats=[form]) as picture:
+        with drawing.large_pictures(), Image.open(path, formats=[form]) as picture:
             if picture.width * picture.height <= _MOST_DECODED:
                 picture.load()
                 return picture.size, provenance_text(picture)
@@ -222,16 +221,6 @@ def _text_of_picture(path, form):
     except Exception as error:  # of decoders, which raise what they like
         why = str(error)
     raise KganError(f"Expected a {form} that can be read. Received: {path}: {why}")
-
-
-@contextmanager
-def large_pictures() -> Iterator[None]:
-    """Lets Pillow open what kgan draws, which may be larger than Pillow likes of strangers."""
-    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, drawing.MOST_PIXELS
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = most
 
 
 def _text_of_array(path):

@@ -82,7 +82,8 @@ class _Size(click.ParamType):
 @click.option(
     "--box",
     metavar="L,T,R,B",
-    help="Part of each picture to take: left, top, right, bottom in fractions of it.",
+    help="Part of each picture to take: left, top, right, bottom in fractions of it. [default: "
+    "all; of U-Nets the recipe's]",
 )
 @click.option("--out", type=ExpandedPath(), help="PNG, or directory to write to.")
 @click.option("--side-by-side", is_flag=True, help="What is given at the left, beside it.")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kgan import images
 from kgan.cli import drawing, sample, walk
-from kgan.cli.provenance import Found, large_pictures
+from kgan.cli.provenance import Found
 from kgan.errors import KganError
 from kgan.sampling import Sampling
 
@@ -52,7 +52,7 @@ def compare(found: Found, verb: ModuleType, model: Sampling) -> Verdict:
         KganError: if the model cannot draw it, or the file cannot be read.
     """
     try:
-        with large_pictures():
+        with drawing.large_pictures():
             return _compare(found, verb, model)
     except (KganError, MemoryError):
         raise

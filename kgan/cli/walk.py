@@ -245,9 +245,9 @@ def _is_frame(path):
     if re.fullmatch(r"frame-\d+\.png", path.name) is None:
         return False
     try:
-        with Image.open(path, formats=["PNG"]) as picture:
+        with drawing.large_pictures(), Image.open(path, formats=["PNG"]) as picture:
             return images.provenance_text(picture, whole=False) is not None
-    except OSError:
+    except Exception:  # of decoders, which raise what they like
         return False
 
 

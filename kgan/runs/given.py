@@ -109,7 +109,7 @@ def of_recipe(recipe, model, most, data_dir) -> Given:
     return Given.of(name, split, training, held_out, places, names, left_out)
 
 
-def of_other_data(recipe, model, source, split, most, data_dir, box=None) -> Given:
+def of_other_data(recipe, model, source, split, most, data_dir, box) -> Given:
     """Other images, which the model was not trained on, or else they are warned of."""
     is_tfds = tfds.is_name(source)
     if split is not None and not is_tfds:

@@ -80,7 +80,8 @@ def save(
     if not workers.is_chief(model.distribute_strategy):
         return
     directory = expanded(directory)
-    if directory.resolve() == Path.cwd():
+    is_here = directory.is_dir() and os.path.samefile(directory, os.curdir)
+    if is_here and not (directory / METADATA).exists():  # a preset is replaced all the same
         raise KganError(
             "Expected another directory than the one you are in, for it is replaced as a whole. "
             f"Received: {directory}"

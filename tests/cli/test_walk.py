@@ -164,6 +164,12 @@ def test_bad_input(run, arguments, code, message):
     assert done.stdout == "" and os.listdir() == []
 
 
+def test_frames_that_pillow_thinks_too_large_are_frames(tmp_path, monkeypatch):
+    path = save_png(np.zeros((4, 4, 3), np.uint8), tmp_path / "frame-00000.png", {"frame": 0})
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
+    assert walk._is_frame(path)
+
+
 @pytest.mark.parametrize(
     "name", ["notes.txt", "frame-1.txt", ".hidden", "seed0-1.png", "frame-00001.png"]
 )

@@ -31,6 +31,7 @@ _GIF_BEGIN, _GIF_END = f'{{"{_KEY}": ', "}"  # of the comment
 _GRAYS = bytes(level for level in range(256) for _ in range(3))
 _LOOKED_AT = 1 << 16  # pixels, to choose the colors of a GIF by
 _MOST_SIDES = {".webp": 16_383, ".gif": 65_535}
+_MOST_STILL = 655_350  # milliseconds that a frame of a GIF lasts
 _HELD = 8  # bytes a pixel of an animation, while Pillow makes a GIF or PNG of it
 _DESCRIPTION, _SOFTWARE = ExifTags.Base.ImageDescription, ExifTags.Base.Software
 _XMP = (
@@ -63,8 +64,13 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
 
     Returns:
         uint8 array (rows * (height + gap) + gap, columns * (width + gap) + gap, channels).
+
+    Raises:
+        KganError: for no images.
     """
     n, height, width, channels = images.shape
+    if n == 0:
+        raise KganError(f"Expected at least one image. Received: an array of shape {images.shape}")
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     sheet = np.full(
@@ -173,8 +179,8 @@ def save_animation(
             milliseconds. What is no whole number of them is made up for by the next frames.
 
     Raises:
-        KganError: for another suffix, no frames, too short a time, or frames that do not fit into
-            the free memory.
+        KganError: for another suffix, no frames, too short a time, frames that do not fit into
+            the free memory, or a GIF that stands still for more than 655 seconds.
     """
     path = expanded(path)
     suffix = path.suffix.lower()
@@ -261,6 +267,15 @@ def _webp(first, others, provenance, options):
 
 def _gif(frames, provenance, options):
     palette, indices = _indexed(frames)
+    still = longest = options["duration"][0]
+    for before, index, time in zip(indices, indices[1:], options["duration"][1:], strict=False):
+        still = still + time if np.array_equal(before, index) else time
+        longest = max(longest, still)
+    if longest > _MOST_STILL:
+        raise KganError(
+            f"Expected a .gif that stands still for at most {_MOST_STILL / 1000:.0f} seconds, "
+            f"which is what it takes. Received: equal frames for {longest / 1000:,.0f} seconds"
+        )
     pictures = []
     for index in indices:
         picture = Image.fromarray(index)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageSequence, PngImagePlugin
 
 from kgan.images import (
+    animation,
     check_animation,
     enlarge,
     grid,
@@ -214,6 +215,18 @@ def test_gif_of_too_many_frames_a_second_is_refused(tmp_path):
     ):
         save_animation(_smooth_frames(1), tmp_path / "x.gif", FACTS, 1000 / 60)
     assert not list(tmp_path.iterdir())
+
+
+def test_gif_that_stands_still_for_longer_than_it_can():
+    still, other = np.zeros((2, 2, 1), np.uint8), np.ones((2, 2, 1), np.uint8)
+    animation([still] * 10 + [other] * 10, ".gif", None, 60_000)
+    with pytest.raises(ValueError, match="at most 655 seconds.*Received: .* for 660 seconds"):
+        animation([other, *[still] * 11], ".gif", None, 60_000)
+
+
+def test_grid_of_no_images():
+    with pytest.raises(ValueError, match="at least one image. Received: .*0, 8, 8, 3"):
+        grid(np.zeros((0, 8, 8, 3), np.uint8))
 
 
 @pytest.mark.parametrize("suffix, side", [(".webp", 16_384), (".gif", 65_536)])

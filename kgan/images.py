@@ -268,7 +268,8 @@ def _webp(first, others, provenance, options):
 def _gif(frames, provenance, options):
     palette, indices = _indexed(frames)
     still = longest = options["duration"][0]
-    for before, index, time in zip(indices, indices[1:], options["duration"][1:], strict=False):
+    pairs = itertools.pairwise(indices)
+    for (before, index), time in zip(pairs, options["duration"][1:], strict=True):
         still = still + time if np.array_equal(before, index) else time
         longest = max(longest, still)
     if longest > _MOST_STILL:

@@ -72,6 +72,14 @@ function only(place) {
 
 const factor = (width, room) => Math.max(1, Math.floor(room / width));
 
+// A picture that is too wide is shrunk by the browser: smoothly, for of some pixels nothing would be left.
+function enlarge(image, width, height = Infinity) {
+  const { naturalWidth: w, naturalHeight: h } = image;
+  const times = Math.min(factor(w, width), factor(h, height));
+  image.style.width = times > 1 ? `${w * times}px` : "";
+  image.style.imageRendering = w > width ? "auto" : "";
+}
+
 function draw(canvas, bitmap, index, times) {
   const [height, width] = page.preset.shape;
   const dense = Math.ceil(window.devicePixelRatio || 1);
@@ -412,7 +420,8 @@ async function take(file) {
   $("framing").hidden = !shown || !canFrame();
   $("given").src = page.url;
   $("given").hidden = !shown || canFrame();
-  $("given").style.width = `${$("preview").naturalWidth * factor($("preview").naturalWidth, 192)}px`;
+  if (shown) await $("given").decode();
+  enlarge($("given"), 192, 192);
   if (!$("framing").hidden) showPart();
   if (!canFrame()) await go();
 }
@@ -476,8 +485,7 @@ async function showMade(made) {
   $("made").hidden = image.hidden = false;
   $("made-hint").hidden = true;
   await image.decode();
-  const times = factor(image.naturalWidth, image.parentElement.clientWidth);
-  image.style.width = `${image.naturalWidth * times}px`;
+  enlarge(image, image.parentElement.clientWidth);
   $("made-png").href = `${from}png`;
   $("made-npz").href = `${from}npz`;
   $("made-npz").hidden = !made.latents;
@@ -617,10 +625,7 @@ function showGrid(at) {
     image.src = address(at);
     image.alt = `Grid of ${name} after ${count(grids[at])} images`;
     $("reel-value").value = `${count(grids[at])} images`;
-    image.onload = () => {
-      const times = factor(image.naturalWidth, image.parentElement.clientWidth);
-      image.style.width = `${image.naturalWidth * times}px`;
-    };
+    image.onload = () => enlarge(image, image.parentElement.clientWidth);
     for (const near of [at + 1, at - 1]) {
       if (near in grids) new Image().src = address(near);
     }
@@ -771,9 +776,10 @@ async function openPreset() {
   page.photo = null;
   for (const id of ["framing", "given", "made", "made-picture"]) $(id).hidden = true;
   $("made-hint").hidden = false;
+  const trained = `It was trained on: ${preset.lines.Data}`;
   $("made-hint").textContent = preset.directions
-    ? "What the model makes of your picture will stand here."
-    : "The model looks for the picture of its own that is closest to yours: some ten seconds, or half a minute. It will stand here, beside yours.";
+    ? `What the model makes of your picture will stand here. ${trained}`
+    : `The model looks for the picture of its own that is closest to yours: some ten seconds, or half a minute. It will stand here, beside yours. ${trained}`;
   $("go").disabled = true;
   empty();
 }

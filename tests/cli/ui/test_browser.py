@@ -219,6 +219,32 @@ def test_a_translation(page, tmp_path):
     assert facts["verb"] == "translate" and facts["direction"] == "a-to-b"
 
 
+def test_what_was_given_keeps_its_proportions(page):
+    choose(page, LINES)
+    for height, width in ((512, 512), (300, 900), (900, 300), (300, 10), (20, 30)):
+        page.set_input_files("#file", png(height, width, 3))
+        page.wait_for_function(
+            "(w) => document.querySelector('#given').naturalWidth === w", arg=width
+        )
+        page.wait_for_selector("#go:not([disabled])")
+        box = page.locator("#given").bounding_box()
+        assert box["width"] / box["height"] == pytest.approx(width / height, rel=0.02)
+    assert box["width"] == 180  # small ones are enlarged by a whole factor
+
+
+def test_what_is_too_wide_is_shrunk_smoothly(browser, address):
+    page = browser.new_context(viewport={"width": 375, "height": 812}).new_page()
+    page.goto(f"{address}#{CLASSES}/card")
+    picture = page.locator(".card-picture[alt*=curves]")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("(node) => node.naturalWidth > 0", arg=picture.element_handle())
+    shown = picture.evaluate(
+        "(node) => [node.naturalWidth, node.width, getComputedStyle(node).imageRendering]"
+    )
+    assert shown[0] > shown[1] and shown[2] == "auto"
+    page.context.close()
+
+
 def test_what_is_no_picture_is_told_in_a_sentence(page):
     choose(page, LINES)
     text = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"}

@@ -121,7 +121,9 @@ def main(runtime: Path, names: tuple[str, ...]) -> None:
             shutil.copy(runtime / name, folder)
         for name in {"dcgan-celeba", *names}:
             export = ["export", name, "--out", str(folder / f"{name}.onnx")]
-            click.testing.CliRunner().invoke(kgan_command, export, catch_exceptions=False)
+            done = click.testing.CliRunner().invoke(kgan_command, export)
+            if done.exit_code:
+                raise click.ClickException(done.output)
         (html,) = re.findall(r"```html\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
         (folder / "index.html").write_text(html, "utf-8")
         handler = functools.partial(Quiet, directory=folder)

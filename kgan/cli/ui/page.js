@@ -418,10 +418,9 @@ async function take(file) {
   const shown = await $("preview").decode().then(() => true, () => false);
   page.framed = shown;
   $("framing").hidden = !shown || !canFrame();
+  $("given").onload = () => enlarge($("given"), 192, 192);
   $("given").src = page.url;
   $("given").hidden = !shown || canFrame();
-  if (shown) await $("given").decode();
-  enlarge($("given"), 192, 192);
   if (!$("framing").hidden) showPart();
   if (!canFrame()) await go();
 }
@@ -776,7 +775,7 @@ async function openPreset() {
   page.photo = null;
   for (const id of ["framing", "given", "made", "made-picture"]) $(id).hidden = true;
   $("made-hint").hidden = false;
-  const trained = `It was trained on: ${preset.lines.Data}`;
+  const trained = `Trained on: ${preset.lines.Data}`;
   $("made-hint").textContent = preset.directions
     ? `What the model makes of your picture will stand here. ${trained}`
     : `The model looks for the picture of its own that is closest to yours: some ten seconds, or half a minute. It will stand here, beside yours. ${trained}`;

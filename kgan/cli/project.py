@@ -181,6 +181,11 @@ def command(
     """
     found = opened(source, import_file)
     metadata = found.metadata
+    from kgan.zoo import samplers  # late: it imports ONNX Runtime
+
+    graphs = samplers.ready(found)
+    if graphs is not None:  # they tell at once what the model takes
+        check_sampling(graphs, found)
     labels = None if label is None else parse_labels(label, metadata)
     if labels is not None and len(labels) > 1:
         raise click.UsageError(f"Expected --label with one class. Received: --label {label}")

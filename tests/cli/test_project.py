@@ -264,6 +264,14 @@ def test_bad_input(run, tmp_path, args, code, message):
     assert {path: path.is_file() and sha256(path) for path in tmp_path.iterdir()} == before
 
 
+def test_a_model_that_translates_is_refused_before_anything_is_done(run, monkeypatch):
+    monkeypatch.setattr("kgan.zoo.saving.load", None)
+    monkeypatch.delenv("KGAN_ZOO")
+    done = run("project", "cyclegan-horse2zebra", "photo.png")
+    assert done.exit_code == 1 and "kgan translate takes it" in done.stderr
+    assert "aligned" not in done.stderr
+
+
 def test_latents_of_a_search_before_are_replaced(run):
     for seed in (0, 1):
         options = ("--steps", 1, "--starts", 1, "--seed", seed)

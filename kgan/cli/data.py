@@ -8,7 +8,8 @@ from kgan import data, images
 from kgan.cli.paths import ExpandedPath, in_directory
 from kgan.cli.renamed import RenamedCommand
 from kgan.cli.train import parse_box
-from kgan.data.folder import LABELS, check_skipped, find_folder
+from kgan.data.folder import LABELS, check_skipped
+from kgan.data.listing import find_folder
 from kgan.data.pairing import check_unequal
 from kgan.data.resize import RESIZES
 from kgan.errors import say

@@ -17,7 +17,7 @@ from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath, check_other, check_writable, in_directory
 from kgan.cli.train import parse_box
-from kgan.data.folder import read_picture
+from kgan.data.reading import read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError, say
 from kgan.zoo.preset import Preset

@@ -23,7 +23,8 @@ from kgan.cli.names import PresetName
 from kgan.cli.paths import ExpandedPath
 from kgan.cli.quiet import import_tensorflow
 from kgan.cli.renamed import RenamedCommand
-from kgan.data.folder import LABELS, find_folder
+from kgan.data.folder import LABELS
+from kgan.data.listing import find_folder
 from kgan.data.resize import RESIZES
 from kgan.errors import KganError, say
 from kgan.files import expanded, plain_name

@@ -23,7 +23,8 @@ from kgan.cli.paths import (
     is_called_a_file,
 )
 from kgan.cli.train import parse_box
-from kgan.data.folder import find_images, picture_size, read_picture
+from kgan.data.listing import find_images
+from kgan.data.reading import picture_size, read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError, say
 from kgan.files import plain_name, sha256

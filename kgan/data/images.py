@@ -26,7 +26,9 @@ from kgan.checks import (
 from kgan.data import tfds
 from kgan.data.batches import Batched, check_order
 from kgan.data.cache import Stored
-from kgan.data.folder import LABELS, allocate, find_folder, load_folder, sample, sums_of
+from kgan.data.folder import LABELS, load_folder, sample
+from kgan.data.listing import find_folder
+from kgan.data.reading import allocate, sums_of
 from kgan.data.report import Report
 from kgan.data.resize import Rule, resize_image
 from kgan.errors import KganError, short

@@ -13,8 +13,10 @@ from kgan.checks import PATH, TEXT, or_none
 from kgan.data import pairing, tfds
 from kgan.data.batches import Batched, check_order
 from kgan.data.cache import Stored
-from kgan.data.folder import allocate, check_apart, find_folder, load_folder, sample
+from kgan.data.folder import load_folder, sample
 from kgan.data.images import from_memory, load
+from kgan.data.listing import check_apart, find_folder
+from kgan.data.reading import allocate
 from kgan.data.report import PairReport, sums_of_both
 from kgan.errors import KganError, KganWarning, short
 

@@ -9,14 +9,13 @@ import numpy as np
 
 from kgan.checks import CHANNELS, PATH, one_of, or_none
 from kgan.data import tfds
-from kgan.data.folder import (
-    MOST_UNREADABLE,
+from kgan.data.folder import MOST_UNREADABLE, look_at
+from kgan.data.listing import (
     Listing,
     check_apart,
     class_name,
     find_folder,
     find_images,
-    look_at,
     names_in_sources,
     printable,
 )

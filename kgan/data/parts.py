@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from kgan.data import pairing, tfds
-from kgan.data.folder import (
+from kgan.data.images import ImageSet, load
+from kgan.data.listing import (
     File,
     class_name,
     find_folder,
@@ -20,7 +21,6 @@ from kgan.data.folder import (
     printable,
     reaches,
 )
-from kgan.data.images import ImageSet, load
 from kgan.data.pair_set import PairSet, load_pairs
 from kgan.errors import KganError, KganWarning, short
 from kgan.recipe import Data

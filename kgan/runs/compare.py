@@ -15,7 +15,8 @@ import kgan
 from kgan import data
 from kgan.checks import whole
 from kgan.data import tfds
-from kgan.data.folder import find_folder, shape_of_pictures
+from kgan.data.listing import find_folder
+from kgan.data.reading import shape_of_pictures
 from kgan.errors import KganError
 from kgan.metrics import extractor as find_extractor
 from kgan.metrics import protocol

@@ -9,7 +9,7 @@ from kgan import _backend  # noqa: F401  (first: it explains a wrong backend)
 # isort: split
 import numpy as np
 
-from kgan.data.folder import class_name
+from kgan.data.listing import class_name
 from kgan.errors import KganWarning
 from kgan.metrics import frechet_distance, nearest_neighbours, precision_recall, protocol
 from kgan.metrics.measuring import FEWEST_FRECHET, MOST_SLICED, FeatureSet, measure

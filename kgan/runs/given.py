@@ -12,7 +12,8 @@ import numpy as np
 
 from kgan import data
 from kgan.data import parts, tfds
-from kgan.data.folder import allocate, class_name, find_folder, in_class_folders
+from kgan.data.listing import class_name, find_folder, in_class_folders
+from kgan.data.reading import allocate
 from kgan.errors import KganError, KganWarning
 from kgan.latents import sample_labels
 from kgan.metrics import protocol

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from kgan.data.folder import read_picture
+from kgan.data.reading import read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError, printable
 from kgan.layers import MinibatchStddev

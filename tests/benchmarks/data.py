@@ -16,7 +16,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from kgan.data import load
-from kgan.data.folder import find_folder, load_folder
+from kgan.data.folder import load_folder
+from kgan.data.listing import find_folder
 from kgan.data.resize import Rule
 
 

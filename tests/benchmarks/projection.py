@@ -19,7 +19,7 @@ import kgan
 from kgan import images
 from kgan.cli.train import parse_box
 from kgan.data import parts
-from kgan.data.folder import read_picture
+from kgan.data.reading import read_picture
 from kgan.data.resize import Rule
 from kgan.metrics.extractors import extractor
 from kgan.zoo import preset

@@ -14,7 +14,7 @@ from PIL import Image
 
 import kgan
 from kgan.cli import main, translate
-from kgan.data.folder import read_picture
+from kgan.data.reading import read_picture
 from kgan.data.resize import Rule
 from kgan.files import sha256
 from kgan.images import grid, read_provenance

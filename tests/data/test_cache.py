@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import kgan.data.cache
-import kgan.data.folder
+import kgan.data.reading
 from kgan.data import load
 from kgan.data.folder import load_folder
 from kgan.data.resize import Rule
@@ -46,9 +46,9 @@ def cache(tmp_path):
 def decoded(monkeypatch):
     """The pictures that are decoded from now on."""
     pictures = []
-    resize = kgan.data.folder.resize_image
+    resize = kgan.data.reading.resize_image
     monkeypatch.setattr(
-        kgan.data.folder, "resize_image", lambda *args: pictures.append(args[0]) or resize(*args)
+        kgan.data.reading, "resize_image", lambda *args: pictures.append(args[0]) or resize(*args)
     )
     return pictures
 
@@ -412,16 +412,16 @@ class TestWriting:
 SLOW = """
 import sys, time
 from pathlib import Path
-import kgan.data.folder as folders
+import kgan.data.reading as reading
 from kgan.cli import main
 
-resize = folders.resize_image
+resize = reading.resize_image
 def slowly(*args):
     if not Path("started").exists():
         Path("started").touch()
     time.sleep(0.05)
     return resize(*args)
-folders.resize_image = slowly
+reading.resize_image = slowly
 main(sys.argv[1:], prog_name="kgan")
 """
 

@@ -13,7 +13,7 @@ from kgan.cli import drawing, translate
 from kgan.cli.labels import labels_text
 from kgan.cli.project import Search
 from kgan.cli.quiet import import_tensorflow
-from kgan.data.folder import read_picture
+from kgan.data.reading import read_picture
 from kgan.data.resize import Rule
 from kgan.errors import KganError
 from kgan.files import plain_name, sha256
@@ -230,7 +230,7 @@ def _reading(photo, rule):
     made = f"Rule.checked({shape}, {rule.resize!r}, {rule.background!r}, {rule.box})"
     return [
         "import kgan",
-        "from kgan.data.folder import read_picture",
+        "from kgan.data.reading import read_picture",
         "from kgan.data.resize import Rule",
         "",
         f"photo = read_picture({photo.name!r}, {made})",

@@ -252,7 +252,9 @@ def pairs(
 
     ```python
     dataset = kgan.data.pairs("outlines", "pictures", image_shape=(64, 64, 1), target_channels=3)
-    kgan.models.Pix2Pix((64, 64, 1), target_channels=3).fit(dataset, epochs=20)
+    model = kgan.models.Pix2Pix((64, 64, 1), target_channels=3)
+    model.compile()
+    model.fit(dataset, epochs=20)
     ```
     """
     if paired == "no":
@@ -313,7 +315,9 @@ def domains(
 
     ```python
     dataset = kgan.data.domains("horses", "zebras", image_shape=(64, 64, 3), flip=True)
-    kgan.models.CycleGAN((64, 64, 3)).fit(dataset, epochs=20)
+    model = kgan.models.CycleGAN((64, 64, 3))
+    model.compile()
+    model.fit(dataset, epochs=20)
     ```
     """
     check_order(batch_size, shuffle, flip, seed)

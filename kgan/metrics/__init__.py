@@ -3,8 +3,9 @@
 Of pairs, `mean_absolute_error`, `psnr` and `ssim` say how near images are to the true ones.
 
 Features are arrays of shape (images, features) that a network, an `extractor`, made of images;
-which network decides what a metric sees. All functions take the real set first, compute in float64,
-and need NumPy only; extractors are imported on first use, since they need TensorFlow.
+which network decides what a metric sees. All functions take the real set first, but for
+`nearest_neighbours`, which looks from generated images to real ones; they compute in float64, and
+need NumPy only. Extractors are imported on first use, since they need TensorFlow.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -146,7 +146,7 @@ class ConditionalGAN(GAN):
             non-saturating one with concatenation.
         r1_gamma: float, weight γ of R1; see `kgan.models.GAN`. With it the discriminator is
             DCGAN's without any normalisation, in whose place R1 keeps its slope in check.
-        r1_interval, ema_half_life, augment, seed: see `kgan.models.GAN`.
+        r1_interval, r2, ema_half_life, augment, seed: see `kgan.models.GAN`.
 
     Raises:
         ValueError: for another side, number of channels or conditioning.

@@ -133,7 +133,7 @@ class DCGAN(GAN):
         initializer: initial weights of D: `"dcgan"` for the paper's N(0, 0.02), `"he"` for
             N(0, 2 / inputs) (He et al. 2015, arXiv:1502.01852, equation 10), under which signals
             keep their size from layer to layer where nothing normalises them.
-        **kwargs: `loss`, `r1_interval`, `ema_half_life`, `augment` and `seed` of
+        **kwargs: `loss`, `r1_interval`, `r2`, `ema_half_life`, `augment` and `seed` of
             `kgan.models.GAN`.
 
     Raises:

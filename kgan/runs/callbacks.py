@@ -188,7 +188,7 @@ class Curves(Periodic):
 
 
 class Grids(SampleGrid):
-    """Sample grids from early on: after 1, 2, 4, … thousand images, until `every_images`.
+    """Sample grids from early on: after 1, 2, 4, … thousand images, and every `every_images`.
 
     What a model has come to is drawn as well when training ends, or is stopped.
     """

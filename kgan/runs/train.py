@@ -60,7 +60,7 @@ def train(
 
     The directory gets the resolved `recipe.toml`, `log.csv`, `curves.png` (its curves, if
     matplotlib is there: the extra `kgan[plots]`), `grids/` (the first after 1,000 images, then
-    after twice as many each time until `grid_images`), `snapshots/` (a preset every
+    after twice as many each time, and every `grid_images`), `snapshots/` (a preset every
     `grid_images`), `checkpoints/`, and at the end `preset/`: the best snapshot by the metric
     that the recipe selects by, or the last state. Resumed after its end, a run trains nothing: all
     its snapshots are measured, by the kernel distance if the recipe selects by nothing, and the

@@ -18,7 +18,7 @@ _RECIPE = Bound("a kgan.recipe.Recipe", lambda v: isinstance(v, Recipe))
 
 
 def names() -> list[str]:
-    """The names of all presets, sorted: those of this installation, then those in `KGAN_ZOO`.
+    """The names of all presets, of this installation and of `KGAN_ZOO`, sorted.
 
     Example:
 

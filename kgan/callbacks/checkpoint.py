@@ -105,6 +105,7 @@ class Checkpoint(keras.callbacks.Callback):
             "sha256": hashlib.sha256(content).hexdigest(),
             "rates_asked": model.rates_asked,
             "optimizers": _kinds_of_optimizers(model),
+            "states": _states_of_optimizers(model),
             "notes": self.notes,
         }
         # Only a checkpoint with this file counts: it is written last.
@@ -125,8 +126,9 @@ class Checkpoint(keras.callbacks.Callback):
             together read the same directory.
 
         Raises:
-            ValueError: if the model is not compiled, the checkpoint is of another model or of other
-                kinds of optimizers, or there are checkpoints and none is whole.
+            ValueError: if the model is not compiled, the checkpoint is of another model, of other
+                kinds of optimizers or of other options of theirs, or there are checkpoints and none
+                is whole.
         """
         _check_compiled(model)
         strategy = model.distribute_strategy
@@ -150,13 +152,16 @@ class Checkpoint(keras.callbacks.Callback):
                 continue
             state, content = found
             _check_optimizers(model, state.get("optimizers", {}), weights)
+            _check_states(model, state.get("states", {}), weights)
             try:
-                with _either_kind_of_rate(model):
+                with _other_ways_to_load(model, state.get("states", {})):
                     keras_files.load_weights(model, content)
             except ValueError as error:
+                first, *more = filter(None, str(error).splitlines())
+                if first.startswith("A total of"):  # objects, of which one is an example
+                    first = more[0]
                 raise KganError(
-                    f"Expected a checkpoint of this model. Received: {weights}: "
-                    f"{str(error).splitlines()[0]}"
+                    f"Expected a checkpoint of this model. Received: {weights}: {first}"
                 ) from None
             _keep_what_is_asked(model, state.get("rates_asked"))
             self.notes.clear()
@@ -240,36 +245,102 @@ def _check_optimizers(model, then, weights):
             )
 
 
-@contextmanager
-def _either_kind_of_rate(model):
-    """Lets optimizers with a schedule take the state of ones with a learning rate, and vice versa.
+def _states_of_optimizers(model):
+    """Of each optimizer what it keeps of the weights that it moves, and the shapes of these.
 
-    A rate is a variable, a schedule is not; by the number of variables Keras tells optimizers
-    apart, and would leave moments and counters as they are.
+    What is kept follows from options such as `amsgrad` and `use_ema`. `scale` counts the variables
+    that are of a scaling of losses, and saved before those of the optimizer itself.
+    """
+    states = {}
+    for name in model.rates_asked:
+        optimizer = getattr(model, name)
+        kept = {
+            key.strip("_").replace("_", " "): sum(isinstance(v, keras.Variable) for v in values)
+            for key, values in vars(inner(optimizer)).items()
+            if isinstance(values, list) and key not in ("_variables", "_trainable_variables")
+        }
+        states[name] = {
+            "kept": {key: number for key, number in sorted(kept.items()) if number},
+            "weights": [list(v.shape) for v in inner(optimizer)._trainable_variables],
+            "scale": len(optimizer.variables) - len(inner(optimizer).variables),
+        }
+    return states
+
+
+def _check_states(model, then, weights):
+    """Raises KganError if a checkpoint has other state than the optimizers that are to take it.
+
+    Keras leaves an optimizer as new whose variables are of another number; of the same number, sums
+    of gradients could be taken for averages of weights.
+    """
+    for name, now in _states_of_optimizers(model).items():
+        was = then.get(name, now)
+        if was["weights"] != now["weights"]:
+            raise KganError(
+                f"Expected a checkpoint of this model. Received: {weights}: {name} moved "
+                f"{len(was['weights'])} weights where this one's is to move {len(now['weights'])}; "
+                "networks, or which of their layers are trainable, are not the same"
+            )
+        if was["kept"] != now["kept"]:
+            both = [" and ".join(state["kept"]) or "nothing" for state in (was, now)]
+            raise KganError(
+                f"Expected {name} to keep {both[0]}, as in the checkpoint {weights}, or another "
+                f"directory, to begin anew. Received: one that keeps {both[1]}"
+            )
+
+
+@contextmanager
+def _other_ways_to_load(model, then):
+    """Lets optimizers take state that is theirs but for what does not matter.
+
+    Those with a schedule take the state of ones with a learning rate, and vice versa: a rate is a
+    variable, a schedule is not. Those that scale losses, for mixed_float16, take the state of ones
+    that do not, and vice versa. By the number of variables Keras tells optimizers apart, and would
+    leave moments and counters as they are.
+
+    Args:
+        model: compiled.
+        then: the states of the checkpoint; empty of one that does not say.
     """
 
-    def loader(optimizer, rate):
-        load = optimizer.load_own_variables
-        iterations = inner(optimizer)._iterations  # under accumulation `iterations` is no variable
-        place = [v is iterations for v in optimizer.variables].index(True) + 1  # of the rate
+    def scaling_of(optimizer):
+        return optimizer.variables[: len(optimizer.variables) - len(inner(optimizer).variables)]
 
-        def load_either(store):
+    def loader(name, optimizer, scale, inside=False):
+        load, own = optimizer.load_own_variables, scaling_of(optimizer)
+        rate = model.rates_asked[name]
+        iterations = inner(optimizer)._iterations  # under accumulation `iterations` is no variable
+        place = [v is iterations for v in inner(optimizer).variables].index(True) + 1  # of the rate
+
+        def load_any(store):
             values = [store[str(i)] for i in range(len(store.keys()))]
-            missing = len(optimizer.variables) - len(values)
+            if inside and not values:
+                return  # of a checkpoint without scaling: the one around it has taken them
+            scaling, values = values[:scale], values[scale:]
+            if len(own) != scale:
+                scaling = [v.numpy() for v in own]
+            missing = len(inner(optimizer).variables) - len(values)
             if missing == 1 and not isinstance(rate, dict):
                 values.insert(place, rate)
             elif missing == -1 and isinstance(rate, dict):
                 del values[place]
-            load({str(i): value for i, value in enumerate(values)})
+            elif missing:
+                raise ValueError(
+                    f"its {name} has {len(values)} variables, where this one's has "
+                    f"{len(values) + missing}: options, or layers that are trainable, are others"
+                )
+            load({str(i): value for i, value in enumerate(scaling + values)})
 
-        return load_either
+        return load_any
 
     changed = {}
-    for name, rate in model.rates_asked.items():
+    for name in model.rates_asked:
         optimizer = getattr(model, name)  # one that scales losses is saved with one inside
-        changed |= {optimizer: rate, inner(optimizer): rate}
-    for optimizer, rate in changed.items():
-        vars(optimizer)["load_own_variables"] = loader(optimizer, rate)
+        scale = then.get(name, {}).get("scale", len(scaling_of(optimizer)))
+        changed[inner(optimizer)] = loader(name, inner(optimizer), 0, inside=True)
+        changed[optimizer] = loader(name, optimizer, scale)
+    for optimizer, load in changed.items():
+        vars(optimizer)["load_own_variables"] = load
     try:
         yield
     finally:
@@ -326,6 +397,7 @@ def _read(weights):
         and whole(0).fits(state.get("epoch"))
         and _are_rates(state.get("rates_asked"))
         and _are_kinds(state.get("optimizers", {}))
+        and _are_states(state.get("states", {}))
         and isinstance(state.get("notes", {}), dict)
     )
     return (state, content) if is_whole else None
@@ -347,6 +419,16 @@ def _are_kinds(value):
     return isinstance(value, dict) and all(
         isinstance(names, list) and names and all(isinstance(name, str) for name in names)
         for names in value.values()
+    )
+
+
+def _are_states(value):
+    return isinstance(value, dict) and all(
+        isinstance(state, dict)
+        and isinstance(state.get("kept"), dict)
+        and isinstance(state.get("weights"), list)
+        and whole(0).fits(state.get("scale"))
+        for state in value.values()
     )
 
 

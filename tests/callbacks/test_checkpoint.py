@@ -12,7 +12,7 @@ import pytest
 
 import kgan
 from kgan.callbacks import Checkpoint
-from kgan.errors import KganWarning
+from kgan.errors import KganError, KganWarning
 from kgan.models import DCGAN, GAN, ConditionalGAN
 from kgan.models.base import keras_files, pair
 
@@ -329,6 +329,75 @@ def test_optimizers_that_accumulate_are_restored(now, tmp_path):
         pairs = zip(state_of(getattr(before, name)), state_of(getattr(after, name)), strict=True)
         for v, w in pairs:
             np.testing.assert_array_equal(v, w)
+
+
+@pytest.mark.parametrize("now", [1e-3, schedule()], ids=["rate", "schedule"])
+@pytest.mark.parametrize("policies", [("float32", "mixed_float16"), ("mixed_float16", "float32")])
+def test_state_goes_on_in_another_precision(policies, now, tmp_path):
+    before = compiled(*optimizers(1e-3), dtype=policies[0])
+    before.train_on_batch(IMAGES[:4])
+    Checkpoint(tmp_path).save(before, 1)
+    after = compiled(*optimizers(now), dtype=policies[1])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Skipping")
+        warnings.simplefilter("ignore", KganWarning)  # another rate than before
+        Checkpoint(tmp_path).restore(after)
+    for name in ("g_optimizer", "d_optimizer"):
+        both = [pair.inner(getattr(model, name)) for model in (before, after)]
+        assert int(both[1].iterations) == 1
+        for v, w in zip(*map(state_of, both), strict=True):
+            np.testing.assert_array_equal(v, w)
+    after.train_on_batch(IMAGES[:4])
+
+
+ADAM, SGD = keras.optimizers.Adam, keras.optimizers.SGD
+OTHER_STATE = {
+    "averages": (ADAM, {}, {"use_ema": True}, "model variables moving average and momentums"),
+    "maxima": (ADAM, {"amsgrad": True}, {}, "velocity hats, .* Received: one that keeps momentums"),
+    "sums": (ADAM, {}, {"gradient_accumulation_steps": 2}, "keeps accumulated gradients and"),
+    "momentum": (SGD, {}, {"momentum": 0.9}, "to keep nothing, .* that keeps momentums$"),
+    "as many of another kind": (
+        *(ADAM, {"gradient_accumulation_steps": 2}, {"use_ema": True}),
+        "keep accumulated gradients .* keeps model variables moving average",
+    ),
+}
+
+
+@pytest.mark.parametrize("says", [True, False])
+@pytest.mark.parametrize("case", OTHER_STATE)
+def test_state_of_other_options_is_refused_and_nothing_is_loaded(case, says, tmp_path):
+    kind, then, now, message = OTHER_STATE[case]
+    before = compiled(*(kind(1e-3, **then) for _ in "gd"))
+    before.train_on_batch(IMAGES[:4])
+    Checkpoint(tmp_path).save(before, 1)
+    after = compiled(*(kind(1e-3, **now) for _ in "gd"))
+    start = everything(after)
+    if not says:  # as kgan 0.1 wrote them
+        if case == "as many of another kind":
+            return  # nothing tells
+        (path,) = tmp_path.glob("*.json")
+        state = json.loads(path.read_text())
+        del state["states"]
+        path.write_text(json.dumps(state))
+        with pytest.raises(KganError, match="its [gd]_optimizer has .* variables, where"):
+            Checkpoint(tmp_path).restore(after)
+        return
+    with pytest.raises(KganError, match=message):
+        Checkpoint(tmp_path).restore(after)
+    for v, w in zip(start, everything(after), strict=True):
+        np.testing.assert_array_equal(v, w)
+
+
+def test_state_of_other_layers_is_refused(tmp_path):
+    """Frozen ones have none."""
+    before = compiled(*optimizers(1e-3))
+    before.train_on_batch(IMAGES[:4])
+    Checkpoint(tmp_path).save(before, 1)
+    after = compiled(*optimizers(1e-3))
+    after.discriminator.layers[-1].trainable = False
+    after.compile(*optimizers(1e-3))
+    with pytest.raises(KganError, match="d_optimizer moved 6 weights where .* to move 4;"):
+        Checkpoint(tmp_path).restore(after)
 
 
 def test_a_checkpoint_that_does_not_say_what_was_asked_for(tmp_path):

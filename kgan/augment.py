@@ -452,6 +452,7 @@ def get(augment) -> "AdaptiveAugment | DiffAugment | None":
     Args:
         augment: None, an augmentation, a name, or a dict such as
             `{"name": "DiffAugment", "transforms": ["color"]}`, as recipes and presets hold it.
+            The name of a class of the user's own is that by which Keras has registered it.
 
     Raises:
         ValueError: if the name is not known.
@@ -460,12 +461,16 @@ def get(augment) -> "AdaptiveAugment | DiffAugment | None":
         return augment
     config = dict(augment) if isinstance(augment, dict) else {"name": augment}
     name = config.pop("name", None)
-    if not one_of(*_BY_NAME).fits(name):
+    kind = None
+    if isinstance(name, str):
+        kind = _BY_NAME.get(name) or keras.saving.get_registered_object(name)
+    if not (isinstance(kind, type) and issubclass(kind, _Augmentation)):
         raise KganError(
-            f"Expected an augmentation named one of {sorted(_BY_NAME)}. Received: {short(augment)}"
+            f"Expected an augmentation named one of {sorted(_BY_NAME)}, or of your own that is "
+            f"registered (keras.saving.register_keras_serializable). Received: {short(augment)}"
         )
     try:
-        return _BY_NAME[name](**config)
+        return kind(**config)
     except KganError:
         raise
     except (TypeError, ValueError) as error:  # Keras' own, of arguments that there are not
@@ -479,7 +484,12 @@ def is_description(value) -> bool:
     if isinstance(value, _Augmentation):
         return True
     table = value if isinstance(value, dict) else {"name": value}
-    return isinstance(table.get("name"), str) and all(
+    name = table.get("name")
+    if not isinstance(name, str):
+        return False
+    if ">" in name:  # of a class of the user's own, as Keras registers it
+        return all(isinstance(item, (str, numbers.Real)) for item in _flat(table.values()))
+    return all(
         isinstance(item, str)
         or (isinstance(item, (list, tuple)) and all(isinstance(name, str) for name in item))
         if key in ("name", "transforms")
@@ -491,4 +501,18 @@ def is_description(value) -> bool:
 
 def to_config(augment: "AdaptiveAugment | DiffAugment | None") -> dict | None:
     """The inverse of `get`: plain Python values, for JSON and TOML."""
-    return None if augment is None else {"name": type(augment).__name__, **augment.get_config()}
+    if augment is None:
+        return None
+    kind = type(augment)
+    name = kind.__name__
+    if _BY_NAME.get(name) is not kind:
+        name = keras.saving.get_registered_name(kind)
+    return {"name": name, **augment.get_config()}
+
+
+def _flat(values):
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _flat(value)
+        else:
+            yield value

@@ -464,6 +464,7 @@ class StyleGANLite(StyleSampling, GAN):
             self.PATH_LENGTH_INTERVAL,
             self.g_optimizer,
             self.generator.trainable_variables,
+            half.local_batch,
         )
         computed = tf.size(lengths) > 0
         new = self.sum_replicas(self.global_mean(lengths, half))

@@ -508,7 +508,7 @@ def _facts(model) -> dict:
 
 def _config(model) -> dict:
     config = model.get_config()
-    for name in ("name", "trainable", "dtype", "origin"):
+    for name in ("name", "trainable", "dtype", "origin", "frozen", "ema_ramp"):
         config.pop(name, None)
     try:
         content = json.dumps(config, default=_plain).encode()

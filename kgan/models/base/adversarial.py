@@ -161,7 +161,7 @@ class AdversarialModel(Fitting, Saving):
                 # Keras' layers take no numbers of NumPy's.
                 value = value.item() if isinstance(value, np.generic) else value
                 setattr(self, _attribute(name), value)
-        self.image_shape = tuple(image_shape)
+        self.image_shape = tuple(map(int, image_shape))  # Keras' layers take no NumPy's
         self.augment = augmentation.get(augment)
         self._brought: tuple[str, ...] = ()
         self._means = {name: keras.metrics.Mean(name) for name in self.LOGS}
@@ -180,12 +180,19 @@ class AdversarialModel(Fitting, Saving):
             config[name] = described(name, getattr(self, name))
         if self.origin is not None:
             config["origin"] = self.origin.to_config()
+        if self.ema_ramp is None:
+            config["ema_ramp"] = None
+        if frozen := self._frozen():
+            config["frozen"] = frozen
         return config
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None):
         config = dict(config)
-        origin = config.pop("origin", None)
+        origin, frozen = config.pop("origin", None), config.pop("frozen", {})
+        ema_ramp = config.pop("ema_ramp", cls.ema_ramp)
+        if isinstance(config.get("augment"), dict):
+            config["augment"] = augmentation.get(config["augment"])
         for names in cls.PLAYERS.values():
             for name in names:
                 if isinstance(config.get(name), dict):
@@ -193,9 +200,25 @@ class AdversarialModel(Fitting, Saving):
                         config[name], custom_objects=custom_objects
                     )
         model = cls(**config)
+        model.ema_ramp = ema_ramp
+        for name, places in frozen.items():
+            for place, layer in enumerate(getattr(model, name)._flatten_layers()):
+                layer.trainable = place not in places  # of a network before those of its layers
         if origin is not None:
             model.origin = Origin.from_config(origin)
         return model
+
+    def _frozen(self) -> dict[str, list[int]]:
+        """Which layers of each network are not trainable, by their places, where there are any."""
+        frozen = {
+            name: [
+                place
+                for place, layer in enumerate(network._flatten_layers())
+                if not layer._trainable
+            ]
+            for name, network in self.networks.items()
+        }
+        return {name: places for name, places in frozen.items() if places}
 
     def add_state(self, name: str, dtype: str = "float32", shape: tuple[int, ...] = ()):
         """A weight that starts at 0 and that the step sets, alike on all replicas."""
@@ -399,7 +422,8 @@ class AdversarialModel(Fitting, Saving):
         return config
 
     def compile_from_config(self, config: dict) -> None:
-        made = {name: keras.optimizers.deserialize(config[name]) for name in OPTIMIZERS}
+        # Not by keras.optimizers, which does not know all of Keras' own: Lamb is not among them.
+        made = {name: keras.saving.deserialize_keras_object(config[name]) for name in OPTIMIZERS}
         self.compile(**{**config, **made})
 
     # Logs.
@@ -529,7 +553,9 @@ class AdversarialModel(Fitting, Saving):
             mean_sign = self.sum_replicas(self.global_mean(tf.sign(real_logits), draws))
             self.augment.adapt(mean_sign, draws.global_batch)
 
-    def lazy_gradients(self, function, interval: int, optimizer, variables) -> tuple:
+    def lazy_gradients(
+        self, function, interval: int, optimizer, variables, images: Any = 1
+    ) -> tuple:
         """Gradients of a penalty that is computed every `interval` steps only.
 
         A penalty that is so much heavier and so much rarer does the same at a fraction of the
@@ -539,6 +565,8 @@ class AdversarialModel(Fitting, Saving):
             function: of no arguments, gives the penalty's part of the loss, and values to report.
             interval: int; 1 for every step.
             optimizer, variables: of the network whose penalty it is.
+            images: int or int32 scalar tensor, how many the penalty is of on this replica; of none
+                it is not computed.
 
         Returns:
             The values (none of them if the penalty was not due), and a gradient for each variable.
@@ -564,7 +592,8 @@ class AdversarialModel(Fitting, Saving):
         if interval == 1:
             return due()
         # Only gradients leave the conditional: an optimizer inside would fail under a strategy.
-        return tf.cond(optimizer.iterations % interval == 0, due, not_due)
+        is_due = (optimizer.iterations % interval == 0) & (images > 0)
+        return tf.cond(is_due, due, not_due)
 
     # Moving averages.
 
@@ -590,7 +619,10 @@ class AdversarialModel(Fitting, Saving):
         for name, average_of in self.averages.items():
             pairs = zip(average_of.weights, getattr(self, name).weights, strict=True)
             for average, value in pairs:
-                approach(average, value, share(average.dtype))
+                if keras.backend.is_float_dtype(average.dtype):
+                    approach(average, value, share(average.dtype))
+                else:  # what a layer counts has no mean
+                    average.assign(value)
 
     def half_life(self):
         """The half-life of this step's average in images: a number, or a scalar tensor."""

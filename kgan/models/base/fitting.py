@@ -28,8 +28,7 @@ class Fitting(keras.Model):
         """
         call = inputs.named(super().fit, (x, y, *args), kwargs)
         check_callbacks(call.get("callbacks"), getattr(self, "optimizer", None))
-        if workers.count(self.distribute_strategy) > 1:
-            call["callbacks"] = _with_same_end(call.get("callbacks"))
+        call["callbacks"] = _with_own(self, call.get("callbacks"))
         self._prepare(call)
         if isinstance(call["x"], (tf.data.Dataset, Iterator)):
             call.setdefault("shuffle", False)  # Keras would warn that it cannot
@@ -44,8 +43,6 @@ class Fitting(keras.Model):
             history = super().fit(**call)
         if history.epoch and not history.history:  # Keras only warns
             raise inputs.no_data(call["x"])
-        for name in OPTIMIZERS:  # for those with `use_ema`, as Keras does with its own one
-            getattr(self, name).finalize_variable_values(self.variables_of(name))
         return history
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -147,9 +144,28 @@ class Fitting(keras.Model):
         raise NotImplementedError(f"{type(self).__name__} does not define check_batch()")
 
 
-def _with_same_end(callbacks):
-    """Keras' callbacks, in whichever form, and after them what lets workers stop together."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(workers.SameEnd())
-        return callbacks
-    return [*keras.tree.flatten([] if callbacks is None else callbacks), workers.SameEnd()]
+class _Finalize(keras.callbacks.Callback):
+    """Ends a training as Keras does with one optimizer: with `use_ema` the averages hold."""
+
+    def on_train_end(self, logs=None):
+        for name in OPTIMIZERS:
+            optimizer = getattr(self.model, name)
+            if int(optimizer.iterations):  # else there is no average yet
+                optimizer.finalize_variable_values(self.model.variables_of(name))
+
+
+def _with_own(model, callbacks):
+    """Keras' callbacks, in whichever form, between those that every `fit` has.
+
+    Weights become final before others, of which one may restore those of an earlier epoch.
+    """
+    own = [_Finalize(), workers.SameEnd()]
+    if workers.count(model.distribute_strategy) == 1:
+        own.pop()
+    if not isinstance(callbacks, keras.callbacks.CallbackList):
+        return [own[0], *keras.tree.flatten([] if callbacks is None else callbacks), *own[1:]]
+    for callback in own:
+        callback.set_model(model)
+    given = [c for c in callbacks.callbacks if not isinstance(c, (_Finalize, workers.SameEnd))]
+    callbacks.callbacks[:] = [own[0], *given, *own[1:]]  # which may have been in a `fit` before
+    return callbacks

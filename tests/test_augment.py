@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kgan
 from kgan import augment
 from kgan.augment import AdaptiveAugment, DiffAugment
+from kgan.errors import KganError
 from kgan.random import Draws
 
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (64, 16, 16, 3))
@@ -523,6 +525,39 @@ def test_state_is_saved_between_adjustments(tmp_path):
     assert adapting(second.augment)(0.8) == adapting(first.augment)(0.8)
     assert [v.numpy() for v in first.weights] == [v.numpy() for v in second.weights]
     assert 0.38 < float(first.augment.strength) < 0.39  # 2 * 3 * 64 / 1000
+
+
+@keras.saving.register_keras_serializable("tests")
+class Stronger(DiffAugment):
+    """One of a user's own, with an argument."""
+
+    def __init__(self, transforms=("color",), by=1.0):
+        super().__init__(transforms)
+        self.by = by
+
+    def get_config(self):
+        return {**super().get_config(), "by": self.by}
+
+
+@pytest.mark.parametrize("way", ["file", "preset", "clone"])
+def test_one_of_the_users_own_is_kept(way, tmp_path):
+    model = kgan.models.DCGAN((16, 16, 1), latent_dim=2, width=2, augment=Stronger(by=2.0))
+    model.compile()
+    if way == "file":
+        model.save(tmp_path / "m.keras")
+        again = keras.saving.load_model(tmp_path / "m.keras")
+    elif way == "preset":
+        model.save_to_preset(tmp_path / "p")
+        again = kgan.zoo.load(tmp_path / "p")
+    else:
+        again = keras.models.clone_model(model)
+    assert type(again.augment) is Stronger and again.augment.by == 2.0
+
+
+@pytest.mark.parametrize("name", ["keras>Dense", "tests>Unknown", "builtins>eval", ["a>b"]])
+def test_one_that_is_none_is_refused(name):
+    with pytest.raises(KganError, match="augment"):
+        kgan.models.DCGAN((16, 16, 1), latent_dim=2, width=2, augment={"name": name})
 
 
 def test_adaptive_config_round_trip():

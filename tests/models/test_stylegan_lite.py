@@ -12,7 +12,7 @@ from kgan.layers import ModulatedConv2D, NoiseInjection
 from kgan.models import DCGAN, StyleGANLite
 from kgan.models.stylegan_lite import SIDES
 from kgan.random import Draws
-from models.harness import SHAPE, CoreHarness, Harness, floats, get_state, set_state
+from models.harness import SHAPE, TWO_REPLICAS, CoreHarness, Harness, floats, get_state, set_state
 from models.test_gan import ADAPTIVE
 
 TINY = {"latent_dim": 8, "width": 4, "max_channels": 8, "mapping_layers": 1}
@@ -391,3 +391,15 @@ def test_a_discriminator_of_another_width():
     assert plain.get_config()["discriminator_width"] is None
     with pytest.raises(ValueError, match="discriminator_width.*Received"):
         StyleGANLite((64, 64, 3), discriminator_width=0)
+
+
+@pytest.mark.parametrize(("count", "replicas"), [(1, 1), (3, 1), (3, 2)])
+def test_path_lengths_of_a_batch_without_an_image_for_them(count, replicas):
+    """Half of the batch is for them: of one image none, of three one, on one of two replicas."""
+    strategy = TWO_REPLICAS if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        model = StyleGANLite(SHAPE, **TINY, path_length_weight=2.0)
+        model.compile()
+    model.fit(images()[:count], batch_size=count, verbose=0)
+    assert np.isfinite(model.generator.get_weights()[0]).all()
+    assert (model.path_length_mean.numpy() > 0) == (count == 3)

@@ -150,7 +150,7 @@ class _Finalize(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         for name in OPTIMIZERS:
             optimizer = getattr(self.model, name)
-            if int(optimizer.iterations):  # else there is no average yet
+            if optimizer.iterations.numpy():  # else there is no average yet
                 optimizer.finalize_variable_values(self.model.variables_of(name))
 
 

@@ -100,7 +100,7 @@ def take_weights_of_now(optimizer: keras.optimizers.Optimizer) -> None:
     """
     optimizer = inner(optimizer)
     copying = isinstance(optimizer, getattr(keras.optimizers, "ScheduleFreeAdamW", ()))
-    if copying and not int(optimizer.iterations):
+    if copying and not optimizer.iterations.numpy():
         pairs = zip(optimizer._momentums, optimizer._trainable_variables, strict=True)
         for copy, variable in pairs:
             copy.assign(variable)

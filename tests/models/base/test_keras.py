@@ -62,6 +62,40 @@ class TestCompile:
         ):
             np.testing.assert_array_equal(v, w)
 
+    @pytest.mark.parametrize("form", ["list", "CallbackList"])
+    def test_averages_of_optimizers_are_there_before_callbacks_end(self, form):
+        """Of which EarlyStopping restores weights of before."""
+        seen = {}
+        model = new_model(GAN, keras.optimizers.SGD(0.1, use_ema=True), keras.optimizers.SGD(0.1))
+
+        class Restoring(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                seen.setdefault("best", model.get_weights())
+
+            def on_train_end(self, logs=None):
+                seen["last"] = model.generator.get_weights()
+                model.set_weights(seen["best"])
+
+        callbacks = [Restoring()]
+        if form == "CallbackList":
+            callbacks = keras.callbacks.CallbackList(callbacks, add_history=True, model=model)
+        for _ in range(2):
+            seen.clear()
+            model.fit(IMAGES, batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
+            averages = model.g_optimizer._model_variables_moving_average
+            last = [w for w in seen["last"] if w.ndim]  # but for what counts
+            trained = {v.shape: v.numpy() for v in averages}
+            assert any(np.array_equal(w, trained.get(w.shape)) for w in last)
+            for v, w in zip(model.get_weights(), seen["best"], strict=True):
+                np.testing.assert_array_equal(v, w)
+
+    def test_without_a_step_there_is_no_average_to_take(self):
+        model = new_model(GAN, keras.optimizers.SGD(0.1, use_ema=True), keras.optimizers.SGD(0.1))
+        before = model.get_weights()
+        model.fit(IMAGES, epochs=1, initial_epoch=1, verbose=0)
+        for v, w in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(v, w)
+
 
 several = pytest.mark.skipif(
     not pair.KERAS_KNOWS_SEVERAL, reason="callbacks of Keras before 3.15 know of one optimizer"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import kgan
 from kgan.errors import KganWarning
 from kgan.models import DCGAN, GAN, R3GAN, ConditionalGAN, StyleGANLite
 
@@ -182,3 +183,21 @@ def test_no_false_alarm():
 def test_a_network_keeps_its_precision_aloud():
     (message,) = warned(lambda: gan(generator(), dtype="mixed_float16"))
     assert "The generator computes in float32, as it was made" in message
+
+
+def test_what_a_layer_counts_is_in_the_average_as_it_is():
+    class Counter(keras.layers.Layer):
+        def build(self, shape):
+            self.count = self.add_weight(dtype="int32", trainable=False, initializer="zeros")
+
+        def call(self, x, training=False):
+            if training:
+                self.count.assign_add(1)
+            return x
+
+    layers = [Counter(), keras.layers.Dense(256, "tanh"), keras.layers.Reshape((16, 16, 1))]
+    generator = keras.Sequential([keras.Input((4,)), *layers])
+    model = kgan.models.GAN((16, 16, 1), latent_dim=4, width=5, generator=generator)
+    model.compile()
+    model.fit(np.zeros((8, 16, 16, 1), "uint8"), batch_size=4, verbose=0)
+    assert model.ema_generator.layers[0].count.numpy() == generator.layers[0].count.numpy() > 0

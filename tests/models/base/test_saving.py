@@ -1,13 +1,18 @@
 """What is written of a model: files of Keras', and what serves its pictures."""
 
+import copy
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import kgan
 from kgan.models import GAN, ConditionalGAN
-from models.base.test_keras import CONDITIONAL, new_model
+from models.base.test_keras import CONDITIONAL, IMAGES, new_model
 from models.base.test_translation import TinyCycleGAN
+
+OPTIMIZERS = ("Adadelta", "Adagrad", "Lamb", "Lion", "Muon", "Nadam", "ScheduleFreeAdamW")
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +76,53 @@ class TestSaving:
     def test_nowhere(self, model, method, name, tmp_path):
         with pytest.raises(ValueError, match="Expected to write .*Received: No such file"):
             getattr(model, method)(tmp_path / "absent" / name)
+
+    @pytest.mark.parametrize("way", ["file", "copy"])
+    @pytest.mark.parametrize("frozen", ["generator", "layers"])
+    def test_frozen_layers_stay_frozen_and_state_stays(self, way, frozen, tmp_path):
+        model = new_model()
+        if frozen == "generator":
+            model.generator.trainable = False
+        else:
+            model.discriminator.layers[-1].trainable = False
+        model.compile(run_eagerly=True)
+        model.train_on_batch(IMAGES[:4])
+        if way == "copy":
+            loaded = copy.deepcopy(model)
+        else:
+            model.save(tmp_path / "m.keras")
+            loaded = keras.saving.load_model(tmp_path / "m.keras")
+        for name in model.networks:
+            flags = [
+                [layer.trainable for layer in getattr(one, name)._flatten_layers()]
+                for one in (model, loaded)
+            ]
+            assert flags[0] == flags[1]
+        assert int(loaded.d_optimizer.iterations) == 1
+        assert len(loaded.g_optimizer.variables) == len(model.g_optimizer.variables)
+
+    def test_a_preset_is_there_to_be_trained(self, tmp_path):
+        model = new_model()
+        model.generator.trainable = False
+        model.compile()
+        model.save_to_preset(tmp_path / "preset")
+        assert kgan.zoo.load(tmp_path / "preset").generator.trainable_variables
+
+    def test_averages_of_a_fine_tuned_model_go_on_as_they_were(self, tmp_path):
+        model = new_model()
+        model.ema_ramp = None  # as of a preset that began from another
+        model.save(tmp_path / "m.keras")
+        assert keras.saving.load_model(tmp_path / "m.keras").ema_ramp is None
+        assert keras.models.clone_model(new_model()).ema_ramp is not None
+
+    @pytest.mark.parametrize(
+        "name", [name for name in OPTIMIZERS if hasattr(keras.optimizers, name)]
+    )
+    def test_all_optimizers_of_keras_are_read_again(self, name, tmp_path):
+        kind = getattr(keras.optimizers, name)
+        model = new_model(GAN, kind(1e-3), keras.optimizers.SGD())
+        model.save(tmp_path / "m.keras")
+        assert type(keras.saving.load_model(tmp_path / "m.keras").g_optimizer) is kind
 
     def test_what_keras_offers_beside(self, model, tmp_path):
         model.save(str(tmp_path / "directory"), zipped=False)

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -290,13 +290,49 @@ def _how_to_scale(low, high):
     )
 
 
+CONTROL_GROUPS = "/sys/fs/cgroup"
+
+
 def free_memory() -> int:
-    """Bytes that can be had without swapping; 4 GB where the system does not tell."""
+    """Bytes that can be had without swapping; 4 GB where the system does not tell.
+
+    In a container these are what its limit leaves, of which the system itself does not speak.
+    """
     try:
         available = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        return int(available[1]) * 1024
+        free = int(available[1]) * 1024
     except (OSError, TypeError):
-        return 4 << 30
+        free = 4 << 30
+    return min([free, *_left_by_limits()])
+
+
+# Of control groups 2 and 1: files of limit and use, and what in memory.stat can be given back.
+_GROUPS = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def _left_by_limits() -> Iterator[int]:
+    """Bytes that each control group which this process is in may still take (Linux)."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers not in _GROUPS:
+            continue
+        limit, usage, inactive = _GROUPS[controllers]
+        place = Path(CONTROL_GROUPS, controllers, path.lstrip("/"))
+        for group in (place, *place.parents):  # in a container some of these are hidden
+            try:
+                most = int((group / limit).read_text())  # "max" is none
+                stat = (group / "memory.stat").read_text()
+                caches = int(re.search(rf"^{inactive} (\d+)", stat, re.MULTILINE)[1])
+                yield max(0, most - int((group / usage).read_text()) + caches)
+            except (OSError, TypeError, ValueError):
+                continue
 
 
 def cores() -> int:

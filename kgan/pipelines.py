@@ -150,6 +150,8 @@ def _for_all_devices(dataset, devices, is_enough):
     """
     first = tf.nest.flatten(dataset.element_spec)[0].shape
     size = first[0] if first.rank else devices
+    if size is None and is_enough(1) and dataset.cardinality() < 0:  # else none is of no image
+        return dataset.filter(lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] > 0)
     if is_enough(1) or (size is not None and (is_enough(size) or devices == 1)):
         return dataset  # of one device the step sees the size
     if size is not None:

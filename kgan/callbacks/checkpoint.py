@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,19 @@ class Checkpoint(keras.callbacks.Callback):
         self._damaged: list[Path] = []
         self._made = False
         self._warned = False
+
+    def on_train_begin(self, logs=None):
+        _check_compiled(self.model)
+        if workers.is_chief(self.model.distribute_strategy):
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.directory):
+                    pass
+            except OSError as error:  # now, not after an epoch
+                raise KganError(
+                    f"Expected a directory for checkpoints that can be written to. Received: "
+                    f"{self.directory}: {reason(error)}"
+                ) from error
 
     def on_epoch_end(self, epoch, logs=None):
         self.save(self.model, epoch + 1)

@@ -11,6 +11,7 @@ from kgan.callbacks.pictures import Pictures
 from kgan.checks import as_array, one_of, whole
 from kgan.errors import KganError, short
 from kgan.latents import walk_latents
+from kgan.sampling import checked_labels
 
 
 class LatentWalk(Pictures):
@@ -74,16 +75,27 @@ class LatentWalk(Pictures):
 
     def on_train_begin(self, logs=None):
         check_latent(self, self.model)
+        labels, walk = self._walk()
+        walkers = walk.shape[1]
+        checked_labels(labels, walkers, self.model.num_classes)
+        height, width, _ = self.model.image_shape
+        rows = walkers // self.columns
+        size = (width * self.columns, height * rows)
+        images.check_animation(*size, len(walk), f".{self.format}")
         super().on_train_begin(logs)
 
-    def act(self, images_seen: int) -> None:
+    def _walk(self):
+        """Labels, and latents (frames, walkers, latent_dim)."""
         rows = self.rows or min(self.model.num_classes or 4, 16)
         labels = self.model.grid_labels(rows, self.columns)
         if self.labels is not None:
             labels = np.asarray(self.labels).tolist()
-        walk = walk_latents(
+        return labels, walk_latents(
             self.seed, rows * self.columns, self.stops, self.steps, self.model.latent_dim
         )
+
+    def act(self, images_seen: int) -> None:
+        labels, walk = self._walk()
         frames = [images.grid(self.model.render(latents, labels), self.columns) for latents in walk]
         facts = {"seed": self.seed, **({} if labels is None else {"labels": labels})}
         facts |= {"stops": self.stops, "steps": self.steps}

@@ -136,6 +136,9 @@ def _one_line_errors(ctx: click.Context) -> Iterator[None]:
         say("\nInterrupted", err=True)
         ctx.exit(128 + getattr(interrupt, "number", signal.SIGINT))
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # amid the import of a module in C
+            say("\nInterrupted", err=True)
+            ctx.exit(128 + getattr(error.__cause__, "number", signal.SIGINT))
         if ctx.params.get("debug"):
             say(traceback.format_exc(), err=True)
             ctx.exit(1)

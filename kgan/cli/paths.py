@@ -39,7 +39,7 @@ def in_directory(out: Path, name: str, *suffixes: str) -> Path:
     nothing that a format is called, as v1.0 does.
 
     Args:
-        out: of an option `--out`.
+        out: of an option `--out`; /dev/stdout and its like are written to as they are.
         name: of the file, with its suffix.
         suffixes: those of files that can be written, in small letters.
 
@@ -48,7 +48,7 @@ def in_directory(out: Path, name: str, *suffixes: str) -> Path:
     """
     if out.is_dir():
         return out / name
-    if out.suffix.lower() in suffixes:
+    if out.suffix.lower() in suffixes or is_stream(out):
         return out
     if is_called_a_file(out):
         raise click.UsageError(

@@ -109,7 +109,8 @@ class Blur2D(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
         more = 2 * self.padding - 3
-        return (batch, height + more, width + more, channels)
+        sides = (side if side is None else side + more for side in (height, width))
+        return (batch, *sides, channels)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "padding": self.padding}
@@ -145,7 +146,7 @@ class Downsample2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
-        return (batch, height // 2, width // 2, channels)
+        return (batch, *(side and side // 2 for side in (height, width)), channels)
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -188,4 +189,4 @@ class Upsample2D(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape
-        return (batch, 2 * height, 2 * width, channels)
+        return (batch, *(side and 2 * side for side in (height, width)), channels)

@@ -202,7 +202,7 @@ def most_bytes(name: str, own: bool = False) -> int:
     """The most bytes that a file of a preset may have; `own`: see `check`."""
     if name != WEIGHTS:
         return _MOST_GRAPH if is_graph(name) else _MOST_BYTES.get(name, _MOST_OTHER)
-    most = os.environ.get("KGAN_MOST_WEIGHTS", str(_MOST_WEIGHTS))
+    most = os.environ.get("KGAN_MOST_WEIGHTS") or str(_MOST_WEIGHTS)
     if not re.fullmatch("[0-9]{1,6}", most):
         raise KganError(f"Expected KGAN_MOST_WEIGHTS to be a number of MB. Received: {most!r}")
     return max(int(most) << 20, free_memory() // 2 if own else 0)

@@ -481,3 +481,18 @@ def test_refusals(tmp_path):
         Checkpoint(tmp_path).restore(other)
     with pytest.raises(ValueError, match="keep to be an int >= 1. Received: keep=0"):
         Checkpoint(tmp_path, keep=0)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "closed"])
+def test_where_nothing_can_be_written_is_said_before_training(place, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir()
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)  # root may write anywhere
+    model = new_model()
+    with pytest.raises(KganError, match=f"can be written to. Received: .*{place}: "):
+        model.fit(IMAGES, batch_size=8, verbose=0, callbacks=[Checkpoint(tmp_path / place)])
+    assert int(model.images_seen) == 0

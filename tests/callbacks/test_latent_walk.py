@@ -130,3 +130,28 @@ def test_bad_arguments_are_refused(tmp_path, wrong, message):
 def test_labels_that_are_no_classes_are_refused(conditional, tmp_path):
     with pytest.raises(ValueError, match="Expected labels.*Received: labels=3"):
         _walked(conditional, tmp_path, labels=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"labels": 3}, "labels"),
+        ({"labels": [0, 1]}, "labels"),
+        ({"columns": 1200}, "pixels a side"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_before_training(conditional, options, message, tmp_path):
+    conditional.compile(run_eagerly=True)
+    data = (np.zeros((8, 16, 16, 1), "uint8"), np.zeros(8, "int32"))
+    conditional.images_seen.assign(4)  # an untrained one is walked through at once
+    callback = LatentWalk(tmp_path / "walks", every_images=1000, **options)
+    with pytest.raises(ValueError, match=message):
+        conditional.fit(*data, batch_size=4, verbose=0, callbacks=[callback])
+    assert int(conditional.images_seen) == 4
+
+
+def test_labels_of_an_unconditional_model_are_refused_before_training(model, tmp_path):
+    callback = LatentWalk(tmp_path / "walks", every_images=1000, labels=0)
+    callback.set_model(model)
+    with pytest.raises(ValueError, match="labels"):
+        callback.on_train_begin()

@@ -84,3 +84,14 @@ class TestUpsample2D(LayerHarness):
 def test_constant_stays_constant_inside(kind):
     y = kind(dtype="float64")(np.full((1, 8, 8, 2), 3.0)).numpy()
     np.testing.assert_allclose(y[:, 2:-2, 2:-2], 3.0, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sides"),
+    [(Blur2D(2), (9, 11)), (Downsample2D(), (4, 5)), (Upsample2D(), (16, 20))],
+)
+def test_sides_that_are_open(layer, sides):
+    x = keras.Input((None, None, 4))
+    model = keras.Model(x, layer(x))
+    assert model.output_shape == (None, None, None, 4)
+    assert model(np.zeros((1, 8, 10, 4))).shape == (1, *sides, 4)

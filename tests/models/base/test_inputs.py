@@ -402,3 +402,20 @@ def test_a_fit_of_nothing(model, nothing):
 def test_a_run_that_is_at_its_end_has_nothing_to_do(model):
     """As of `initial_epoch=checkpoint.restore(model)`."""
     assert model.fit(uint8(), epochs=3, initial_epoch=3, verbose=0).epoch == []
+
+
+def test_a_batch_of_no_image_amid_others_is_left_out():
+    def batches():
+        for size in (8, 0, 8):
+            yield np.zeros((size, 16, 16, 1), "uint8")
+
+    spec = tf.TensorSpec((None, 16, 16, 1), tf.uint8)
+    model = DCGAN((16, 16, 1), latent_dim=2, width=2)
+    model.compile()
+    model.fit(tf.data.Dataset.from_generator(batches, output_signature=spec), verbose=0)
+    assert int(model.images_seen) == 16
+
+
+def test_shapes_of_numpy():
+    model = DCGAN(tuple(np.array([16, 16, 1])), latent_dim=2, width=2)
+    assert model.image_shape == (16, 16, 1) and type(model.image_shape[0]) is int

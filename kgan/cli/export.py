@@ -6,8 +6,8 @@ import click
 
 from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file
-from kgan.errors import KganError, printable, say
+from kgan.cli.paths import ExpandedPath, check_writable, in_directory, is_called_a_file, say_written
+from kgan.errors import KganError, printable
 from kgan.files import EXPORTS, plain_name
 from kgan.translating import Translating
 
@@ -67,4 +67,4 @@ def command(
             f"Received: --direction {printable(direction)}"
         )
     model.export(out, format=format, **({} if direction is None else {"direction": direction}))
-    say(out)
+    say_written(out)

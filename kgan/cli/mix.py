@@ -14,9 +14,9 @@ from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_writable, in_directory
+from kgan.cli.paths import ExpandedPath, check_writable, in_directory, say_written
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
-from kgan.errors import KganError, say
+from kgan.errors import KganError
 from kgan.latents import sample_labels, sample_latents
 from kgan.sampling import LAYERS, Sampling, StyleSampling
 
@@ -112,7 +112,7 @@ def command(
     with drawing.progress(number, "Mixing", "images") as advance:
         picture = draw(model, facts, advance)
     images.save_png(picture, out, facts)
-    say(out)
+    say_written(out)
 
 
 def draw(

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from PIL import Image
 
+from kgan.errors import say
 from kgan.files import is_stream
 
 # Beside Pillow's: whoever writes such an ending has a file in mind, of a format not written here.
@@ -87,3 +88,9 @@ def check_writable(out: Path, option: str = "--out") -> None:
             f"Expected an output path that can be written. Received: {option} {out}: "
             f"{error.strerror}"
         ) from None
+
+
+def say_written(path: Path) -> None:
+    """Prints where something was written, for scripts; what is on stdout already needs no place."""
+    if not is_stream(path):
+        say(path)

@@ -15,7 +15,7 @@ from kgan.cli.engines import check_sampling
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_models, import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_other, check_writable, in_directory
+from kgan.cli.paths import ExpandedPath, check_other, check_writable, in_directory, say_written
 from kgan.cli.train import parse_box
 from kgan.data.reading import read_picture
 from kgan.data.resize import Rule
@@ -226,8 +226,8 @@ def command(
     if received:
         say(f"Stopped after {made:,} of {search.steps:,} steps: this is the best so far", err=True)
     say(f"Mean squared error {facts['error']:.4f} of pixels in [-1, 1]", err=True)
-    say(out)
-    say(beside)
+    say_written(out)
+    say_written(beside)
     if received:
         raise Interrupted(received[0])
 

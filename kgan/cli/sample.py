@@ -25,8 +25,9 @@ from kgan.cli.paths import (
     check_writable,
     in_directory,
     is_called_a_file,
+    say_written,
 )
-from kgan.errors import KganError, say
+from kgan.errors import KganError
 from kgan.files import aside, clear, replacing, sha256
 from kgan.latent_files import PROVENANCE
 from kgan.latents import sample_labels, sample_latents
@@ -167,7 +168,7 @@ def command(
             columns = min(columns or _columns(number, classes), number)
             grid = images.grid(np.concatenate(list(batches())), columns, gap=2 * scale)
             images.save_png(grid, out, {**facts, "columns": columns})
-    say(out)
+    say_written(out)
 
 
 def draw(model: Sampling, facts: dict[str, Any]) -> np.ndarray:

@@ -21,6 +21,7 @@ from kgan.cli.paths import (
     check_writable,
     in_directory,
     is_called_a_file,
+    say_written,
 )
 from kgan.cli.train import parse_box
 from kgan.data.listing import find_images
@@ -140,7 +141,7 @@ def command(
             images.save_png(picture, file.target, {**facts, "input_sha256": sha256(file.path)})
             advance(1)
     if not given.is_dir():
-        say(files[0].target)
+        say_written(files[0].target)
         return
     if bad < len(files):
         say(files[0].folder)

@@ -18,9 +18,8 @@ from kgan.cli.engines import drawn_by, engine_option
 from kgan.cli.labels import parse_labels
 from kgan.cli.models import import_option, opened
 from kgan.cli.names import PresetName
-from kgan.cli.paths import ExpandedPath, check_writable, is_called_a_file
+from kgan.cli.paths import ExpandedPath, check_writable, is_called_a_file, say_written
 from kgan.cli.seeds import MOST_SEEDS, Seeds, seeds_text
-from kgan.errors import say
 from kgan.files import replacing_directory
 from kgan.sampling import Sampling
 
@@ -142,7 +141,7 @@ def command(
             images.save_animation(drawn, out, facts, 1000 / fps)
         else:
             _save_frames(drawn, out, {key: facts[key] for key in facts if key != "fps"})
-    say(out)
+    say_written(out)
 
 
 class Frames:

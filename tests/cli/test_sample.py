@@ -108,6 +108,19 @@ class TestOutput:
         sample("tiny", "-n", 2, "--separate")
         assert read_provenance("tiny-samples/seed0-1.png")["index"] == 1
 
+    @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no devices are files here")
+    def test_a_device_is_written_to_and_not_named(self, sample):
+        done = sample("tiny", "-n", 1, "--out", "/dev/null")
+        assert (done.exit_code, done.stdout) == (0, "")
+
+    def test_ctrl_c_amid_the_import_of_a_module_in_c_is_one(self, sample, monkeypatch):
+        def interrupted(*_):
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+
+        monkeypatch.setattr("kgan.zoo.samplers.ready", interrupted)
+        done = sample("tiny", "-n", 1)
+        assert done.exit_code == 130 and "Interrupted" in done.stderr
+
     def test_directory_gets_a_picture_named_after_the_model(self, sample, tmp_path):
         (tmp_path / "here/pictures").mkdir()
         assert sample("tiny", "-n", 1, "--out", "pictures").stdout == "pictures/tiny.png\n"

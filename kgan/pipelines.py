@@ -90,6 +90,12 @@ def epochs_of_fit(dataset, first: int = 0) -> Iterator[None]:
             epochs.fitted = epochs.next
 
 
+def begin_at(dataset, epoch: int) -> None:
+    """Lets a `fit` that has begun go on with the order of another epoch than its first."""
+    for epochs in _epochs_in(dataset):
+        epochs.next = epoch
+
+
 def same_everywhere(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Marks a `tf.data.Dataset` that gives every process the same batches, in the same order.
 

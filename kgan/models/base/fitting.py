@@ -12,7 +12,7 @@ from kgan import workers
 from kgan.checks import Below0
 from kgan.models.base import inputs
 from kgan.models.base.pair import OPTIMIZERS, check_callbacks, take_weights_of_now
-from kgan.pipelines import epochs_of_fit, few_images, own_pipelines
+from kgan.pipelines import begin_at, epochs_of_fit, few_images, own_pipelines
 
 
 class Fitting(keras.Model):
@@ -28,7 +28,6 @@ class Fitting(keras.Model):
         """
         call = inputs.named(super().fit, (x, y, *args), kwargs)
         check_callbacks(call.get("callbacks"), getattr(self, "optimizer", None))
-        call["callbacks"] = _with_own(self, call.get("callbacks"))
         self._prepare(call)
         if isinstance(call["x"], (tf.data.Dataset, Iterator)):
             call.setdefault("shuffle", False)  # Keras would warn that it cannot
@@ -38,7 +37,11 @@ class Fitting(keras.Model):
             x, y = inputs.split(*held_out)
             x = inputs.check_data(x, y, self, ahead=True, steps=steps)
             call["validation_data"] = x if y is None else (x, y)
-        first = call.get("initial_epoch", 0) if call.get("steps_per_epoch") is None else 0
+        whole_epochs = call.get("steps_per_epoch") is None
+        first = call.get("initial_epoch", 0) if whole_epochs else 0
+        call["callbacks"] = _with_own(
+            self, call.get("callbacks"), call["x"] if whole_epochs else None
+        )
         with epochs_of_fit(call["x"], first), self._own_way(self.is_enough):
             history = super().fit(**call)
         if history.epoch and not history.history:  # Keras only warns
@@ -154,18 +157,32 @@ class _Finalize(keras.callbacks.Callback):
                 optimizer.finalize_variable_values(self.model.variables_of(name))
 
 
-def _with_own(model, callbacks):
+class _GoingOn(keras.callbacks.Callback):
+    """Orders of epochs go on from where one such as BackupAndRestore lets a training go on."""
+
+    def __init__(self, dataset):
+        super().__init__()
+        self._dataset = dataset
+
+    def on_train_begin(self, logs=None):
+        if self.model._initial_epoch:
+            begin_at(self._dataset, self.model._initial_epoch)
+
+
+def _with_own(model, callbacks, dataset):
     """Keras' callbacks, in whichever form, between those that every `fit` has.
 
-    Weights become final before others, of which one may restore those of an earlier epoch.
+    Weights become final before others, of which one may restore those of an earlier epoch; where
+    to go on is known after them.
     """
-    own = [_Finalize(), workers.SameEnd()]
-    if workers.count(model.distribute_strategy) == 1:
-        own.pop()
+    first, last = _Finalize(), [_GoingOn(dataset)]
+    if workers.count(model.distribute_strategy) > 1:
+        last.append(workers.SameEnd())
     if not isinstance(callbacks, keras.callbacks.CallbackList):
-        return [own[0], *keras.tree.flatten([] if callbacks is None else callbacks), *own[1:]]
-    for callback in own:
+        return [first, *keras.tree.flatten([] if callbacks is None else callbacks), *last]
+    for callback in (first, *last):
         callback.set_model(model)
-    given = [c for c in callbacks.callbacks if not isinstance(c, (_Finalize, workers.SameEnd))]
-    callbacks.callbacks[:] = [own[0], *given, *own[1:]]  # which may have been in a `fit` before
+    own = (_Finalize, _GoingOn, workers.SameEnd)  # which may be there, of a `fit` before
+    given = [callback for callback in callbacks.callbacks if not isinstance(callback, own)]
+    callbacks.callbacks[:] = [first, *given, *last]
     return callbacks

@@ -193,14 +193,15 @@ class TestCallbacks:
             validation_data=kgan.data.dataset(IMAGES, SHAPE, 8),
         )
 
-    def test_backup_and_restore_goes_on_to_the_bit(self, tmp_path):
+    @pytest.mark.parametrize("shuffle", [False, True])
+    def test_backup_and_restore_goes_on_to_the_bit(self, shuffle, tmp_path):
         def backup():
             return keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
 
         whole, first, second = (new_model() for _ in range(3))
-        data = kgan.data.dataset(IMAGES, SHAPE, batch_size=4, shuffle=False)
         for model, *options in ((whole, 2), (first, 1, backup()), (second, 2, backup())):
             epochs, *callbacks = options
+            data = kgan.data.dataset(IMAGES, SHAPE, batch_size=4, shuffle=shuffle)
             model.fit(data, epochs=epochs, verbose=0, callbacks=callbacks)
         assert int(second.images_seen) == 16
         for v, w in zip(whole.trainable_variables, second.trainable_variables, strict=True):

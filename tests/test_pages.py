@@ -125,7 +125,7 @@ def headings(page):
 
 def test_first_example_on_a_part_of_the_data(data_dir, tmp_path):
     block = BLOCKS["README.md-0"]
-    part = block.replace('"tfds:mnist", ', '"tfds:mnist", split="train[:1920]", ')
+    part = block.replace('"tfds:mnist", ', '"tfds:mnist", split="train[:640]", ')
     assert part != block
     run(part + CHECK, tmp_path, TFDS_DATA_DIR=str(data_dir / "tensorflow_datasets"))
     (grid,) = (tmp_path / "grids").iterdir()

@@ -62,7 +62,7 @@ def test_twice_the_same_to_the_bit(folder, uninterrupted, tmp_path):
     assert weights(tmp_path / "again") == weights(uninterrupted)
 
 
-LONG = 1280
+LONG = 768
 
 
 def start(folder, run, tmp_path):

@@ -100,11 +100,16 @@ def test_many_files_are_refused(faces):
         preset.read(faces)
 
 
-@pytest.mark.parametrize("value", ["", "-1", "many", "1e9"])
+@pytest.mark.parametrize("value", ["-1", "many", "1e9"])
 def test_odd_limit_is_refused(faces, monkeypatch, value):
     monkeypatch.setenv("KGAN_MOST_WEIGHTS", value)
     with pytest.raises(KganError, match="KGAN_MOST_WEIGHTS to be a number of MB"):
         preset.read(faces)
+
+
+def test_an_empty_limit_is_none_of_ones_own(faces, monkeypatch):
+    monkeypatch.setenv("KGAN_MOST_WEIGHTS", "")
+    assert preset.read(faces)
 
 
 def test_only_what_can_be_loaded_is_written(tmp_path):
